@@ -1,0 +1,95 @@
+"""The Bus port: ordered, audited event streams beside the durable objects.
+
+Two adapters pass the same contract tests: `bus_kafka` and `bus_memory`. Nothing rests on the
+bus: losing it costs latency, never correctness (architecture, section 2). Publishing is never
+awaited by a reconcile: `publish` puts into a bounded queue and returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from headrace.events.envelope import Event
+from headrace.events.topics import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message as consumed: raw, undecoded.
+
+    Attributes:
+        topic: Full topic name.
+        partition: 0 to partitions - 1.
+        offset: Position in the partition.
+        key: `<namespace>/<rollout>`.
+        headers: Lower-case header names to text.
+        value: Payload bytes.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    headers: dict[str, str]
+    value: bytes
+
+
+class Consumer(Protocol):
+    """Reads assigned partitions; offsets are committed under the service's group."""
+
+    async def assign(self, partitions: frozenset[int]) -> None:
+        """Read exactly these partitions of all its topics from now on, from the committed
+        offset (from the end of the retained log's start where there is none)."""
+        ...
+
+    async def poll(self, timeout_seconds: float) -> Sequence[Record]:
+        """Return the next records, () after the timeout or while the broker is away."""
+        ...
+
+    async def commit(self, partitions: frozenset[int]) -> None:
+        """Commit what was polled so far on these partitions."""
+        ...
+
+    async def close(self) -> None:
+        """Stop reading."""
+        ...
+
+
+class Bus(Protocol):
+    """One connection of one service to the broker."""
+
+    def publish(
+        self,
+        topic: Topic,
+        event: Event,
+        *,
+        is_request: bool = False,
+        on_delivered: Callable[[Event], None] | None = None,
+    ) -> bool:
+        """Queue an event; never blocks.
+
+        Requests are coalesced per (topic, key, type): a newer one replaces the one that waits.
+        Facts are never dropped silently: returns False when the queue is full, and the outbox
+        (status.headrace.history) publishes it again later. `on_delivered` runs on the event
+        loop after the broker's acknowledgement.
+        """
+        ...
+
+    def consumer(self, topics: Sequence[Topic]) -> Consumer:
+        """Return a consumer of these topics; nothing is read before `assign`."""
+        ...
+
+    @property
+    def is_up(self) -> bool:
+        """True while the broker answers."""
+        ...
+
+    async def start(self) -> None:
+        """Connect in the background; returns at once even when the broker is away."""
+        ...
+
+    async def close(self) -> None:
+        """Flush within the adapter's grace time and disconnect."""
+        ...

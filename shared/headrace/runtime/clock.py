@@ -1,0 +1,56 @@
+"""The Clock port: the only reader of time in the project.
+
+Cores never see a clock: shells pass `now`. The simulator and the tests use `VirtualClock`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from headrace.model.meta import Instant
+
+
+class Clock(Protocol):
+    """Wall time for decisions that outlive processes, and sleeping."""
+
+    def now(self) -> Instant:
+        """Return seconds since the Unix epoch, UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds` (>= 0)."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> Instant:
+        """Return the machine's time, in seconds since the Unix epoch."""
+        return Instant(time.time())  # noqa: TID251 - the one place that reads the clock
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep on the event loop."""
+        await asyncio.sleep(seconds)
+
+
+class VirtualClock:
+    """A clock that moves only when told; sleeping moves it."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self._now = now
+
+    def now(self) -> Instant:
+        """Return the virtual time."""
+        return Instant(self._now)
+
+    def advance(self, seconds: float) -> None:
+        """Move time forward by `seconds` (>= 0)."""
+        self._now += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Move time forward and yield once to the event loop."""
+        self.advance(seconds)
+        await asyncio.sleep(0)
