@@ -1,1 +1,1 @@
-"""TODO."""
+"""What Kubernetes computes, in Python: quantities, hashes, pod templates. Pure."""
