@@ -14,6 +14,7 @@
     ├─ Conflict                  409: gather again at once, without back-off
     │   ├─ AlreadyExists         409 on create
     │   └─ PreconditionFailed    a JSON patch's `test` or a delete's precondition failed
+    ├─ LostOwnership             the Lease is not ours now: leave the key to who holds it
     └─ InvariantViolation        a bug: freeze this rollout (fail static), keep others
 
 Adapters translate: no exception of a client library crosses a port. Business outcomes
@@ -86,6 +87,10 @@ class AlreadyExists(Conflict):
 
 class PreconditionFailed(Conflict):
     """A JSON patch's `test`, or the uid or resourceVersion of a delete, did not hold."""
+
+
+class LostOwnership(RolloutError):
+    """A write was stopped since this replica's Lease for the key is not held (any more)."""
 
 
 class InvariantViolation(RolloutError):

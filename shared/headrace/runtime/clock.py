@@ -19,6 +19,13 @@ class Clock(Protocol):
         """Return seconds since the Unix epoch, UTC."""
         ...
 
+    def monotonic(self) -> float:
+        """Return seconds since some fixed point: never set back, goes on while we are stopped.
+
+        Deadlines of this process (a Lease) are measured with it; it means nothing elsewhere.
+        """
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` (>= 0)."""
         ...
@@ -30,6 +37,36 @@ class SystemClock:
     def now(self) -> Instant:
         """Return the machine's time, in seconds since the Unix epoch."""
         return Instant(time.time())  # noqa: TID251 - the one place that reads the clock
+
+    def monotonic(self) -> float:
+        """Return the machine's monotonic time, read at every call.
+
+        The loop's own time will not do: uvloop reads it once per iteration, so a process that
+        was stopped in the middle of one would not notice.
+        """
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep on the event loop."""
+        await asyncio.sleep(seconds)
+
+
+class LoopClock:
+    """Wall time that goes with the event loop's own time.
+
+    For loops whose time is virtual (looptime): sleeps and timestamps agree.
+    """
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        self._start = start
+
+    def now(self) -> Instant:
+        """Return `start` plus the loop's time."""
+        return Instant(self._start + self.monotonic())
+
+    def monotonic(self) -> float:
+        """Return the loop's time."""
+        return asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:
         """Sleep on the event loop."""
@@ -45,6 +82,10 @@ class VirtualClock:
     def now(self) -> Instant:
         """Return the virtual time."""
         return Instant(self._now)
+
+    def monotonic(self) -> float:
+        """Return the virtual time."""
+        return self._now
 
     def advance(self, seconds: float) -> None:
         """Move time forward by `seconds` (>= 0)."""
