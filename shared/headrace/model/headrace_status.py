@@ -59,6 +59,8 @@ class Transition(Model):
         causation: Event id or `k8s:<uid>/<resourceVersion>`.
         actor: Who caused it, where known.
         step: Index of the step that the fact is about, from 0.
+        command: Id of the command that it answers.
+        run: Name of the AnalysisRun that it is about.
     """
 
     ordinal: int
@@ -74,6 +76,7 @@ class Transition(Model):
     pod_hash: str = ""
     step: int | None = None
     command: str | None = None
+    run: str | None = None
 
 
 class HeadraceStatus(Model):
