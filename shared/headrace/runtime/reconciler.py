@@ -1,0 +1,266 @@
+"""The loop of every service: gather, decide, check, act, sleep until the plan's time.
+
+Generic over a `Shell`, which holds the service's pure core and its effects. The reconciler
+decides nothing: it turns errors into retries, stops what must not go on, and paces the passes.
+`process` awaits nothing but the shell, so that a simulator can drive it without an event loop;
+`run` adds the workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, Protocol, TypeVar
+
+import structlog
+
+from headrace.errors import (
+    Conflict,
+    InvariantViolation,
+    LostOwnership,
+    NotFound,
+    RolloutError,
+    TransientError,
+)
+from headrace.model.quantities import Instant
+from headrace.runtime.clock import Clock
+from headrace.runtime.workqueue import WorkQueue
+
+log = structlog.get_logger(__name__)
+
+PASSES_MAX: Final = 10
+"""Passes over one key that wrote something, before other keys get their turn."""
+
+CONFLICTS_MAX: Final = 5
+"""Passes over one key that met a 409, before it waits. Source: architecture, "Writes"."""
+
+_PAUSE_SECONDS_MIN: Final = 0.01
+"""A plan that wrote nothing and wants to wake in the past would spin; it waits this long."""
+
+
+_VANISHED_SECONDS: Final = 5.0
+"""When to look again after a 404, for kinds of objects that no watch tells about."""
+
+
+class Plan(Protocol):
+    """What the reconciler reads of a plan."""
+
+    @property
+    def wake_at(self) -> Instant | None:
+        """When to look again without an event; None when only an event can change anything."""
+        ...
+
+
+ObservedT = TypeVar("ObservedT")
+PlanT = TypeVar("PlanT", bound=Plan)
+
+
+class Shell(Protocol[ObservedT, PlanT]):
+    """What a service gives: a snapshot, a decision, and effects."""
+
+    async def gather(self, key: str, now: Instant) -> ObservedT | None:
+        """Return everything that the decision may know; None when there is nothing to decide."""
+        ...
+
+    def decide(self, observed: ObservedT, *, now: Instant) -> PlanT:
+        """Return what shall be done. Pure."""
+        ...
+
+    def check(self, observed: ObservedT, plan: PlanT) -> None:
+        """Return when the plan may be carried out. Pure. Raises InvariantViolation."""
+        ...
+
+    async def act(self, observed: ObservedT, plan: PlanT, *, now: Instant) -> bool:
+        """Carry the plan out; return True when something was written.
+
+        Writes go through a guarded cluster port (`headrace.runtime.ownership`). An act that
+        raises Conflict has put the object as it is now into its store.
+        """
+        ...
+
+
+class ReconcileObserver(Protocol):
+    """Who is told how the passes went; the metrics implement it."""
+
+    def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
+        """Note the end of a reconcile."""
+        ...
+
+    def conflicted(self, key: str) -> None:
+        """Note a pass that met a 409."""
+        ...
+
+
+class SilentObserver:
+    """Tells nobody."""
+
+    def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
+        """Do nothing."""
+
+    def conflicted(self, key: str) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the reconcile of a key ended, and what the queue shall do with the key.
+
+    Attributes:
+        kind: `settled`: nothing is left to do before `wake_at`. `busy`: it still writes, go on
+            when others had their turn. `gone`: the object does not exist. `not_owned`: another
+            replica's key. `failed`: with back-off. `frozen`: a plan that must not be carried
+            out, with back-off.
+        wake_at: Of the last plan.
+        retry_after_seconds: What the other side asked for.
+        message: The error's text.
+    """
+
+    kind: Literal["settled", "busy", "gone", "not_owned", "failed", "frozen"]
+    wake_at: Instant | None = None
+    retry_after_seconds: float | None = None
+    message: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """True when the reconcile counts as failed."""
+        return self.kind in ("failed", "frozen")
+
+
+_GONE: Final = Outcome("gone")
+_NOT_OWNED: Final = Outcome("not_owned")
+
+
+class Reconciler(Generic[ObservedT, PlanT]):
+    """Drives a shell over the keys of a queue.
+
+    Args:
+        shell: The service.
+        clock: Source of `now`.
+        may_act: True while this replica's Lease for the key is held.
+        observer: Told how reconciles end.
+        on_frozen: Told key and message when a key becomes frozen, or is for another reason.
+    """
+
+    def __init__(
+        self,
+        shell: Shell[ObservedT, PlanT],
+        clock: Clock,
+        may_act: Callable[[str], bool],
+        *,
+        observer: ReconcileObserver | None = None,
+        on_frozen: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._shell = shell
+        self._clock = clock
+        self._may_act = may_act
+        self._observer = observer or SilentObserver()
+        self._on_frozen = on_frozen
+        self._frozen: dict[str, str] = {}
+
+    @property
+    def frozen(self) -> dict[str, str]:
+        """Keys whose plan must not be carried out, with the invariant that it violates."""
+        return dict(self._frozen)
+
+    def observe(self, observer: ReconcileObserver) -> None:
+        """Tell `observer` from now on how reconciles end."""
+        self._observer = observer
+
+    async def process(self, key: str) -> Outcome:
+        """Reconcile one key once; never raises but when cancelled."""
+        began = self._clock.monotonic()
+        outcome = await self._outcome(key)
+        if not outcome.is_error:
+            self._frozen.pop(key, None)
+        seconds = max(self._clock.monotonic() - began, 0.0)
+        self._observer.reconciled(key, seconds, failed=outcome.is_error)
+        return outcome
+
+    async def run(self, queue: WorkQueue, workers: int) -> None:
+        """Process keys with so many workers until the queue is closed."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work(queue))
+
+    async def _work(self, queue: WorkQueue) -> None:
+        while (key := await queue.get()) is not None:
+            outcome = _NOT_OWNED  # what a cancelled pass leaves: nothing is planned
+            try:
+                outcome = await self.process(key)
+            finally:
+                self._give_back(queue, key, outcome)
+
+    def _give_back(self, queue: WorkQueue, key: str, outcome: Outcome) -> None:
+        match outcome.kind:
+            case "settled":
+                queue.done(key, wake_at=outcome.wake_at)
+            case "busy":
+                queue.done(key, wake_at=self._clock.now())
+            case "gone" | "not_owned":
+                queue.done(key)
+            case "failed" | "frozen":
+                queue.retry(key, after_seconds=outcome.retry_after_seconds)
+
+    async def _outcome(self, key: str) -> Outcome:
+        try:
+            return await self._passes(key)
+        except NotFound as error:
+            # Something vanished meanwhile: no error (rollout-api 9), mostly an event of its own.
+            log.info("object vanished in a reconcile", key=key, error=str(error))
+            return Outcome("settled", wake_at=Instant(self._clock.now() + _VANISHED_SECONDS))
+        except LostOwnership:
+            log.info("lease lost in a reconcile", key=key)
+            return _NOT_OWNED
+        except InvariantViolation as error:
+            return self._freeze(key, str(error))
+        except TransientError as error:
+            return _failed(key, error, error.retry_after_seconds)
+        except RolloutError as error:
+            return _failed(key, error)
+        except Exception as error:  # the boundary: a bug in one key must not stop the others
+            log.exception("reconcile crashed", key=key)
+            return Outcome("failed", message=f"{type(error).__name__}: {error}")
+
+    async def _passes(self, key: str) -> Outcome:
+        conflicts = 0
+        for _ in range(PASSES_MAX + CONFLICTS_MAX):
+            if not self._may_act(key):
+                return _NOT_OWNED
+            now = self._clock.now()
+            observed = await self._shell.gather(key, now)
+            if observed is None:
+                return _GONE
+            plan = self._shell.decide(observed, now=now)
+            self._shell.check(observed, plan)
+            if not self._may_act(key):
+                return _NOT_OWNED
+            try:
+                if not await self._shell.act(observed, plan, now=now):
+                    return self._settled(plan)
+            except Conflict:
+                self._observer.conflicted(key)
+                conflicts += 1
+                if conflicts > CONFLICTS_MAX:
+                    raise
+        return Outcome("busy")
+
+    def _settled(self, plan: PlanT) -> Outcome:
+        if plan.wake_at is None:
+            return Outcome("settled")
+        earliest = Instant(self._clock.now() + _PAUSE_SECONDS_MIN)
+        return Outcome("settled", wake_at=max(plan.wake_at, earliest))
+
+    def _freeze(self, key: str, message: str) -> Outcome:
+        if self._frozen.get(key) != message:
+            self._frozen[key] = message
+            log.error("invariant violated, key frozen", key=key, invariant=message)
+            if self._on_frozen is not None:
+                self._on_frozen(key, message)
+        return Outcome("frozen", message=message)
+
+
+def _failed(key: str, error: RolloutError, retry_after_seconds: float | None = None) -> Outcome:
+    kind = type(error).__name__
+    log.warning("reconcile failed", key=key, error=str(error), kind=kind)
+    return Outcome("failed", retry_after_seconds=retry_after_seconds, message=f"{kind}: {error}")

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from headrace.errors import (
+    Conflict,
+    Forbidden,
+    InvariantViolation,
+    LostOwnership,
+    NotFound,
+    Unavailable,
+)
+from headrace.model.quantities import Instant
+from headrace.runtime.clock import LoopClock, VirtualClock
+from headrace.runtime.reconciler import CONFLICTS_MAX, PASSES_MAX, Outcome, Reconciler
+from headrace.runtime.workqueue import WorkQueue
+
+
+@dataclass(frozen=True, slots=True)
+class SmallPlan:
+    wake_at: Instant | None = None
+
+
+class ScriptedShell:
+    """Answers each act from a script: True, False or an exception."""
+
+    def __init__(self, *script: bool | Exception, wake_at: Instant | None = None) -> None:
+        self.script: Iterator[bool | Exception] = iter(script)
+        self.acts = 0
+        self.gathers = 0
+        self.wake_at = wake_at
+        self.exists = True
+        self.violation = ""
+
+    async def gather(self, key: str, now: Instant) -> str | None:
+        self.gathers += 1
+        return key if self.exists else None
+
+    def decide(self, observed: str, *, now: Instant) -> SmallPlan:
+        return SmallPlan(self.wake_at)
+
+    def check(self, observed: str, plan: SmallPlan) -> None:
+        if self.violation:
+            raise InvariantViolation(self.violation)
+
+    async def act(self, observed: str, plan: SmallPlan, *, now: Instant) -> bool:
+        self.acts += 1
+        answer = next(self.script, False)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def outcome_of(
+    shell: ScriptedShell,
+    *,
+    clock: VirtualClock | None = None,
+    may_act: Callable[[str], bool] = lambda _: True,
+) -> Outcome:
+    """Drive one reconcile as a simulator does: without an event loop."""
+    reconciler = Reconciler(shell, clock or VirtualClock(), may_act)
+    coroutine = reconciler.process("ns/a")
+    with pytest.raises(StopIteration) as stop:
+        coroutine.send(None)
+    outcome = stop.value.value
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
+def test_settles_with_the_wake_up_time_of_the_plan() -> None:
+    clock = VirtualClock()
+    wake_at = Instant(clock.now() + 60)
+    assert outcome_of(ScriptedShell(wake_at=wake_at), clock=clock) == Outcome("settled", wake_at)
+
+
+def test_gathers_again_at_once_after_an_act_that_wrote() -> None:
+    shell = ScriptedShell(True, True, False)
+    assert outcome_of(shell).kind == "settled"
+    assert shell.gathers == 3
+
+
+def test_leaves_the_turn_to_others_when_it_never_stops_writing() -> None:
+    shell = ScriptedShell(*[True] * 100)
+    assert outcome_of(shell).kind == "busy"
+    assert PASSES_MAX <= shell.acts < 100
+
+
+def test_gathers_again_at_once_after_a_conflict() -> None:
+    shell = ScriptedShell(Conflict("stale"), False)
+    assert outcome_of(shell).kind == "settled"
+    assert shell.gathers == 2
+
+
+def test_backs_off_after_too_many_conflicts() -> None:
+    shell = ScriptedShell(*[Conflict("stale")] * 100)
+    assert outcome_of(shell).kind == "failed"
+    assert shell.acts == CONFLICTS_MAX + 1
+
+
+def test_carries_on_what_the_other_side_asked_for() -> None:
+    outcome = outcome_of(ScriptedShell(Unavailable("away", retry_after_seconds=4)))
+    assert (outcome.kind, outcome.retry_after_seconds) == ("failed", 4)
+
+
+def test_a_missing_right_is_an_error_with_back_off() -> None:
+    assert outcome_of(ScriptedShell(Forbidden("no patch on rollouts"))).kind == "failed"
+
+
+def test_a_crash_is_an_error_of_its_key_only() -> None:
+    outcome = outcome_of(ScriptedShell(ZeroDivisionError("oops")))
+    assert outcome == Outcome("failed", message="ZeroDivisionError: oops")
+
+
+def test_what_vanished_meanwhile_is_no_error() -> None:
+    clock = VirtualClock()
+    outcome = outcome_of(ScriptedShell(NotFound("pod")), clock=clock)
+    assert not outcome.is_error
+    assert outcome.wake_at is not None
+    assert outcome.wake_at > clock.now()
+
+
+def test_nothing_is_decided_about_an_object_that_is_gone() -> None:
+    shell = ScriptedShell()
+    shell.exists = False
+    assert outcome_of(shell).kind == "gone"
+    assert shell.acts == 0
+
+
+async def test_never_acts_on_a_plan_that_violates_an_invariant() -> None:
+    shell = ScriptedShell()
+    shell.violation = "share of a replica set without pods"
+    told: list[tuple[str, str]] = []
+    reconciler = Reconciler(
+        shell, VirtualClock(), lambda _: True, on_frozen=lambda *args: told.append(args)
+    )
+    for _ in range(3):
+        assert (await reconciler.process("ns/a")).kind == "frozen"
+    assert shell.acts == 0
+    assert told == [("ns/a", shell.violation)], "told once, not at every retry"
+    assert reconciler.frozen == {"ns/a": shell.violation}
+    shell.violation = ""
+    assert (await reconciler.process("ns/a")).kind == "settled"
+    assert reconciler.frozen == {}
+
+
+def test_does_not_even_gather_for_a_key_of_another_replica() -> None:
+    shell = ScriptedShell()
+    assert outcome_of(shell, may_act=lambda _: False).kind == "not_owned"
+    assert shell.gathers == 0
+
+
+def test_does_not_act_when_the_lease_was_lost_while_gathering() -> None:
+    shell = ScriptedShell()
+    answers = iter([True, False])
+    assert outcome_of(shell, may_act=lambda _: next(answers)).kind == "not_owned"
+    assert (shell.gathers, shell.acts) == (1, 0)
+
+
+def test_stops_quietly_when_the_lease_is_lost_between_two_writes() -> None:
+    assert outcome_of(ScriptedShell(LostOwnership("ns/a"))).kind == "not_owned"
+
+
+def test_a_plan_that_wakes_in_the_past_does_not_spin() -> None:
+    clock = VirtualClock()
+    outcome = outcome_of(ScriptedShell(wake_at=Instant(clock.now() - 5)), clock=clock)
+    assert outcome.wake_at is not None
+    assert outcome.wake_at > clock.now()
+
+
+@pytest.mark.looptime
+async def test_workers_serve_other_keys_while_one_fails() -> None:
+    class Shell(ScriptedShell):
+        def __init__(self) -> None:
+            super().__init__()
+            self.acted: list[str] = []
+
+        async def act(self, observed: str, plan: SmallPlan, *, now: Instant) -> bool:
+            if observed == "ns/bad":
+                raise Unavailable("away")
+            self.acted.append(observed)
+            return False
+
+    clock = LoopClock()
+    queue = WorkQueue(clock)
+    shell = Shell()
+    reconciler = Reconciler(shell, clock, lambda _: True)
+    queue.add("ns/bad")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(reconciler.run(queue, 2))
+        for number in range(5):
+            queue.add(f"ns/{number}")
+            await asyncio.sleep(1)
+        queue.close()
+    assert shell.acted == [f"ns/{number}" for number in range(5)]
+    assert shell.gathers > 10, "the bad one was retried with back-off"
+
+
+@pytest.mark.looptime
+async def test_the_plan_wakes_its_key_again() -> None:
+    clock = LoopClock()
+    queue = WorkQueue(clock)
+    times: list[float] = []
+
+    class Shell(ScriptedShell):
+        def decide(self, observed: str, *, now: Instant) -> SmallPlan:
+            times.append(clock.monotonic())
+            return SmallPlan(Instant(now + 100) if len(times) < 3 else None)
+
+    queue.add("ns/a")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Reconciler(Shell(), clock, lambda _: True).run(queue, 1))
+        await asyncio.sleep(1000)
+        queue.close()
+    assert times == [pytest.approx(n * 100, abs=0.1) for n in range(3)]
