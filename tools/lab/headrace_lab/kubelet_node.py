@@ -26,11 +26,12 @@ class Addresses:
         self._next = 0
         self._taken: set[str] = set()
 
-    def take(self, wanted: str = "") -> str:
-        """An address that no other pod has; the wanted one if that is free."""
-        if wanted and wanted not in self._taken:
-            self._taken.add(wanted)
-            return wanted
+    def reserve(self, address: str) -> None:
+        """The pod has this address already."""
+        self._taken.add(address)
+
+    def take(self) -> str:
+        """An address that no other pod has."""
         for _ in range(self._count):
             address = str(IPv4Address(self._first + self._next))
             self._next = (self._next + 1) % self._count

@@ -82,6 +82,11 @@ class ContainerState:
         return restart_policy == "Never" or (restart_policy == "OnFailure" and not self.exit.code)
 
     @property
+    def is_crashing(self) -> bool:
+        """Whether it ended more than once: the first restart is immediate, the next wait."""
+        return not self.started_at and self.ended is not None and self.restarts > 0
+
+    @property
     def ended(self) -> Exit | None:
         """The latest end, of this run or of the run before."""
         return self.exit if self.exit is not None else self.last_exit

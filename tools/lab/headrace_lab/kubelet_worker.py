@@ -56,7 +56,9 @@ class PodWorker:
         self._pod = pod
         self._namespace, self._name = key_of(pod)
         self._folder = node.run / pod["metadata"]["uid"]
-        self._address = node.addresses.take(pod.get("status", {}).get("podIP", ""))
+        self._address = pod.get("status", {}).get("podIP", "")
+        if self._address:
+            node.addresses.reserve(self._address)
         self._plans = plan_containers(pod)
         self._states = told_states(pod)
         self._processes: dict[str, Process] = {}
@@ -107,6 +109,8 @@ class PodWorker:
         if is_unschedulable(self._pod):
             await self._write_status(unschedulable_status(self._pod, timestamp()))
             return
+        # Only now, so that all pods found at the start have reserved theirs.
+        self._address = self._address or self._node.addresses.take()
         if not self._pod["spec"].get("nodeName"):
             await self._bind()
         await asyncio.sleep(init_seconds(self._pod))
@@ -160,20 +164,16 @@ class PodWorker:
             self._set(plan, self._states[plan.name].wait("ImagePullBackOff"))
             return
         policy = self._pod["spec"].get("restartPolicy", "Always")
-        crashes = 0
         while True:
-            ended = self._states[plan.name].exit
-            if ended is not None and (
-                policy == "Never" or (policy, ended.code) == ("OnFailure", 0)
-            ):
+            state = self._states[plan.name]
+            if state.is_over(policy):
                 return
-            if crashes > 1:
-                self._set(plan, self._states[plan.name].wait("CrashLoopBackOff"))
-                await asyncio.sleep(_crash_back_off(crashes))
+            if state.is_crashing:
+                self._set(plan, state.wait("CrashLoopBackOff"))
+                await asyncio.sleep(_crash_back_off(state.restarts))
             code = await self._run_once(plan)
             if code is None:
                 return
-            crashes += 1
             self._set(plan, self._states[plan.name].end(code, timestamp()))
 
     async def _run_once(self, plan: ContainerPlan) -> int | None:
