@@ -26,7 +26,7 @@ class ExperimentTemplate(Model):
     name: str
     replicas: Int32 | None = None
     min_ready_seconds: Int32 = 0
-    selector: LabelSelector | None = None
+    selector: LabelSelector
     template: PodTemplate
     service: ServiceReference | None = None
 

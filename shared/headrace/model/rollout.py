@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
 from headrace.model.base import Model, Resource
 from headrace.model.meta import LabelSelector, ObjectMeta, Time
@@ -141,7 +141,14 @@ class RolloutSpec(Model):
     """What the user wants (rollout-api 2)."""
 
     replicas: Int32 | None = None
-    selector: LabelSelector | None = None
+    selector: LabelSelector | None = Field(
+        default=None,
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {"rule": "self == oldSelf", "message": ".spec.selector is immutable"}
+            ]
+        },
+    )
     template: PodTemplate | None = None
     workload_ref: WorkloadReference | None = None
     min_ready_seconds: Int32 = 0
