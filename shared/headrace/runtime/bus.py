@@ -40,8 +40,11 @@ class Consumer(Protocol):
     """Reads assigned partitions; offsets are committed under the service's group."""
 
     async def assign(self, partitions: frozenset[int]) -> None:
-        """Read exactly these partitions of all its topics from now on, from the committed
-        offset (from the end of the retained log's start where there is none)."""
+        """Read exactly these partitions of all its topics from now on.
+
+        A partition that was assigned before goes on where it is; a new one begins at the
+        group's committed offset, and at the oldest retained record where there is none.
+        """
         ...
 
     async def poll(self, timeout_seconds: float) -> Sequence[Record]:
@@ -49,7 +52,11 @@ class Consumer(Protocol):
         ...
 
     async def commit(self, partitions: frozenset[int]) -> None:
-        """Commit what was polled so far on these partitions."""
+        """Commit what was polled so far on these partitions, as far as they are assigned.
+
+        Raises:
+            Unavailable: The broker did not take it; what was polled comes again after a restart.
+        """
         ...
 
     async def close(self) -> None:
@@ -73,7 +80,15 @@ class Bus(Protocol):
         Requests are coalesced per (topic, key, type): a newer one replaces the one that waits.
         Facts are never dropped silently: returns False when the queue is full, and the outbox
         (status.headrace.history) publishes it again later. `on_delivered` runs on the event
-        loop after the broker's acknowledgement.
+        loop after the broker's acknowledgement (with a memory bus before `publish` returns); it
+        must not raise, and is not called for a request that a newer one replaced.
+        """
+        ...
+
+    def bury(self, topic: Topic, record: Record, reason: str) -> bool:
+        """Queue a record of `topic` for its dead letters, as it came, with the reason in headers.
+
+        Returns False when the queue is full; the consumer tries again before it reads on.
         """
         ...
 
@@ -84,6 +99,13 @@ class Bus(Protocol):
     @property
     def is_up(self) -> bool:
         """True while the broker answers."""
+        ...
+
+    def watch(self, listener: Callable[[bool], None]) -> None:
+        """Call `listener(is_up)` on the event loop whenever the broker goes or comes back.
+
+        Who has an outbox says again what it shows when the bus is up again.
+        """
         ...
 
     async def start(self) -> None:
