@@ -74,3 +74,6 @@ TRAFFIC_SPLITS = Resource("split.smi-spec.io", "v1alpha1", "trafficsplits", "Tra
 HTTP_ROUTES = Resource(
     "gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute", has_status=True
 )
+POD_DISRUPTION_BUDGETS = Resource(
+    "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", has_status=True
+)

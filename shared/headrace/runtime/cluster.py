@@ -7,9 +7,9 @@ Every call may raise `Unavailable`, `RateLimited` or `Forbidden`; only further o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from headrace.kubernetes.resources import Manifest, Resource
 
@@ -47,6 +47,9 @@ class Selection:
     fields: str = ""
 
 
+EVERYTHING: Final = Selection()
+
+
 @dataclass(frozen=True, slots=True)
 class MergePatch:
     """RFC 7386 merge patch. Put metadata.resourceVersion in it to make it conditional."""
@@ -68,16 +71,17 @@ class Cluster(Protocol):
         """Return the live object. Raises NotFound."""
         ...
 
-    async def list(self, resource: Resource, selection: Selection = ...) -> Listing:
+    async def list(self, resource: Resource, selection: Selection = EVERYTHING) -> Listing:
         """Return all matching objects in a consistent snapshot (paging is the adapter's)."""
         ...
 
     def watch(
         self, resource: Resource, selection: Selection, resource_version: str
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Yield changes after `resource_version`, bookmarks included.
 
-        Ends normally when the server closes the stream; raises Expired on 410.
+        Ends normally when the server closes the stream; raises Expired on 410. A reader that
+        stops earlier closes it (`contextlib.aclosing`).
         """
         ...
 
