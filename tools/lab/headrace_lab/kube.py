@@ -202,8 +202,10 @@ class Kube:
             except KubeError as error:
                 if error.status not in (404, 410):
                     logger.warning("follow %s: %s", resource.plural, error)
-                if error.status == 404 and on_synced is not None:
-                    on_synced()
+                if error.status == 404:
+                    follower.clear()
+                    if on_synced is not None:
+                        on_synced()
             except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
                 logger.info("follow %s: connection lost: %r", resource.plural, error)
             await asyncio.sleep(delay)
@@ -247,6 +249,10 @@ class _Follower:
                 self._report(ADDED, item)
             elif _version(before) != _version(item):
                 self._report(MODIFIED, item)
+
+    def clear(self) -> None:
+        for item in list(self.known.values()):
+            self._report(DELETED, item)
 
     async def watch(self) -> None:
         params = self.params | {

@@ -108,8 +108,11 @@ async def serve(options: argparse.Namespace) -> None:
         running = asyncio.create_task(kubelet.run())
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
-        running.cancel()
+        if not running.done():
+            running.cancel()
         await kubelet.stop()
+        if running.done() and not running.cancelled():
+            running.result()
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
