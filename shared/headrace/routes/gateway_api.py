@@ -1,0 +1,261 @@
+"""Gateway API: the weights of HTTPRoutes (traffic-routing 11).
+
+The routes belong to the user: only the weights of the canary and stable backendRefs, the
+in-progress label and our fence are ours. A Service as parent (a mesh) and a Gateway as parent are
+rendered alike; only their status tells them apart.
+
+GRPCRoutes, TCPRoutes, TLSRoutes, header routes and experiment destinations are refused with a
+clear text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from headrace.kubernetes.resources import HTTP_ROUTES, Manifest
+from headrace.model.base import Model
+from headrace.model.meta import LabelSelector
+from headrace.model.route import BackendShare, Fence, Level, RouteDocument, RouterConfig
+from headrace.routes.changes import Change, CreateObject, json_change
+from headrace.routes.fence import unstamp, with_metadata
+from headrace.routes.splits import Split, all_to_stable
+from headrace.routes.targets import ApiVersions, ObjectRef, ObjectSelector, RenderError, Targets
+
+PLUGIN: Final = "argoproj-labs/gatewayAPI"
+
+VERIFIED: Final[bool | None] = True
+"""What was read back is what the provider is told (traffic-routing 11.4)."""
+
+LEVEL_MAX: Final[Level] = "accepted"
+
+NO_OBJECTS: Final = (
+    "No routes configured. At least one of 'httpRoutes', 'grpcRoutes', 'tcpRoutes', 'tlsRoutes', "
+    "'httpRoute', 'grpcRoute', 'tcpRoute' or 'tlsRoute' must be set"
+)
+
+_BACKEND_NOT_FOUND: Final = "backendRef was not found in httpRoute"
+_UNSUPPORTED: Final = "not supported by this version"
+_LABEL_KEY: Final = "rollouts.argoproj.io/gatewayapi-canary"
+_LABEL_VALUE: Final = "in-progress"
+_WEIGHT_DEFAULT: Final = 1
+"""Weight of a backendRef that names none. Source: Gateway API reference, BackendRef."""
+
+
+class GatewayRoute(Model):
+    """One named route."""
+
+    name: str
+    use_header_routes: bool = False
+
+
+class GatewayApiConfig(Model):
+    """The configuration below the plugin key (traffic-routing 11.1)."""
+
+    http_route: str = ""
+    grpc_route: str = ""
+    tcp_route: str = ""
+    tls_route: str = ""
+    http_routes: tuple[GatewayRoute, ...] = ()
+    grpc_routes: tuple[GatewayRoute, ...] = ()
+    tcp_routes: tuple[GatewayRoute, ...] = ()
+    tls_routes: tuple[GatewayRoute, ...] = ()
+    http_route_selector: LabelSelector | None = None
+    grpc_route_selector: LabelSelector | None = None
+    tcp_route_selector: LabelSelector | None = None
+    tls_route_selector: LabelSelector | None = None
+    namespace: str = ""
+    disable_in_progress_label: bool = False
+    in_progress_label_key: str = ""
+    in_progress_label_value: str = ""
+
+    def http_names(self) -> tuple[str, ...]:
+        """Return the names of the HTTPRoutes in order, each once; the single one is appended."""
+        names = [route.name for route in self.http_routes]
+        return tuple(dict.fromkeys([*names, *filter(None, (self.http_route,))]))
+
+    def unsupported(self) -> str | None:
+        """Return the first field that names a kind of route we do not serve."""
+        for kind in ("grpc", "tcp", "tls"):
+            for field in ("route", "routes", "route_selector"):
+                if getattr(self, f"{kind}_{field}"):
+                    first, *rest = field.split("_")
+                    return kind + "".join(word.title() for word in (first, *rest))
+        return None
+
+    def label(self) -> tuple[str, str] | None:
+        """Return key and value of the in-progress label; None when it is switched off."""
+        if self.disable_in_progress_label:
+            return None
+        return self.in_progress_label_key or _LABEL_KEY, (
+            self.in_progress_label_value or _LABEL_VALUE
+        )
+
+
+def targets(router: RouterConfig, document: RouteDocument, versions: ApiVersions) -> Targets:
+    """Return the HTTPRoutes that are named, and the selector of those to be discovered."""
+    del versions
+    try:
+        config = GatewayApiConfig.model_validate_json(router.config)
+    except ValidationError:
+        return Targets(error=RenderError(f'plugins."{PLUGIN}" cannot be read'))
+    if unsupported := config.unsupported():
+        return Targets(error=RenderError(f'plugins."{PLUGIN}".{unsupported}: {_UNSUPPORTED}'))
+    namespace = config.namespace or document.namespace
+    refs = tuple(ObjectRef(HTTP_ROUTES, namespace, name) for name in config.http_names())
+    selectors: tuple[ObjectSelector, ...] = ()
+    if config.http_route_selector is not None:
+        selectors = (ObjectSelector(HTTP_ROUTES, namespace, config.http_route_selector),)
+    if not refs and not selectors:
+        return Targets(error=RenderError(NO_OBJECTS))
+    return Targets(refs, selectors)
+
+
+def split(document: RouteDocument) -> Split:
+    """Return what an HTTPRoute can express: canary and the rest on stable."""
+    weights, services = document.weights, document.services
+    return (
+        BackendShare(service=services.canary or "", weight=weights.canary),
+        BackendShare(service=services.stable or "", weight=weights.base - weights.canary),
+    )
+
+
+def render(
+    router: RouterConfig, document: RouteDocument, ref: ObjectRef, manifest: Manifest | None
+) -> Manifest | RenderError:
+    """Return the HTTPRoute as it shall be, without the fence.
+
+    The given object itself comes back when there is nothing to change.
+    """
+    if manifest is None:
+        # As the API server says it, which is what users of the reference see.
+        plural = f"{ref.resource.plural}.{ref.resource.group}"
+        return RenderError(f'{plural} "{ref.name}" not found')
+    if document.managed.header:
+        return RenderError(f"header routes: {_UNSUPPORTED}")
+    if document.weights.additional:
+        return RenderError(f"experiment destinations: {_UNSUPPORTED}")
+    wanted = split(document)
+    found = {share.service for share in observe(manifest, wanted, document.managed.names)}
+    if not {share.service for share in wanted} <= found:
+        return RenderError(_BACKEND_NOT_FOUND)
+    config = GatewayApiConfig.model_validate_json(router.config)
+    weighted = _with_weights(manifest, wanted, document.managed.names)
+    return _with_label(weighted, config, is_in_progress=document.weights.canary != 0)
+
+
+def observe(manifest: Manifest, wanted: Split, managed: tuple[str, ...] = ()) -> Split:
+    """Return the weights that the object stores for the services of `wanted`.
+
+    One entry per service, in the order of `wanted`, when all rules agree; every differing
+    weight of a service follows behind. Foreign backends are not ours and do not count.
+    """
+    weights: dict[str, list[int]] = {share.service: [] for share in wanted}
+    for rule in _weighted_rules(manifest, wanted, managed):
+        for ref in rule.get("backendRefs") or ():
+            known = weights.get(ref.get("name"))
+            weight = ref.get("weight", _WEIGHT_DEFAULT)
+            if known is not None and weight not in known:
+                known.append(weight)
+    rounds = max((len(known) for known in weights.values()), default=0)
+    return tuple(
+        BackendShare(service=service, weight=known[turn])
+        for turn in range(rounds)
+        for service, known in weights.items()
+        if turn < len(known)
+    )
+
+
+def level(manifest: Manifest) -> Level:
+    """Return `accepted` when every parent accepted the stored generation, else `written`."""
+    generation = manifest["metadata"].get("generation", 0)
+    wanted = (manifest.get("spec") or {}).get("parentRefs") or ()
+    parents = (manifest.get("status") or {}).get("parents") or ()
+    accepted = [parent for parent in parents if _is_accepted(parent, generation)]
+    complete = len(accepted) == len(parents) and len(accepted) >= max(len(wanted), 1)
+    return "accepted" if complete else "written"
+
+
+def change(old: Manifest | None, new: Manifest, fence: str) -> Change | None:
+    """Return the write from `old` to `new`; None when there is nothing to write."""
+    return CreateObject(new) if old is None else json_change(old, new, fence)
+
+
+def release(manifest: Manifest, fence: Fence, router: RouterConfig | None) -> Manifest:
+    """Return the object with the canary's share on stable, without label and fence.
+
+    Args:
+        manifest: The object as read.
+        fence: What we wrote last; only its services are touched.
+        router: The configuration that named the object, None when it is not known any more.
+    """
+    config = GatewayApiConfig.model_validate_json(router.config) if router else GatewayApiConfig()
+    lowered = _with_weights(manifest, all_to_stable(fence.split), ())
+    return unstamp(_with_label(lowered, config, is_in_progress=False), fence.uid)
+
+
+def release_orphan(manifest: Manifest, fence: Fence) -> Manifest:
+    """Return the object after its Rollout is gone: nobody else would take the canary out."""
+    return release(manifest, fence, None)
+
+
+def _weighted_rules(
+    manifest: Manifest, wanted: Split, managed: tuple[str, ...]
+) -> Iterator[Manifest]:
+    canary = wanted[0].service if wanted else ""
+    for rule in (manifest.get("spec") or {}).get("rules") or ():
+        if not _is_managed(rule, canary, managed):
+            yield rule
+
+
+def _is_managed(rule: Manifest, canary: str, managed: tuple[str, ...]) -> bool:
+    """Whether a header step made this rule: by its name, or with the canary as only backend."""
+    name = rule.get("name") or ""
+    base, _, number = name.rpartition("-")
+    if name and (name in managed or (base in managed and number.isdecimal())):
+        return True
+    refs: list[Manifest] = rule.get("backendRefs") or []
+    return len(refs) == 1 and refs[0].get("name") == canary
+
+
+def _with_weights(manifest: Manifest, wanted: Split, managed: tuple[str, ...]) -> Manifest:
+    if not wanted:
+        return manifest
+    weights = {share.service: share.weight for share in wanted}
+    spec = manifest.get("spec") or {}
+    rules: list[Manifest] = list(spec.get("rules") or ())
+    rewritten = [
+        rule if _is_managed(rule, wanted[0].service, managed) else _reweighted(rule, weights)
+        for rule in rules
+    ]
+    return manifest if rewritten == rules else {**manifest, "spec": {**spec, "rules": rewritten}}
+
+
+def _reweighted(rule: Manifest, weights: dict[str, int]) -> Manifest:
+    refs: list[dict[str, Any]] = rule.get("backendRefs") or []
+    rewritten = [
+        {**ref, "weight": weights[ref["name"]]}
+        if ref.get("name") in weights and ref.get("weight", _WEIGHT_DEFAULT) != weights[ref["name"]]
+        else ref
+        for ref in refs
+    ]
+    return rule if rewritten == refs else {**rule, "backendRefs": rewritten}
+
+
+def _with_label(manifest: Manifest, config: GatewayApiConfig, *, is_in_progress: bool) -> Manifest:
+    label = config.label()
+    if label is None:
+        return manifest
+    key, value = label
+    return with_metadata(manifest, labels={key: value if is_in_progress else None})
+
+
+def _is_accepted(parent: Manifest, generation: int) -> bool:
+    return any(
+        condition.get("type") == "Accepted"
+        and condition.get("status") == "True"
+        and condition.get("observedGeneration", 0) >= generation
+        for condition in parent.get("conditions") or ()
+    )
