@@ -80,19 +80,19 @@ class Sighting:
 def resolve(
     targets: Targets,
     named: Mapping[ObjectRef, Manifest | None],
-    selected: Mapping[ObjectSelector, Sequence[Manifest]],
+    selected: Sequence[Sequence[Manifest]] = (),
 ) -> tuple[Sighting, ...]:
     """Return the sightings of all targets, each object once, in the order of application.
 
     Args:
         targets: As the router named them.
         named: What was read for `targets.refs`; an absent key counts as not existing.
-        selected: What was listed for `targets.selectors`; the labels are matched here, so that
-            a caller may pass every object of the namespace.
+        selected: What was listed for each of `targets.selectors`, in their order; the labels
+            are matched here, so that a caller may pass every object of the namespace.
     """
     sightings = {ref: Sighting(ref, named.get(ref)) for ref in targets.refs}
-    for selector in targets.selectors:
-        for manifest in _matching(selector, selected.get(selector, ())):
+    for selector, listed in zip(targets.selectors, selected, strict=False):
+        for manifest in _matching(selector, listed):
             name = manifest["metadata"]["name"]
             ref = ObjectRef(selector.resource, selector.namespace, name)
             sightings.setdefault(ref, Sighting(ref, manifest))

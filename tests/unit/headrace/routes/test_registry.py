@@ -79,7 +79,7 @@ def traffic_split(canary: int = 10, epoch: int = 7, level: Level = "written") ->
 def smi_answer(manifest: dict[str, Any] | None, acked: int = 0, epoch: int = 7) -> RouterAnswer:
     doc = document(epoch)
     targets = locate(SMI, doc, ApiVersions())
-    sightings = resolve(targets, {targets.refs[0]: manifest}, {})
+    sightings = resolve(targets, {targets.refs[0]: manifest})
     return read_back(SMI, doc, targets, sightings, acked)
 
 
@@ -112,14 +112,14 @@ def test_selected_objects_follow_the_named_ones_once_and_by_name() -> None:
 
     found = [route("zeta", "web"), route("alpha", "web"), route("web", "web"), route("x", "other")]
     named = {targets.refs[0]: found[2]}
-    sightings = resolve(targets, named, {targets.selectors[0]: found})
+    sightings = resolve(targets, named, [found])
     assert [each.ref.name for each in sightings] == ["web", "alpha", "zeta"]
     assert sightings[0].manifest is found[2]
 
 
 def test_an_object_that_was_not_read_does_not_exist() -> None:
     targets = locate(SMI, document(), ApiVersions())
-    assert resolve(targets, {}, {}) == (Sighting(targets.refs[0], None),)
+    assert resolve(targets, {}) == (Sighting(targets.refs[0], None),)
 
 
 def test_the_answer_holds_when_fence_and_split_say_so() -> None:
@@ -161,7 +161,7 @@ def test_gateway_weights_are_verified_by_reading_back() -> None:
     route = {"metadata": {"name": "web"}, "spec": {"rules": [{"backendRefs": refs}]}}
     fence = Fence(uid=UID, rollout="shop/web", epoch=7, level="written", split=SPLIT)
     for manifest, verified in ((stamp(route, fence), True), (route, False)):
-        sightings = resolve(targets, {targets.refs[0]: manifest}, {})
+        sightings = resolve(targets, {targets.refs[0]: manifest})
         assert read_back(GATEWAY, doc, targets, sightings, 0).verified is verified
 
 
@@ -170,5 +170,5 @@ def test_a_selector_that_finds_nothing_is_told() -> None:
         update={"config": '{"httpRouteSelector":{"matchLabels":{"a":"b"}}}'}
     )
     targets = locate(config, document(), ApiVersions())
-    answer = read_back(config, document(), targets, resolve(targets, {}, {}), 0)
+    answer = read_back(config, document(), targets, resolve(targets, {}), 0)
     assert answer.error == gateway_router.NO_OBJECTS
