@@ -1,0 +1,271 @@
+"""Sending: one task owns the producer.
+
+It makes sure of the topics, connects, takes what waits in the queue, awaits the acknowledgements
+and asks for metadata once a second, so that a dead broker is noticed without traffic. When
+anything fails, the producer is stopped, which tells what became of the messages in flight; what
+is not acknowledged goes back to the queue, and a new producer is made after a back-off: with a
+broken sequence an idempotent producer is of no more use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+
+from headrace.backoff import CONNECTION, Rng
+from headrace.errors import Unavailable
+from headrace.events.envelope import Event
+from headrace.events.topics import Topic
+from headrace.runtime.bus import Record
+from headrace.runtime.bus_kafka.consumer import KafkaConsumer
+from headrace.runtime.bus_kafka.settings import (
+    CLIENT_ERRORS,
+    Complaint,
+    KafkaSettings,
+    connection,
+)
+from headrace.runtime.bus_kafka.topics import ensure_topics
+from headrace.runtime.bus_queue import Outgoing, PublishQueue, dead_letter, outgoing_event
+from headrace.runtime.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+_REFUSED: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""Messages that no broker takes, however often they are sent."""
+
+_BATCH_MESSAGES_MAX: Final = 500
+_BATCH_BYTES_MAX: Final = 256 * 1024
+
+
+class KafkaBus:
+    """One service's connection to Kafka.
+
+    Args:
+        settings: Where and how.
+        topics: Topics that this service sends to or reads; they and their dead letters must
+            exist, with these numbers of partitions, before the bus is up.
+        clock: For back-off.
+        rng: For the jitter of back-off.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, topics: Sequence[Topic], clock: Clock, rng: Rng
+    ) -> None:
+        self._settings = settings
+        self._topics = (*topics, *(topic.dead_letters for topic in topics))
+        self._clock = clock
+        self._rng = rng
+        self._queue = PublishQueue(settings.queue_size_max)
+        self._has_work = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._topics_exist = asyncio.Event()
+        self._in_flight: list[tuple[Outgoing, asyncio.Future[Any]]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._is_up = False
+        self._watchers: list[Callable[[bool], None]] = []
+        self._complaint = Complaint()
+
+    def publish(
+        self,
+        topic: Topic,
+        event: Event,
+        *,
+        is_request: bool = False,
+        on_delivered: Callable[[Event], None] | None = None,
+    ) -> bool:
+        """Queue an event; never blocks."""
+        return self._put(
+            outgoing_event(topic, event, is_request=is_request, on_delivered=on_delivered)
+        )
+
+    def bury(self, topic: Topic, record: Record, reason: str) -> bool:
+        """Queue a record for the dead letters of its topic."""
+        return self._put(dead_letter(topic, record, reason))
+
+    def consumer(self, topics: Sequence[Topic]) -> KafkaConsumer:
+        """Return a consumer of these topics."""
+        return KafkaConsumer(self._settings, topics, self._topics_exist, self._clock)
+
+    @property
+    def is_up(self) -> bool:
+        """True while the broker answers and the topics exist."""
+        return self._is_up
+
+    def watch(self, listener: Callable[[bool], None]) -> None:
+        """Call `listener(is_up)` on each change."""
+        self._watchers.append(listener)
+
+    async def start(self) -> None:
+        """Connect in the background."""
+        # The client says the same line every 100 ms while a broker is away; we say it once.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="bus-kafka")
+
+    async def close(self) -> None:
+        """Wait for what is queued, within the grace time, and disconnect."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        if self._is_up:
+            await self._flush()
+        if len(self._queue):
+            log.warning("messages not sent before the end", messages=len(self._queue))
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def _flush(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.grace_seconds):
+                await self._is_idle.wait()
+        except TimeoutError:
+            log.warning("broker too slow for the grace time")
+
+    def _put(self, message: Outgoing) -> bool:
+        is_accepted = self._queue.put(message)
+        self._has_work.set()
+        self._is_idle.clear()
+        return is_accepted
+
+    def _set_up(self, is_up: bool) -> None:
+        if is_up == self._is_up:
+            return
+        self._is_up = is_up
+        for watcher in self._watchers:
+            watcher(is_up)
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._session()
+            except (*CLIENT_ERRORS, Unavailable) as error:
+                failures = 1 if self._complaint.is_new(error) else failures + 1
+            await self._clock.sleep(CONNECTION.delay_seconds(failures, self._rng))
+
+    async def _session(self) -> None:
+        """Serve with one producer until something fails."""
+        await ensure_topics(self._settings, self._topics)
+        self._topics_exist.set()
+        producer = AIOKafkaProducer(
+            **connection(self._settings),
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=_BATCH_BYTES_MAX,
+        )
+        try:
+            async with asyncio.timeout(self._settings.request_seconds):
+                await producer.start()
+                for topic in self._topics:
+                    await producer.partitions_for(topic.name)
+            log.info("bus is up", servers=self._settings.bootstrap_servers)
+            self._complaint.clear()
+            self._set_up(True)
+            await self._serve(producer)
+        finally:
+            self._set_up(False)
+            await _stop(producer)
+            self._settle()
+
+    async def _serve(self, producer: AIOKafkaProducer) -> None:
+        while True:
+            batch = self._queue.take(_BATCH_MESSAGES_MAX)
+            if batch:
+                await self._send(producer, batch)
+                continue
+            self._has_work.clear()
+            self._is_idle.set()
+            try:
+                async with asyncio.timeout(self._settings.probe_seconds):
+                    await self._has_work.wait()
+            except TimeoutError:
+                await self._probe(producer)
+
+    async def _send(self, producer: AIOKafkaProducer, batch: list[Outgoing]) -> None:
+        """Send messages in order and wait until the broker has them all."""
+        unsent = batch[::-1]
+        try:
+            async with asyncio.timeout(self._settings.request_seconds):
+                while unsent:
+                    await self._send_one(producer, unsent[-1])
+                    unsent.pop()
+        finally:
+            self._queue.give_back(unsent[::-1])
+        waiting = [future for _, future in self._in_flight]
+        while waiting:
+            _, pending = await asyncio.wait(waiting, timeout=self._settings.probe_seconds)
+            waiting = list(pending)
+            if waiting:
+                await self._probe(producer)
+        error = self._settle()
+        if error is not None:
+            raise Unavailable(str(error)) from error
+
+    async def _send_one(self, producer: AIOKafkaProducer, message: Outgoing) -> None:
+        try:
+            future = await producer.send(
+                message.topic,
+                value=message.value,
+                key=message.key.encode(),
+                partition=message.partition,
+                headers=[(name, text.encode()) for name, text in message.headers.items()],
+            )
+        except _REFUSED as error:
+            _drop(message, error)
+        else:
+            self._in_flight.append((message, future))
+
+    def _settle(self) -> BaseException | None:
+        """Say what became of the messages in flight; return the first error of those given back.
+
+        What the broker has is acknowledged to its sender, the rest waits again.
+        """
+        in_flight, self._in_flight = self._in_flight, []
+        failed: list[Outgoing] = []
+        first_error: BaseException | None = None
+        for message, future in in_flight:
+            error = future.exception() if _has_result(future) else Unavailable("not acknowledged")
+            if error is None:
+                if message.acknowledge is not None:
+                    message.acknowledge()
+            elif isinstance(error, _REFUSED):
+                _drop(message, error)
+            else:
+                failed.append(message)
+                first_error = first_error or error
+        self._queue.give_back(failed)
+        return first_error
+
+    async def _probe(self, producer: AIOKafkaProducer) -> None:
+        async with asyncio.timeout(self._settings.request_seconds):
+            if not await producer.client.force_metadata_update():
+                raise Unavailable("the broker does not answer")
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stop a producer; returns when the fate of all its messages is known."""
+    try:
+        await producer.stop()
+    except CLIENT_ERRORS as error:
+        log.debug("producer did not stop cleanly", error=str(error))
+
+
+def _has_result(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled()
+
+
+def _drop(message: Outgoing, error: BaseException) -> None:
+    log.error(
+        "message dropped, no broker takes it",
+        topic=message.topic,
+        key=message.key,
+        type=message.headers.get("ce_type"),
+        size_bytes=len(message.value),
+        error=str(error),
+    )

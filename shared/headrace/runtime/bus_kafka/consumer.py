@@ -1,0 +1,160 @@
+"""Reading: assigned partitions, offsets under the group, without the group protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from headrace.errors import Unavailable
+from headrace.events.topics import Topic
+from headrace.runtime.bus import Record
+from headrace.runtime.bus_kafka.settings import (
+    CLIENT_ERRORS,
+    Complaint,
+    KafkaSettings,
+    connection,
+)
+from headrace.runtime.clock import Clock
+
+_POLL_RECORDS_MAX: Final = 500
+
+
+class KafkaConsumer:
+    """Reads partitions of some topics; connects when it has any."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Sequence[Topic],
+        topics_exist: asyncio.Event,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._topics = tuple(topics)
+        self._topics_exist = topics_exist
+        self._clock = clock
+        self._client: AIOKafkaConsumer | None = None
+        self._places: list[TopicPartition] = []
+        self._positions: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._complaint = Complaint()
+
+    async def assign(self, partitions: frozenset[int]) -> None:
+        """Read exactly these partitions of all its topics from now on."""
+        numbers = sorted(partitions)
+        self._places = [TopicPartition(topic.name, n) for topic in self._topics for n in numbers]
+        kept = set(self._places)
+        self._positions = {place: at for place, at in self._positions.items() if place in kept}
+        self._committed = {place: at for place, at in self._committed.items() if place in kept}
+        if self._client is None:
+            return
+        if not self._places:
+            await self._disconnect()
+            return
+        self._client.assign(self._places)
+        self._go_on(self._client)
+
+    async def poll(self, timeout_seconds: float) -> Sequence[Record]:
+        """Return the next records, () after the timeout or while the broker is away."""
+        if not self._places or not await self._wait_for_topics(timeout_seconds):
+            await self._clock.sleep(timeout_seconds)
+            return ()
+        try:
+            client = self._client or await self._connect()
+            found = await client.getmany(
+                timeout_ms=int(timeout_seconds * 1000), max_records=_POLL_RECORDS_MAX
+            )
+        except CLIENT_ERRORS as error:
+            self._complaint.is_new(error)
+            await self._disconnect()
+            await self._clock.sleep(timeout_seconds)
+            return ()
+        self._complaint.clear()
+        return [record for place, batch in found.items() for record in self._taken(place, batch)]
+
+    async def commit(self, partitions: frozenset[int]) -> None:
+        """Commit what was polled so far on these partitions."""
+        offsets = {
+            place: at
+            for place, at in self._positions.items()
+            if place.partition in partitions and self._committed.get(place) != at
+        }
+        if not offsets:
+            return
+        if self._client is None:
+            raise Unavailable("not connected to the broker")
+        try:
+            async with asyncio.timeout(self._settings.request_seconds):
+                await self._client.commit(offsets)
+        except CLIENT_ERRORS as error:
+            raise Unavailable(f"offsets not committed: {error}") from error
+        self._committed.update(offsets)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        self._places = []
+        await self._disconnect()
+
+    async def _wait_for_topics(self, timeout_seconds: float) -> bool:
+        if self._topics_exist.is_set():
+            return True
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await self._topics_exist.wait()
+        except TimeoutError:
+            return False
+
+    async def _connect(self) -> AIOKafkaConsumer:
+        client = AIOKafkaConsumer(
+            **connection(self._settings),
+            group_id=self._settings.group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        client.assign(self._places)
+        try:
+            async with asyncio.timeout(self._settings.request_seconds):
+                await client.start()
+        except BaseException:
+            await client.stop()
+            raise
+        self._go_on(client)
+        self._client = client
+        return client
+
+    def _go_on(self, client: AIOKafkaConsumer) -> None:
+        """Continue where this consumer was, on partitions that it keeps."""
+        for place, position in self._positions.items():
+            client.seek(place, position)
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.stop()
+
+    def _taken(
+        self, place: TopicPartition, batch: Iterable[ConsumerRecord[Any, Any]]
+    ) -> Iterable[Record]:
+        for message in batch:
+            if message.offset < self._positions.get(place, 0):
+                continue
+            self._positions[place] = message.offset + 1
+            yield _record(message)
+
+
+def _record(message: ConsumerRecord[Any, Any]) -> Record:
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=_text(message.key),
+        headers={name.lower(): _text(value) for name, value in message.headers},
+        value=message.value or b"",
+    )
+
+
+def _text(raw: bytes | None) -> str:
+    return "" if raw is None else raw.decode(errors="replace")
