@@ -59,11 +59,14 @@ def _mesh_is_ready(site: Site) -> bool:
 def _envoy(site: Site) -> list[str]:
     return [
         envoy_binary(),
-        f"--config-path={site.directory}/envoy/bootstrap.yaml",
+        "--config-path",
+        f"{site.directory}/envoy/bootstrap.yaml",
         # Two labs on one machine would share the memory of hot restarts.
         "--disable-hot-restart",
-        "--concurrency=1",
-        "--log-level=warning",
+        "--concurrency",
+        "1",
+        "--log-level",
+        "warning",
     ]
 
 
