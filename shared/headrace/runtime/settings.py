@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from headrace.events.topics import PARTITIONS, PREFIX, RETENTION_SECONDS
 from headrace.runtime.flags import (
     Duration,
     Flag,
@@ -136,10 +137,10 @@ class ServiceSettings(BaseModel):
         description="Name of this cluster in topic and group names.",
     )
     topic_prefix: Annotated[str, _BUS] = Field(
-        "headrace", pattern=r"^[A-Za-z0-9_-]+$", description="First part of every topic name."
+        PREFIX, pattern=r"^[A-Za-z0-9_-]+$", description="First part of every topic name."
     )
-    topic_retention_seconds: Annotated[Duration, _BUS] = Field(
-        2_592_000.0, description="Retention of topics that a service creates."
+    topic_retention_seconds: Annotated[int, _BUS] = Field(
+        RETENTION_SECONDS, ge=60, description="Retention of topics that a service creates."
     )
     topic_replication_factor: Annotated[int, _BUS] = Field(
         -1,
@@ -195,7 +196,7 @@ class ServiceSettings(BaseModel):
         Duration, Flag("Replicas and Leases", ("leader-election-retry-period",))
     ] = Field(1.0, description="Pause between attempts to get or keep a Lease.")
     partitions: Annotated[int, _SHARDS] = Field(
-        12, ge=1, le=1000, description="Partitions of every topic, with either bus."
+        PARTITIONS, ge=1, le=1000, description="Partitions of every topic, with either bus."
     )
     shards: Annotated[int, _SHARDS] = Field(
         4, ge=1, le=1000, description="Leases that share the work; divides the partitions."

@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from headrace_gen import crds, pod_schemas
+from headrace_gen import crds, metrics_doc, pod_schemas
 
 Generator = Callable[[], Mapping[str, str]]
 
-GENERATORS: Final[Mapping[str, Generator]] = {"crds": crds.render}
+GENERATORS: Final[Mapping[str, Generator]] = {
+    "crds": crds.render,
+    "metrics": metrics_doc.render,
+}
 ROOT: Final = Path(__file__).resolve().parents[3]
 
 _POD_SCHEMAS: Final = "shared/headrace/model/data/pod-schemas.json"
