@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.kubernetes.patches import json_equal, merge_diff, pointer
 from headrace.kubernetes.resources import Manifest
 
 Operation = dict[str, Any]
@@ -43,7 +44,7 @@ Change = CreateObject | MergeChange | JsonChange
 
 def merge_change(old: Manifest, new: Manifest) -> MergeChange | None:
     """Return the merge patch of the changed leaves; None when nothing changed."""
-    body = _merge_diff(_owned(old), _owned(new))
+    body = merge_diff(_owned(old), _owned(new))
     if not body:
         return None
     metadata = {"resourceVersion": old["metadata"]["resourceVersion"], **body.get("metadata", {})}
@@ -87,43 +88,27 @@ def _tests(old: Manifest, new: Manifest, fence: str) -> Iterator[Operation]:
         wanted: Mapping[str, str] = changed.get(field) or {}
         for key, value in current.items():
             if wanted.get(key) != value or key == fence:
-                yield _test(f"/metadata/{field}/{_escape(key)}", value)
+                yield _test(pointer("metadata", field, key), value)
 
 
 def _test(path: str, value: Any) -> Operation:
     return {"op": "test", "path": path, "value": value}
 
 
-def _merge_diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    diff: dict[str, Any] = {key: None for key in old.keys() - new.keys()}
-    for key, value in new.items():
-        before = old.get(key)
-        if isinstance(before, dict) and isinstance(value, dict):
-            if inner := _merge_diff(before, value):
-                diff[key] = inner
-        elif key not in old or before != value:
-            diff[key] = value
-    return diff
-
-
 def _json_diff(old: Any, new: Any, path: str) -> Iterator[Operation]:
-    if old == new:
+    if json_equal(old, new):
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in old.keys() - new.keys():
-            yield {"op": "remove", "path": f"{path}/{_escape(key)}"}
+            yield {"op": "remove", "path": path + pointer(key)}
         for key, value in new.items():
-            inner = f"{path}/{_escape(key)}"
+            inner = path + pointer(key)
             if key in old:
                 yield from _json_diff(old[key], value, inner)
             else:
                 yield {"op": "add", "path": inner, "value": value}
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
-            yield from _json_diff(before, after, f"{path}/{index}")
+            yield from _json_diff(before, after, path + pointer(index))
     else:
         yield {"op": "replace", "path": path, "value": new}
-
-
-def _escape(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
