@@ -19,8 +19,20 @@ import orjson
 import uvloop
 
 from headrace_lab import mesh_envoy
-from headrace_lab.kube import DELETED, PODS, SERVICES, Kube, KubeError, Object, Resource, key_of
+from headrace_lab.kube import (
+    DELETED,
+    MERGE_PATCH,
+    PODS,
+    SERVICES,
+    Kube,
+    KubeError,
+    Object,
+    Resource,
+    key_of,
+    timestamp,
+)
 from headrace_lab.mesh_routes import Key, PodRecord, record_pod, resolve
+from headrace_lab.mesh_status import accepted_parents
 
 logger = logging.getLogger(__name__)
 
@@ -144,10 +156,29 @@ class Mesh:
                 continue
             started = loop.time()
             self.write()
+            await self._accept_routes()
             if not is_ready:
                 on_ready()
                 is_ready = True
             await asyncio.sleep(_REST_FACTOR * (loop.time() - started))
+
+    async def _accept_routes(self) -> None:
+        """Tell that the routes hold, as far as it was not told yet."""
+        for route in list(self._routes.values()):
+            parents = accepted_parents(route, timestamp())
+            if parents is None:
+                continue
+            namespace, name = key_of(route)
+            patch = {
+                "metadata": {"resourceVersion": route["metadata"]["resourceVersion"]},
+                "status": {"parents": parents},
+            }
+            path = HTTP_ROUTES.path(namespace, name, "status")
+            try:
+                await self._kube.request("PATCH", path, patch, content_type=MERGE_PATCH)
+            except (KubeError, aiohttp.ClientError, TimeoutError) as error:
+                # A conflict is followed by the route's newer version, which brings us here again.
+                logger.info("HTTPRoute %s/%s: %r", namespace, name, error)
 
     def write(self) -> None:
         """Write what the objects seen so far mean: pods first, then who gets requests."""
