@@ -1,0 +1,67 @@
+"""Functions of the language about times."""
+
+from __future__ import annotations
+
+from headrace.expression import civil, layouts, types
+from headrace.expression.durations import SECOND, parse_duration
+from headrace.expression.errors import CompileError, EvaluationError
+from headrace.expression.evaluation import Evaluation
+from headrace.expression.operators import to_string
+from headrace.expression.signatures import ArgumentTypes, Builtin
+from headrace.expression.types import GoType, function_of
+from headrace.expression.values import Location, Time, Value
+
+
+def _now(evaluation: Evaluation, arguments: list[Value]) -> Time:
+    location = arguments[0] if arguments else civil.ZONE_UTC
+    if not isinstance(location, Location):
+        raise EvaluationError("invalid number of arguments (expected 0, got 1)")
+    return Time(round(evaluation.now * SECOND), location)
+
+
+def _validate_now(arguments: ArgumentTypes) -> GoType:
+    if arguments and (len(arguments) > 1 or arguments[0] != types.LOCATION):
+        raise CompileError(f"invalid number of arguments (expected 0, got {len(arguments)})")
+    return types.TIME
+
+
+def _date(_: Evaluation, arguments: list[Value]) -> Time:
+    location = civil.ZONE_UTC
+    if isinstance(arguments[0], Location):
+        location, *arguments = arguments
+    texts = [to_string(argument) for argument in arguments]
+    if len(texts) == 3:
+        return layouts.parse_time(texts[1], texts[0], civil.load_location(texts[2]))
+    if len(texts) == 2:
+        return layouts.parse_time(texts[1], texts[0], location)
+    for layout in layouts.COMMON_LAYOUTS:
+        try:
+            return layouts.parse_time(layout, texts[0], location)
+        except EvaluationError:
+            continue
+    raise EvaluationError(f"invalid date {texts[0]}")
+
+
+def _validate_date(arguments: ArgumentTypes) -> GoType:
+    if not arguments:
+        raise CompileError("invalid number of arguments (expected at least 1, got 0)")
+    count = len(arguments) - (arguments[0] == types.LOCATION)
+    if count > 3:
+        raise CompileError(f"invalid number of arguments (expected at most 3, got {count})")
+    return types.TIME
+
+
+BUILTINS = (
+    Builtin("now", _now, validate=_validate_now),
+    Builtin(
+        "duration",
+        lambda _, arguments: parse_duration(to_string(arguments[0])),
+        (function_of(types.STRING, result=types.DURATION),),
+    ),
+    Builtin("date", _date, validate=_validate_date),
+    Builtin(
+        "timezone",
+        lambda _, arguments: civil.load_location(to_string(arguments[0])),
+        (function_of(types.STRING, result=types.LOCATION),),
+    ),
+)
