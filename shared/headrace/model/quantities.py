@@ -37,9 +37,11 @@ _NANOSECONDS: Final = {
 }
 _NANOSECONDS_PER_SECOND: Final = _NANOSECONDS["s"]
 _DURATION_MAX: Final = 2**63 - 1
-_DURATION: Final = re.compile(r"(?P<number>\d+\.?\d*|\.\d+)(?P<unit>[^\d.]+)")
+_DURATION: Final = re.compile(r"(?P<number>\d+\.?\d*|\.\d+)(?P<unit>[^\d.]+)", re.ASCII)
+_NUMBER: Final = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
 _INTEGER: Final = re.compile(r"[+-]?\d+", re.ASCII)
 _DURATION_INVALID: Final = -1
+_INT32_MAX: Final = 2**31 - 1
 
 
 def parse_duration_nanoseconds(text: str) -> int:
@@ -48,12 +50,10 @@ def parse_duration_nanoseconds(text: str) -> int:
     Raises:
         ValueError: `text` is no Go duration, with the words that Go uses.
     """
-    invalid = f"time: invalid duration {go_quote(text)}"
-    rest = text
-    sign = 1
-    if rest[:1] in ("+", "-"):
-        sign = -1 if rest[0] == "-" else 1
-        rest = rest[1:]
+    quoted = _quote_bytes(text)
+    invalid = f"time: invalid duration {quoted}"
+    sign = -1 if text.startswith("-") else 1
+    rest = text[1:] if text[:1] in ("+", "-") else text
     if rest == "0":
         return 0
     if not rest:
@@ -62,13 +62,12 @@ def parse_duration_nanoseconds(text: str) -> int:
     while rest:
         part = _DURATION.match(rest)
         if part is None:
-            if re.fullmatch(r"\d+\.?\d*|\.\d+", rest, re.ASCII):
-                raise ValueError(f"time: missing unit in duration {go_quote(text)}")
-            raise ValueError(invalid)
+            is_number = _NUMBER.fullmatch(rest)
+            raise ValueError(f"time: missing unit in duration {quoted}" if is_number else invalid)
         unit = _NANOSECONDS.get(part["unit"])
         if unit is None:
             raise ValueError(
-                f"time: unknown unit {go_quote(part['unit'])} in duration {go_quote(text)}"
+                f"time: unknown unit {_quote_bytes(part['unit'])} in duration {quoted}"
             )
         total += int(Decimal(part["number"]) * unit)
         rest = rest[part.end() :]
@@ -116,7 +115,7 @@ def pause_seconds(duration: int | str | None) -> int | None:
     """
     if duration is None or isinstance(duration, int):
         return duration
-    if _INTEGER.fullmatch(duration):
+    if _INTEGER.fullmatch(duration) and abs(int(duration)) <= _INT32_MAX:
         return int(duration)
     try:
         nanoseconds = parse_duration_nanoseconds(duration)
@@ -172,6 +171,14 @@ def int_value(value: int | str | None) -> int:
 def go_quote(text: str) -> str:
     """Return `text` in double quotes, with the quotes and backslashes in it escaped."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _quote_bytes(text: str) -> str:
+    """Return `text` in quotes with all but printable ASCII as bytes, as Go's time package does."""
+    escaped = go_quote(text)
+    return "".join(
+        c if " " <= c <= "~" else "".join(f"\\x{byte:02x}" for byte in c.encode()) for c in escaped
+    )
 
 
 def _plain(nanoseconds: int, unit: int) -> str:
