@@ -16,6 +16,16 @@ from headrace_lab.toolchain import APT_GET, DPKG_DEB, GO, JAVA, MAVEN, environme
 # The staging repositories of Kubernetes are required as v0.0.0 and replaced by relative folders,
 # which do not exist outside its own repository. They are published as v0.<minor>.<patch>.
 STAGING_LINE: Final = re.compile(r"^\s*(k8s\.io/[a-z0-9-]+) v0\.0\.0$", re.MULTILINE)
+# Each CRD costs the API server a fifth of a second: only what a router or the mesh reads.
+GATEWAY_KINDS: Final = (
+    "gatewayclasses",
+    "gateways",
+    "grpcroutes",
+    "httproutes",
+    "referencegrants",
+    "tcproutes",
+    "tlsroutes",
+)
 
 POM: Final = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -143,14 +153,13 @@ def fetch_gateway_api(workshop: Workshop) -> None:
     source = Path(download["Dir"]) / "config" / "crd"
     target = workshop.folder / "crds"
     target.mkdir()
-    standard = {path.name: path for path in (source / "standard").glob("gateway.*.yaml")}
-    experimental = {
-        path.name: path
-        for name in ("tcproutes", "tlsroutes", "udproutes")
-        for path in (source / "experimental").glob(f"gateway.*_{name}.yaml")
-    }
-    for name, path in {**experimental, **standard}.items():
-        shutil.copyfile(path, target / name)
+    for kind in GATEWAY_KINDS:
+        # The standard channel where it has the kind.
+        for channel in ("standard", "experimental"):
+            path = source / channel / f"gateway.networking.k8s.io_{kind}.yaml"
+            if path.exists():
+                shutil.copyfile(path, target / path.name)
+                break
 
 
 KUBERNETES: Final = Artifact(
@@ -184,7 +193,7 @@ PROMETHEUS: Final = Artifact(
 GATEWAY_API: Final = Artifact(
     name="gateway-api",
     version=versions.GATEWAY_API,
-    files=("crds/gateway.networking.k8s.io_httproutes.yaml",),
+    files=tuple(f"crds/gateway.networking.k8s.io_{kind}.yaml" for kind in GATEWAY_KINDS),
     tools=(GO,),
     estimate="seconds",
     build=fetch_gateway_api,

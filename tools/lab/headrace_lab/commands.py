@@ -32,6 +32,7 @@ def run_logged(
     Raises:
         BuildFailed: Its exit code is not 0. The message holds the end of the log.
     """
+    log.parent.mkdir(parents=True, exist_ok=True)
     output = log.with_suffix(".out")
     with log.open("ab") as errors, output.open("wb") as out:
         errors.write(f"$ {' '.join(argv)}\n".encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Iterable, Iterator
 from importlib import resources
@@ -15,6 +17,8 @@ from headrace_lab.credentials import NAMESPACE
 from headrace_lab.errors import ApiError, LabError
 
 CRD_KIND: Final = "CustomResourceDefinition"
+CRD_PATH: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+DIGEST: Final = "lab.headrace.io/digest"
 ROLE_KINDS: Final = (
     "Namespace",
     "ServiceAccount",
@@ -24,6 +28,8 @@ ROLE_KINDS: Final = (
     "RoleBinding",
 )
 ESTABLISHED_SECONDS: Final = 30.0
+# The CRDs are megabytes of YAML; the loader in Python takes seconds for them.
+YAML_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 READ_VERBS: Final = ["get", "list", "watch"]
 VIEWER: Final[tuple[Manifest, ...]] = (
     {
@@ -65,17 +71,37 @@ def install(api: ApiClient, *, project: Path | None, gateway_api: Path) -> None:
 
 def install_crds(api: ApiClient, manifests: Iterable[Manifest]) -> None:
     """Apply CRDs and wait until the API server serves them."""
-    names = []
-    for manifest in manifests:
-        if manifest["kind"] == CRD_KIND:
-            api.apply(manifest)
-            names.append(manifest["metadata"]["name"])
+    crds = [manifest for manifest in manifests if manifest["kind"] == CRD_KIND]
+    for manifest in crds:
+        _put_crd(api, manifest)
+    names = [manifest["metadata"]["name"] for manifest in crds]
     deadline = time.monotonic() + ESTABLISHED_SECONDS
     for name in names:
         while not _is_established(api, name):
             if time.monotonic() >= deadline:
                 raise LabError(f"the CRD {name} was not served within {ESTABLISHED_SECONDS:.0f} s")
             time.sleep(0.05)
+
+
+def _put_crd(api: ApiClient, manifest: Manifest) -> None:
+    """Create or replace a CRD, unless the same one is there.
+
+    Server-side apply would do it, but takes the API server half a second for a large schema.
+    """
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), DIGEST: digest}
+    body = {**manifest, "metadata": {**metadata, "annotations": annotations}}
+    body.pop("status", None)
+    try:
+        api.request("POST", CRD_PATH, body)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+        found = api.get(f"{CRD_PATH}/{metadata['name']}")["metadata"]
+        if found.get("annotations", {}).get(DIGEST) != digest:
+            body["metadata"]["resourceVersion"] = found["resourceVersion"]
+            api.request("PUT", f"{CRD_PATH}/{metadata['name']}", body)
 
 
 def roles(project: Path) -> list[Manifest]:
@@ -101,7 +127,7 @@ def load(paths: Iterable[Path]) -> list[Manifest]:
     """Return all manifests of some files, lists unfolded."""
     manifests: list[Manifest] = []
     for path in sorted(paths):
-        for document in yaml.safe_load_all(path.read_text()):
+        for document in yaml.load_all(path.read_text(), YAML_LOADER):
             if not isinstance(document, dict) or "kind" not in document:
                 continue
             manifests += document["items"] if document["kind"] == "List" else [document]
@@ -122,7 +148,7 @@ def _lab_crds() -> Iterator[Manifest]:
 
 def _is_established(api: ApiClient, name: str) -> bool:
     try:
-        crd: Any = api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+        crd: Any = api.get(f"{CRD_PATH}/{name}")
     except ApiError:
         return False
     conditions = crd.get("status", {}).get("conditions", [])

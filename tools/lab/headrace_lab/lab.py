@@ -207,7 +207,7 @@ class Lab:
     # What tests do to it
 
     def compact_etcd(self) -> int:
-        """Compact etcd up to now and return the revision: older watches cannot be resumed."""
+        """Compact etcd up to now and return the revision; see `expire_watches`."""
         key = base64.b64encode(b"\0").decode()
         header = self._etcd("range", {"key": key, "range_end": key, "limit": "1"})["header"]
         revision = int(header["revision"])
@@ -215,12 +215,19 @@ class Lab:
         return revision
 
     def expire_watches(self) -> int:
-        """Make every watch end, and every resumption of an older resourceVersion answer 410.
+        """End every watch, and let every resumption answer 410; return the revision.
 
-        Watches live on in the API server's own cache after a compaction, so it is restarted.
+        A compaction alone is not enough, since the API server goes on serving older
+        resourceVersions from its own cache. So it is killed, etcd moves on to a revision that no
+        client has seen, and the server's new cache begins there.
         """
+        server = self.part("apiserver")
+        server.kill()
+        key = base64.b64encode(b"/headrace-lab/revision").decode()
+        self._etcd("put", {"key": key, "value": key})
         revision = self.compact_etcd()
-        self.part("apiserver").restart()
+        server.start()
+        server.wait_ready()
         return revision
 
     def set_audit(self, *, enabled: bool) -> Path:
@@ -334,9 +341,18 @@ class Lab:
 
 def proxied_port(service: str) -> str:
     """Return the name of the port where a service's fault proxy for Kafka listens."""
+    return _service_port(service, "proxy")
+
+
+def direct_port(service: str) -> str:
+    """Return the name of the port where the broker listens for a service's fault proxy."""
+    return _service_port(service, "direct")
+
+
+def _service_port(service: str, way: str) -> str:
     if service not in SERVICES:
         raise LabError(f"no listener of the broker is for {service} (only {', '.join(SERVICES)})")
-    return f"kafka-proxy-{service}"
+    return f"kafka-{way}-{service}"
 
 
 def _existing(names: tuple[str, ...], progress: Progress) -> tuple[str, ...]:

@@ -71,6 +71,9 @@ def server_properties(site: Site) -> str:
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
         "group.initial.rebalance.delay.ms": "0",
+        # A killed broker registers again only when its former session has ended (default 9 s).
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
         "log.cleaner.dedupe.buffer.size": "2097152",
         "num.network.threads": "2",
         "num.io.threads": "2",
