@@ -50,25 +50,16 @@ class EnvoyFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._written: dict[Path, bytes] = {}
+        self._written: dict[str, bytes] = {}
 
-    def write(self, file: Path, document: mesh_envoy.Document) -> None:
+    def write(self, name: str, document: mesh_envoy.Document) -> None:
         """Replace a file's content."""
         content = orjson.dumps(document)
-        if self._written.get(file) == content:
-            return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._folder / f".{file.name}.new"
-        draft.write_bytes(content)
-        draft.replace(file)
-        self._written[file] = content
-
-    def keep_only(self, files: set[Path]) -> None:
-        """Remove the endpoint files of Services that are gone."""
-        for file in self._written.keys() - files:
-            if file.parent != self._folder:
-                file.unlink(missing_ok=True)
-                del self._written[file]
+        if self._written.get(name) != content:
+            draft = self._folder / f".{name}.new"
+            draft.write_bytes(content)
+            draft.replace(self._folder / name)
+            self._written[name] = content
 
 
 class Mesh:
@@ -181,23 +172,17 @@ class Mesh:
                 logger.info("HTTPRoute %s/%s: %r", namespace, name, error)
 
     def write(self) -> None:
-        """Write what the objects seen so far mean: pods first, then who gets requests."""
+        """Write what the objects seen so far mean: Services first, then who gets requests."""
         topology = resolve(self._services, self._pods, self._splits, self._routes)
-        files = set()
-        for service, addresses in topology.endpoints.items():
-            file = mesh_envoy.endpoints_file(service, self._folder)
-            self._files.write(file, mesh_envoy.endpoints(service, addresses))
-            files.add(file)
-        self._files.write(self._folder / "cds.json", mesh_envoy.clusters(topology, self._folder))
-        self._files.write(self._folder / "rds.json", mesh_envoy.routes(topology))
-        self._files.keep_only(files)
+        self._files.write("cds.json", mesh_envoy.clusters(topology))
+        self._files.write("rds.json", mesh_envoy.routes(topology))
 
     def write_listener(self, *, admin_port: int, listen_port: int) -> None:
         """Write what never changes."""
         bootstrap = mesh_envoy.bootstrap(self._folder, admin_port=admin_port)
-        self._files.write(self._folder / "bootstrap.yaml", bootstrap)
+        self._files.write("bootstrap.yaml", bootstrap)
         listeners = mesh_envoy.listeners(self._folder, port=listen_port)
-        self._files.write(self._folder / "lds.json", listeners)
+        self._files.write("lds.json", listeners)
 
 
 async def serve(options: argparse.Namespace) -> None:

@@ -1,7 +1,9 @@
 """A topology as Envoy's configuration: pure functions, JSON documents of its v3 API.
 
-Routes and endpoints have files of their own, so that neither a new weight nor a new pod touches
-the listener or a cluster, which would disturb open connections.
+Routes have a file of their own, so that a new weight does not touch the listener, which would
+leave open connections on the old one. Pods stand in their Service's cluster: Envoy lets the
+requests end that run on a cluster it replaces, while endpoints in files of their own would take
+one inotify instance each, and a user has 128.
 """
 
 from __future__ import annotations
@@ -83,31 +85,9 @@ def listeners(folder: Path, *, port: int) -> Document:
     return {"resources": [listener]}
 
 
-def clusters(topology: Topology, folder: Path) -> Document:
+def clusters(topology: Topology) -> Document:
     """One cluster per Service, so that Envoy's statistics tell the split."""
-    return {"resources": [_cluster(service, folder) for service in topology.endpoints]}
-
-
-def endpoints(service: Key, addresses: Iterable[Endpoint]) -> Document:
-    """The pods of one Service."""
-    assignment = {
-        "@type": f"{_TYPE}.config.endpoint.v3.ClusterLoadAssignment",
-        "cluster_name": cluster_name(service),
-        "endpoints": [
-            {
-                "lb_endpoints": [
-                    {"endpoint": {"address": _socket(item.address, item.port)}}
-                    for item in addresses
-                ]
-            }
-        ],
-    }
-    return {"resources": [assignment]}
-
-
-def endpoints_file(service: Key, folder: Path) -> Path:
-    """Where the pods of a Service are written."""
-    return folder / "eds" / f"{service[0]}.{service[1]}.json"
+    return {"resources": [_cluster(*item) for item in topology.endpoints.items()]}
 
 
 def routes(topology: Topology) -> Document:
@@ -195,13 +175,17 @@ def _precedence(match: Mapping[str, Any]) -> tuple[bool, int, int, int]:
     )
 
 
-def _cluster(service: Key, folder: Path) -> Document:
+def _cluster(service: Key, endpoints: Iterable[Endpoint]) -> Document:
+    hosts = [{"endpoint": {"address": _socket(item.address, item.port)}} for item in endpoints]
     return {
         "@type": f"{_TYPE}.config.cluster.v3.Cluster",
         "name": cluster_name(service),
-        "type": "EDS",
+        "type": "STATIC",
         "connect_timeout": "1s",
-        "eds_cluster_config": {"eds_config": _file_source(endpoints_file(service, folder))},
+        "load_assignment": {
+            "cluster_name": cluster_name(service),
+            "endpoints": [{"lb_endpoints": hosts}],
+        },
         "circuit_breakers": {
             "thresholds": [
                 {
