@@ -84,6 +84,7 @@ class HeadraceStatus(Model):
 
     Attributes:
         epoch: Newest epoch requested; 0 before the first route.
+        abort_message: Why the engine aborted; None after a user's abort.
         attempt: Grows by one when an abort or an inconclusive pause is taken back.
         route: The newest request.
         acknowledged: The newest acknowledged epoch.
@@ -95,6 +96,7 @@ class HeadraceStatus(Model):
 
     epoch: int = 0
     attempt: int = 0
+    abort_message: str | None = None
     route: RouteDocument | None = None
     acknowledged: Acknowledged | None = None
     shares: dict[str, int] | None = None

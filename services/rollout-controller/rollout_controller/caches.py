@@ -1,0 +1,87 @@
+"""The controller's caches: one store per kind, fed by reflectors, and the facts of the bus.
+
+Facts lie over the stores until these have caught up; a restart loses them and nothing else:
+the same is in the objects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from headrace.kubernetes.resources import Manifest
+from headrace.runtime.store import Store, controller_uid
+from rollout_controller.core import labels
+from rollout_controller.core.observed import Acknowledgement
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A run's phase as the bus told it, valid until the store has this resourceVersion."""
+
+    resource_version: str
+    phase: str
+    message: str
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the bus said, per Rollout or run uid.
+
+    Attributes:
+        acknowledgements: Newest answer of the router, by Rollout uid.
+        verdicts: Verdicts, by run uid.
+        causes: Event that woke a Rollout last, by Rollout uid; taken by the next pass.
+        delivered: Ordinals of history facts that the broker acknowledged, by Rollout uid.
+    """
+
+    acknowledgements: dict[str, Acknowledgement] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    causes: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    delivered: dict[str, set[int]] = field(default_factory=dict)
+
+    def acknowledge(self, uid: str, answer: Acknowledgement) -> None:
+        """Keep the newest answer: a late one of an older epoch changes nothing."""
+        old = self.acknowledgements.get(uid)
+        if old is None or (answer.epoch, answer.found_epoch) >= (old.epoch, old.found_epoch):
+            self.acknowledgements[uid] = answer
+
+    def forget(self, uid: str) -> None:
+        """Drop everything about a Rollout that is gone."""
+        for table in (self.acknowledgements, self.causes, self.delivered):
+            table.pop(uid, None)
+
+
+@dataclass(slots=True)
+class Caches:
+    """All stores of the controller."""
+
+    rollouts: Store = field(default_factory=lambda: Store({"service": _services_of}))
+    replica_sets: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
+    services: Store = field(default_factory=Store)
+    runs: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
+    templates: Store = field(default_factory=Store)
+    cluster_templates: Store = field(default_factory=Store)
+    pods: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
+
+
+def _services_of(rollout: Manifest) -> list[str]:
+    """Index function: `<namespace>/<service>` of every Service that a Rollout names."""
+    strategy = (rollout.get("spec") or {}).get("strategy") or {}
+    canary, blue_green = strategy.get("canary") or {}, strategy.get("blueGreen") or {}
+    ping_pong = canary.get("pingPong") or {}
+    names = (
+        canary.get("canaryService"),
+        canary.get("stableService"),
+        ping_pong.get("pingService"),
+        ping_pong.get("pongService"),
+        blue_green.get("activeService"),
+        blue_green.get("previewService"),
+    )
+    namespace = rollout["metadata"].get("namespace", "")
+    return [f"{namespace}/{name}" for name in names if name]
+
+
+def managing_rollout(service: Manifest) -> str:
+    """Return the name of the Rollout that a Service is annotated with."""
+    annotations = service["metadata"].get("annotations") or {}
+    return str(annotations.get(labels.MANAGED_BY, ""))

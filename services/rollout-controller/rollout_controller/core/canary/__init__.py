@@ -1,0 +1,1 @@
+"""The canary strategy, one module per chapter of its specification."""

@@ -1,0 +1,58 @@
+"""When the new version becomes the stable one (canary 3.1)."""
+
+from __future__ import annotations
+
+from headrace.model.conditions import Reason
+from rollout_controller.core.canary.counts import Size, threshold_met
+from rollout_controller.core.canary.rollback import is_fast_rollback
+from rollout_controller.core.draft import Draft
+
+
+def promotion_reason(draft: Draft, index: int) -> str | None:
+    """Return why the new version is promoted now, or None when it is not.
+
+    Args:
+        draft: The pass.
+        index: Working step index; len(steps) when all are done or skipped.
+
+    A routed canary that ran its last step is promoted only when its weight is acknowledged:
+    the pods of stable go down on the strength of that (architecture, section 4).
+    """
+    if draft.stable is None:
+        return "Initial deploy"
+    if draft.is_aborted:
+        return None
+    new = draft.new
+    if new is None:
+        return None
+    replicas = draft.observed.replicas
+    if new.available < replicas and not _is_threshold_met(draft, replicas):
+        return None
+    if draft.status.promote_full:
+        return "Full promotion requested"
+    if is_fast_rollback(draft):
+        return "Fast rollback"
+    steps = len(draft.steps)
+    if steps and index < steps:
+        return None
+    if not draft.is_fully_promoted and not draft.is_route_settled:
+        return None
+    return f"Completed all {steps} canary steps"
+
+
+def _is_threshold_met(draft: Draft, replicas: int) -> bool:
+    threshold = draft.strategy.replica_progress_threshold
+    if threshold is None or draft.new is None:
+        return False
+    new = draft.new
+    return threshold_met(
+        threshold, Size(new.replicas, new.available, new.status_replicas), replicas
+    )
+
+
+def announce_completion(draft: Draft, reason: str) -> None:
+    """Say that the stable version changed."""
+    draft.event(
+        Reason.ROLLOUT_COMPLETED,
+        f"Rollout completed update to revision {draft.revision} ({draft.new_hash}): {reason}",
+    )

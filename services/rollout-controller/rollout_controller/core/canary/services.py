@@ -1,0 +1,69 @@
+"""The Services of a canary: which ReplicaSet each of them selects.
+
+A Service that may still carry traffic by an unacknowledged route is not pointed at other pods:
+the canary Service of a new revision moves only when the newest epoch is acknowledged with no
+more on it than the step's weight.
+
+Source: canary 6; architecture, section 4 (table of acknowledgements).
+"""
+
+from __future__ import annotations
+
+from headrace.model.conditions import Reason
+from rollout_controller.core.canary import steps as canary_steps
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import ReplicaSet, ServiceObject
+from rollout_controller.core.plan import SwitchService
+
+
+def reconcile_services(draft: Draft) -> None:
+    """Plan the switches of stable and canary Service."""
+    ensure_target(draft, draft.strategy.stable_service, draft.stable)
+    canary = draft.strategy.canary_service
+    if draft.is_aborted and not draft.is_fully_promoted:
+        ensure_target(draft, canary, draft.stable, check_availability=not draft.has_routers)
+    elif _may_leave(draft, canary):
+        ensure_target(draft, canary, draft.new)
+
+
+def ensure_target(
+    draft: Draft, name: str, rs: ReplicaSet | None, *, check_availability: bool = True
+) -> None:
+    """Point the Service `name` at `rs` where that is allowed (canary 6.1)."""
+    service = draft.observed.references.services.get(name)
+    if rs is None or service is None or service.pod_hash == rs.pod_hash:
+        return
+    if check_availability and not _is_ready_for(service, rs):
+        return
+    draft.effect(
+        SwitchService(
+            name, rs.pod_hash, managed_by=None if service.managed_by else draft.observed.name
+        )
+    )
+    draft.event(
+        Reason.SWITCH_SERVICE,
+        f"Switched selector for service '{name}' from '{service.pod_hash}' to '{rs.pod_hash}'",
+    )
+
+
+def _is_ready_for(service: ServiceObject, rs: ReplicaSet) -> bool:
+    if not service.managed_by and not (rs.replicas > 0 and rs.replicas <= rs.available):
+        return False
+    return rs.available >= 1
+
+
+def _may_leave(draft: Draft, name: str) -> bool:
+    """Return whether the canary Service may be pointed at another ReplicaSet now."""
+    service = draft.observed.references.services.get(name)
+    if service is None or draft.new is None or draft.new is draft.stable:
+        return True
+    if not draft.has_routers or not service.pod_hash:
+        return True
+    if not draft.status.stable_rs:
+        return True
+    stored, known = draft.observed.headrace.route, draft.acknowledged
+    if stored is None or known is None or known.epoch != draft.epoch:
+        return False
+    is_new_revision = stored.hashes.canary != draft.new.pod_hash
+    limit = 0 if is_new_revision else canary_steps.set_weight_at(draft.steps, draft.index)
+    return known.canary <= limit

@@ -1,0 +1,99 @@
+"""Which weight the canary gets now, and whether stable can carry the rest.
+
+Source: canary 5.2, 5.3; architecture, deviations 2 and 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.model.route import ApplyOrder
+from rollout_controller.core.canary import steps as canary_steps
+from rollout_controller.core.canary.counts import Size, at_desired_counts, threshold_met
+from rollout_controller.core.draft import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredWeight:
+    """The outcome of the rules.
+
+    Attributes:
+        weight: 0 to base.
+        keeps_managed_routes: False where the rule removes header and mirror routes.
+        is_abort: The rule was the abort.
+    """
+
+    weight: int
+    keeps_managed_routes: bool = True
+    is_abort: bool = False
+
+
+def desired_weight(draft: Draft) -> DesiredWeight:
+    """Return the weight of the first rule of canary 5.2 that matches."""
+    if draft.is_fully_promoted:
+        return DesiredWeight(0, keeps_managed_routes=False)
+    if draft.is_aborted:
+        return DesiredWeight(0, keeps_managed_routes=False, is_abort=True)
+    if draft.new is None or draft.new.available == 0:
+        return DesiredWeight(0, keeps_managed_routes=False)
+    if draft.status.promote_full:
+        return DesiredWeight(_persisted_weight(draft), keeps_managed_routes=False)
+    if draft.status.current_step_index is None:
+        return DesiredWeight(0)
+    if not at_desired_counts(draft.count_facts(weights=None)):
+        return DesiredWeight(_weight_before(draft))
+    if draft.step is not None:
+        return DesiredWeight(canary_steps.set_weight_at(draft.steps, draft.index))
+    return DesiredWeight(draft.base)
+
+
+def _persisted_weight(draft: Draft) -> int:
+    weights = draft.status.canary.weights
+    return weights.canary.weight if weights else 0
+
+
+def _weight_before(draft: Draft) -> int:
+    """Return the weight of the steps already done, capped by what the pods carry.
+
+    Somebody who skips steps, or a rollback window, may leave a high weight before the current
+    index although the canary has few pods; only an increase is capped, since the weight that
+    holds already was earned with the pods of its own step.
+    """
+    weight = canary_steps.set_weight_at(draft.steps, draft.index - 1) if draft.index > 0 else 0
+    current = _persisted_weight(draft)
+    replicas = draft.observed.replicas
+    if weight <= current or draft.new is None or replicas == 0:
+        return weight
+    carried = draft.base * draft.new.available // replicas
+    return max(current, min(weight, carried))
+
+
+def gate_holds(draft: Draft, weight: int) -> bool:
+    """Return whether stable has the pods for what the canary does not get (canary 5.3).
+
+    A lowering is not held when the canary has nobody who could answer and stable has at least
+    one pod: then every request to the canary fails for certain.
+    """
+    stable = draft.stable
+    if stable is None:
+        return False
+    needed = (draft.base - weight) * draft.observed.replicas // draft.base
+    if stable.available >= needed:
+        return True
+    size = Size(stable.replicas, stable.available, stable.status_replicas)
+    threshold = draft.strategy.replica_progress_threshold
+    if threshold is not None and threshold_met(threshold, size, needed):
+        return True
+    canary_is_empty = draft.new is None or draft.new.available == 0
+    is_lowering = weight < _persisted_weight(draft)
+    return is_lowering and canary_is_empty and stable.available > 0
+
+
+def apply_order(draft: Draft) -> ApplyOrder:
+    """Return the order of hash and weight writes (canary 5.4, traffic-routing 12)."""
+    canary_is_empty = draft.new is None or draft.new.available == 0
+    if canary_is_empty and _persisted_weight(draft) > 0:
+        return "weight-hash"
+    if draft.is_fully_promoted or draft.is_aborted or draft.status.promote_full:
+        return "remove-hash-weight"
+    return "hash-weight"

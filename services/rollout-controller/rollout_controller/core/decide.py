@@ -1,0 +1,175 @@
+"""One pass over one Rollout: the order of rollout-api 9 and canary 1, visible at a glance.
+
+`decide` is total and pure. A pass that changes only the status is followed, within the same
+plan, by the next one, so that a step that ends and a pause that begins cost one request; its
+claim may carry the intent of the pass after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.quantities import Instant
+from rollout_controller.core import ephemeral, invalid, replica_sets, restart
+from rollout_controller.core.canary.analysis import reconcile_analysis
+from rollout_controller.core.canary.pause import reconcile_pause
+from rollout_controller.core.canary.scaling import is_scaling_event, reconcile_replica_sets
+from rollout_controller.core.canary.services import reconcile_services
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import Observed
+from rollout_controller.core.plan import AnnotateRollout, Claim, Intent, Plan, nothing
+from rollout_controller.core.route import reconcile_route
+from rollout_controller.core.status import sync
+from rollout_controller.core.status.conditions import deadline_of_progress
+from rollout_controller.core.validation.rules import first_error
+
+PASSES_MAX = 4
+"""Passes over the status alone that one plan may hold; a loop would be a bug."""
+
+
+def decide(observed: Observed, *, now: Instant) -> Plan:
+    """Return what to do about one Rollout.
+
+    Args:
+        observed: The whole snapshot.
+        now: Decision time, seconds since the epoch, by this service's clock.
+    """
+    plan = _pass(observed, now)
+    for _ in range(PASSES_MAX - 1):
+        if plan.effects or plan.intent or plan.claim is None:
+            return plan
+        after = _pass(observed.with_status(plan.claim.status, plan.claim.headrace), now)
+        if after.effects or after.is_quiet or _is_own_abort(after):
+            return plan
+        plan = _joined(plan, after)
+    return plan
+
+
+def _is_own_abort(plan: Plan) -> bool:
+    """Return whether the intent also stores an abort, which no claim may carry."""
+    return plan.intent is not None and plan.intent.aborted_at is not None
+
+
+def _joined(first: Plan, second: Plan) -> Plan:
+    """Return both passes as one plan; the second has no effects.
+
+    The claim of the first carries the intent of the second: one request instead of two.
+    """
+    assert first.claim is not None
+    claim = second.claim or first.claim
+    if second.intent is not None and second.claim is None:
+        claim = Claim(first.claim.status, second.intent.headrace)
+    wakes = [at for at in (first.wake_at, second.wake_at) if at is not None]
+    return replace(
+        second,
+        intent=None,
+        claim=claim,
+        events=first.events + second.events,
+        request=second.request or first.request,
+        wake_at=min(wakes, default=None),
+        reason=second.reason or first.reason,
+    )
+
+
+def _pass(observed: Observed, now: Instant) -> Plan:
+    if observed.is_deleting:
+        return nothing(reason="Deleting")
+    error = first_error(observed)
+    if error is not None:
+        return invalid.plan(observed, error, now)
+    draft = Draft(observed, now)
+    if draft.new is None:
+        replica_sets.create_replica_set(draft)
+        return _plan(draft, None, "NewReplicaSetCreated")
+    if observed.spec.replicas is None:
+        draft.effect(AnnotateRollout({}, replicas=1))
+        return _plan(draft, None, "DefaultReplicas")
+    if draft.is_fully_promoted and draft.status.abort:
+        draft.remove_abort()
+    if sync.spec_changed(draft):
+        replica_sets.sync_revision(draft)
+        return _plan(draft, sync.claim_reset(draft), "SpecChanged")
+    if is_scaling_event(draft):
+        reconcile_replica_sets(draft)
+        return _plan(draft, sync.claim_counts(draft), "Scaling")
+    return _canary(draft)
+
+
+def _canary(draft: Draft) -> Plan:
+    """The stages of canary 1, each in a module of its own."""
+    replica_sets.sync_revision(draft)
+    if restart.reconcile_restart(draft):
+        return _plan(draft, None, "Restarting")
+    ephemeral.reconcile_ephemeral_metadata(draft)
+    replica_sets.collect_history(draft)
+    reconcile_services(draft)
+    reconcile_route(draft)
+    reconcile_analysis(draft)
+    if draft.aborted_now and not draft.status.abort:
+        return _aborted(draft)
+    if not draft.pauses_added:
+        reconcile_replica_sets(draft)
+        if not draft.scaled:
+            reconcile_pause(draft)
+    if sync.is_abort_claim_held(draft):
+        return _plan(draft, None, "RouteAcknowledgement")
+    return _plan(draft, sync.claim_steps(draft), "Canary")
+
+
+def _aborted(draft: Draft) -> Plan:
+    """Decide again as aborted: the route, the Services and the runs follow in this very pass."""
+    observed = draft.observed
+    status = observed.status.model_copy(update={"abort": True, "aborted_at": draft.now})
+    headrace = observed.headrace.model_copy(update={"abort_message": draft.abort_message})
+    plan = _pass(observed.with_status(status, headrace), draft.now)
+    kept = tuple(event for event in draft.events if event not in plan.events)
+    intent = plan.intent
+    if intent is not None:
+        intent = replace(intent, aborted_at=draft.now)
+    return replace(plan, intent=intent, events=kept + plan.events, reason="RolloutAborted")
+
+
+def _plan(draft: Draft, claim: Claim | None, reason: str) -> Plan:
+    """Return the draft as a plan, without what would change nothing."""
+    observed = draft.observed
+    intent = None
+    if draft.needs_intent and draft.request is not None:
+        intent = Intent(_intended(draft))
+    if claim is not None and _is_same(draft, claim):
+        claim = None
+    conditions = claim.status.conditions if claim else draft.status.conditions
+    deadline = deadline_of_progress(draft, conditions)
+    if deadline is not None:
+        draft.wake(max(deadline + 1.0, draft.now + 0.1))
+    waiting = claim.headrace.waiting if claim else observed.headrace.waiting
+    return Plan(
+        intent=intent,
+        effects=tuple(draft.effects),
+        claim=claim,
+        events=tuple(draft.events),
+        request=draft.request if draft.needs_intent or draft.resend else None,
+        wake_at=draft.wake_at,
+        reason=waiting.reason if waiting else reason,
+        message=waiting.unblock or "" if waiting else "",
+    )
+
+
+def _intended(draft: Draft) -> HeadraceStatus:
+    """Return status.headrace as the intent stores it: the route and what it may raise."""
+    return draft.observed.headrace.model_copy(
+        update={
+            "epoch": draft.epoch,
+            "route": draft.request,
+            "shares": draft.shares or None,
+            "abort_message": draft.abort_message or None,
+        }
+    )
+
+
+def _is_same(draft: Draft, claim: Claim) -> bool:
+    """Return whether the claim stores nothing new."""
+    observed = draft.observed
+    return claim.status == observed.status.model_copy(
+        update={"headrace": claim.status.headrace}
+    ) and (claim.headrace == observed.headrace)

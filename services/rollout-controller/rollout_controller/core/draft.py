@@ -1,0 +1,269 @@
+"""The pass under construction: what was observed, and what this pass adds to it.
+
+Stages of the canary (one module each) read the snapshot, add effects, events and deadlines
+here, and record pauses and aborts. `status.sync` turns it into the claim. A draft lives for
+one call of `decide`; it is the only mutable object of the core.
+
+Source: canary 1 (order of stages), 2.5 (pause and abort fields).
+"""
+
+from __future__ import annotations
+
+from headrace.model.analysis import AnalysisPhase
+from headrace.model.conditions import PauseReason, Reason
+from headrace.model.headrace_status import Acknowledged
+from headrace.model.quantities import Instant
+from headrace.model.rollout import CanaryStrategy
+from headrace.model.rollout_status import (
+    AnalysisRunReference,
+    PauseCondition,
+    RolloutStatus,
+)
+from headrace.model.route import RouteDocument
+from headrace.model.steps import CanaryStep
+from headrace.model.traffic import TrafficWeights
+from rollout_controller.core.canary import steps as canary_steps
+from rollout_controller.core.canary.counts import CountFacts, Size
+from rollout_controller.core.observed import Observed, ReplicaSet
+from rollout_controller.core.plan import Effect, EventType, PlannedEvent
+from rollout_controller.core.routers import has_routers
+
+RETRY_SECONDS = 10.0
+"""When something that failed for a reason outside is tried again. Source: rollout-api 9."""
+
+
+class Draft:
+    """One pass over one Rollout.
+
+    Attributes:
+        new: ReplicaSet of the current template.
+        stable: ReplicaSet of status.stableRS; the same object as `new` when promoted.
+        others: All others, in the order observed.
+        weights: status.canary.weights as this pass will claim them.
+        request: Route that this pass asks for or has outstanding; None without routers.
+        needs_intent: The request is new or renewed and must be stored first.
+        acknowledged: Newest acknowledged route, including what this pass learned.
+    """
+
+    def __init__(self, observed: Observed, now: Instant) -> None:
+        self.observed = observed
+        self.now = now
+        self.spec = observed.spec
+        self.strategy = observed.spec.strategy.canary or CanaryStrategy()
+        self.status = observed.status
+        self.effects: list[Effect] = []
+        self.events: list[PlannedEvent] = []
+        self.new = _named(observed, observed.new_replica_set)
+        self.stable = _stable(observed, self.new)
+        self.others = tuple(
+            rs for rs in observed.replica_sets if rs is not self.new and rs is not self.stable
+        )
+        self.weights: TrafficWeights | None = observed.status.canary.weights
+        self.request: RouteDocument | None = None
+        self.needs_intent = False
+        self.resend = False
+        self.acknowledged: Acknowledged | None = observed.headrace.acknowledged
+        self.route_error = ""
+        self.is_route_settled = True
+        self.epoch = observed.headrace.epoch
+        self.shares = _known_shares(observed)
+        self.attempt = observed.headrace.attempt + _takes_back(observed.status)
+        self.step_run: AnalysisRunReference | None = None
+        self.background_run: AnalysisRunReference | None = None
+        self.abort_message = (observed.headrace.abort_message or "") if self.status.abort else ""
+        self.aborted_now = False
+        self.abort_removed = False
+        self.pauses_added: list[str] = []
+        self.pauses_removed: set[str] = set()
+        self.pauses_cleared = False
+        self.restarted_at = observed.status.restarted_at
+        self.failure = ""
+        self.wake_at: Instant | None = None
+        self.scaled = False
+
+    # What was observed
+
+    @property
+    def steps(self) -> tuple[CanaryStep, ...]:
+        """All steps of the canary."""
+        return self.strategy.steps
+
+    @property
+    def index(self) -> int:
+        """status.currentStepIndex, None counting as 0."""
+        return self.status.current_step_index or 0
+
+    @property
+    def step(self) -> CanaryStep | None:
+        """The current step; None past the end or without steps."""
+        return canary_steps.step_at(self.steps, self.index)
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether trafficRouting is configured."""
+        return self.strategy.traffic_routing is not None
+
+    @property
+    def has_routers(self) -> bool:
+        """Whether a router takes part; `trafficRouting: {}` configures none."""
+        return has_routers(self.strategy.traffic_routing)
+
+    @property
+    def base(self) -> int:
+        """Weight of all traffic."""
+        return canary_steps.weight_base(self.strategy)
+
+    @property
+    def new_hash(self) -> str:
+        """Label of the new ReplicaSet, else the computed hash."""
+        return self.new.pod_hash if self.new else self.observed.template_hash
+
+    @property
+    def is_fully_promoted(self) -> bool:
+        """Persisted stableRS equals persisted currentPodHash (both empty counts)."""
+        return self.status.stable_rs == self.status.current_pod_hash
+
+    @property
+    def is_aborted(self) -> bool:
+        """Aborted before or in this pass, and not taken back in it."""
+        return (self.status.abort or self.aborted_now) and not self.abort_removed
+
+    @property
+    def revision(self) -> int:
+        """Revision of the new ReplicaSet."""
+        return self.new.revision if self.new else 0
+
+    def has_pause(self, reason: PauseReason) -> bool:
+        """Return whether the persisted status is paused for `reason`."""
+        return any(pause.reason == reason for pause in self.status.pause_conditions)
+
+    def count_facts(self, weights: TrafficWeights | None = None) -> CountFacts:
+        """Return what replica counts depend on, with the given weights (canary 4.3)."""
+        distinct_stable = self.stable if self.stable is not self.new else None
+        return CountFacts(
+            strategy=self.strategy,
+            replicas=self.observed.replicas,
+            index=self.status.current_step_index,
+            is_aborted=self.is_aborted,
+            promote_full=self.status.promote_full,
+            is_promoted=not self.status.stable_rs
+            or self.status.current_pod_hash == self.status.stable_rs,
+            weights=weights,
+            canary=_size(self.new),
+            stable=_size(distinct_stable),
+            older=tuple(Size(rs.replicas, rs.available) for rs in self.others),
+        )
+
+    # What this pass adds
+
+    def effect(self, effect: Effect) -> None:
+        """Add an effect; effects are carried out in the order added."""
+        self.effects.append(effect)
+
+    def event(
+        self, reason: Reason, message: str, *, type: EventType = "Normal", before: bool = True
+    ) -> None:
+        """Add a Kubernetes Event, before or after the claim."""
+        self.events.append(PlannedEvent(reason, message, type, before))
+
+    def wake(self, at: Instant | float) -> None:
+        """Look again at `at`, or earlier when another deadline is earlier."""
+        if self.wake_at is None or at < self.wake_at:
+            self.wake_at = Instant(at)
+
+    def fail(self, text: str) -> None:
+        """Say that this pass could not do something for `text`, and try again later."""
+        self.failure = self.failure or text
+        self.wake(self.now + RETRY_SECONDS)
+
+    def abort(self, message: str) -> None:
+        """Abort the update; the first message wins (canary 3.3)."""
+        if not self.is_aborted:
+            self.abort_message = message
+            self.aborted_now = True
+
+    def add_pause(self, reason: PauseReason) -> None:
+        """Pause for `reason`; one that is there keeps its start time."""
+        if reason not in self.pauses_added:
+            self.pauses_added.append(reason)
+
+    def remove_pause(self, reason: PauseReason) -> None:
+        """End the pause for `reason`."""
+        self.pauses_removed.add(reason)
+
+    def clear_pauses(self) -> None:
+        """End all pauses."""
+        self.pauses_cleared = True
+
+    def remove_abort(self) -> None:
+        """Take the abort back."""
+        self.abort_removed = True
+        self.aborted_now = False
+
+    # Derived pause fields
+
+    def pause_conditions(self) -> tuple[PauseCondition, ...]:
+        """Return status.pauseConditions as this pass leaves them (canary 2.5)."""
+        if self.is_aborted or self.pauses_cleared:
+            return ()
+        kept = [p for p in self.status.pause_conditions if p.reason not in self.pauses_removed]
+        reasons = {pause.reason for pause in kept}
+        added = [
+            PauseCondition(reason=reason, start_time=self.now)
+            for reason in self.pauses_added
+            if reason not in reasons
+        ]
+        return (*kept, *added)
+
+    def controller_pause(self) -> bool:
+        """Return status.controllerPause as this pass leaves it (canary 2.5)."""
+        pauses = self.pause_conditions()
+        if not pauses:
+            return False
+        return self.status.controller_pause or bool(self.pauses_added)
+
+
+def _takes_back(status: RolloutStatus) -> int:
+    """Return 1 while a retry, or the resume of an inconclusive pause, waits to be claimed."""
+    is_retry = status.aborted_at is not None and not status.abort
+    runs = (
+        status.canary.current_step_analysis_run_status,
+        status.canary.current_background_analysis_run_status,
+    )
+    was_inconclusive = any(run and run.status == AnalysisPhase.INCONCLUSIVE for run in runs)
+    is_resumed = status.controller_pause and not status.pause_conditions and was_inconclusive
+    return 1 if is_retry or is_resumed else 0
+
+
+def _known_shares(observed: Observed) -> dict[str, int]:
+    """Return the remembered shares; where they are missing, the persisted weights stand for them.
+
+    They are missing after the adoption of a Rollout that another controller left.
+    """
+    if observed.headrace.shares is not None:
+        return dict(observed.headrace.shares)
+    shares: dict[str, int] = {}
+    weights = observed.status.canary.weights
+    if weights is not None:
+        for destination in (weights.canary, weights.stable, *weights.additional):
+            pod_hash = destination.pod_template_hash
+            if pod_hash and destination.weight:
+                shares[pod_hash] = shares.get(pod_hash, 0) + destination.weight
+    return shares
+
+
+def _named(observed: Observed, name: str | None) -> ReplicaSet | None:
+    return next((rs for rs in observed.replica_sets if rs.name == name), None)
+
+
+def _stable(observed: Observed, new: ReplicaSet | None) -> ReplicaSet | None:
+    wanted = observed.status.stable_rs
+    if not wanted:
+        return None
+    if new is not None and new.pod_hash == wanted:
+        return new
+    return next((rs for rs in observed.replica_sets if rs.pod_hash == wanted), None)
+
+
+def _size(rs: ReplicaSet | None) -> Size | None:
+    return None if rs is None else Size(rs.replicas, rs.available, created=rs.status_replicas)

@@ -1,0 +1,119 @@
+"""Labels and annotations that pods carry only while they play a role (rollout-api 11)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headrace.model.rollout import RolloutSpec
+from headrace.model.steps import TemplateMetadata
+from rollout_controller.core import labels
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import Pod, ReplicaSet
+from rollout_controller.core.plan import PatchPod, PatchReplicaSet
+from rollout_controller.core.replica_sets import ephemeral_annotation
+
+_NONE = TemplateMetadata()
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Keys to set, and keys injected earlier that are no longer wanted."""
+
+    wanted: TemplateMetadata
+    previous: TemplateMetadata
+
+
+def is_configured(spec: RolloutSpec) -> bool:
+    """Return whether the strategy asks for ephemeral metadata at all."""
+    canary = spec.strategy.canary
+    return canary is not None and bool(canary.canary_metadata or canary.stable_metadata)
+
+
+def reconcile_ephemeral_metadata(draft: Draft) -> None:
+    """Plan the changes that give every ReplicaSet and pod the metadata of its role."""
+    if not is_configured(draft.spec):
+        return
+    for rs in draft.observed.replica_sets:
+        _sync(draft, rs, _wanted(draft, rs))
+
+
+def _wanted(draft: Draft, rs: ReplicaSet) -> TemplateMetadata:
+    stable = draft.strategy.stable_metadata or _NONE
+    is_rolled_out = draft.stable is None or draft.stable is draft.new
+    if rs is draft.new:
+        return stable if is_rolled_out else draft.strategy.canary_metadata or _NONE
+    return stable if rs is draft.stable else _NONE
+
+
+def _sync(draft: Draft, rs: ReplicaSet, wanted: TemplateMetadata) -> None:
+    change = _Change(wanted, _injected(rs))
+    metadata = rs.manifest.get("spec", {}).get("template", {}).get("metadata") or {}
+    annotation = ephemeral_annotation(wanted) if wanted != _NONE else None
+    stored = (rs.manifest.get("metadata", {}).get("annotations") or {}).get(
+        labels.EPHEMERAL_METADATA
+    )
+    template = {
+        "labels": _applied(
+            metadata.get("labels") or {}, change.wanted.labels, change.previous.labels
+        ),
+        "annotations": _applied(
+            metadata.get("annotations") or {},
+            change.wanted.annotations,
+            change.previous.annotations,
+        ),
+    }
+    is_template_stale = template["labels"] != (metadata.get("labels") or {}) or template[
+        "annotations"
+    ] != (metadata.get("annotations") or {})
+    if is_template_stale or annotation != stored:
+        draft.effect(
+            PatchReplicaSet(
+                rs.name,
+                annotations={labels.EPHEMERAL_METADATA: annotation},
+                template_metadata=template,
+            )
+        )
+    if rs.replicas == 0:
+        return
+    for pod in draft.observed.pods:
+        if pod.replica_set_uid == rs.uid and not pod.is_terminating:
+            _sync_pod(draft, pod, change)
+
+
+def _injected(rs: ReplicaSet) -> TemplateMetadata:
+    text = (rs.manifest.get("metadata", {}).get("annotations") or {}).get(labels.EPHEMERAL_METADATA)
+    if not text:
+        return _NONE
+    try:
+        return TemplateMetadata.load(json.loads(text))
+    except ValueError:
+        return _NONE
+
+
+def _applied(
+    current: Mapping[str, str], wanted: Mapping[str, str], previous: Mapping[str, str]
+) -> dict[str, str]:
+    kept = {k: v for k, v in current.items() if k not in previous or k in wanted}
+    return {**kept, **wanted}
+
+
+def _sync_pod(draft: Draft, pod: Pod, change: _Change) -> None:
+    metadata = pod.manifest.get("metadata", {})
+    label_changes = _difference(
+        metadata.get("labels") or {}, change.wanted.labels, change.previous.labels
+    )
+    annotation_changes = _difference(
+        metadata.get("annotations") or {}, change.wanted.annotations, change.previous.annotations
+    )
+    if label_changes or annotation_changes:
+        draft.effect(PatchPod(pod.name, label_changes, annotation_changes))
+
+
+def _difference(
+    current: Mapping[str, str], wanted: Mapping[str, str], previous: Mapping[str, str]
+) -> dict[str, str | None]:
+    changes: dict[str, str | None] = {k: v for k, v in wanted.items() if current.get(k) != v}
+    changes.update({k: None for k in previous if k not in wanted and k in current})
+    return changes

@@ -1,0 +1,73 @@
+"""A Rollout whose spec cannot work: it is told, and nothing else is reconciled.
+
+The abort of what already runs, and the drain that follows from it, go on by the route that is
+stored, since a broken edit must not keep users on a bad version (architecture, deviation 4).
+
+Source: rollout-api 4.
+"""
+
+from __future__ import annotations
+
+from headrace.model.conditions import ConditionStatus, ConditionType, Reason, RolloutPhase
+from headrace.model.quantities import Instant
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import Observed
+from rollout_controller.core.plan import Claim, Intent, Plan
+from rollout_controller.core.route import reconcile_stored_abort
+from rollout_controller.core.status import sync
+from rollout_controller.core.status.conditions import ConditionList
+
+RETRY_SECONDS = 10.0
+"""An error outside the spec (a missing template) heals by itself: look again. rollout-api 9."""
+
+
+def plan(observed: Observed, error: str, now: Instant) -> Plan:
+    """Return the plan that says why the spec is refused."""
+    draft = Draft(observed, now)
+    if draft.status.abort:
+        reconcile_stored_abort(draft)
+    claim: Claim | None = _claim(draft, error)
+    if claim is not None and _is_said(observed, claim):
+        claim = None
+    intent = Intent(claim.headrace) if claim and draft.needs_intent else None
+    if draft.needs_intent and claim is None:
+        intent = Intent(sync.headrace_after(draft, observed.status))
+    draft.wake(now + RETRY_SECONDS)
+    return Plan(
+        intent=intent,
+        effects=tuple(draft.effects),
+        claim=claim,
+        events=tuple(draft.events),
+        request=draft.request if draft.needs_intent or draft.resend else None,
+        wake_at=draft.wake_at,
+        reason=Reason.INVALID_SPEC,
+        message=error,
+    )
+
+
+def _claim(draft: Draft, error: str) -> Claim:
+    observed = draft.observed
+    text = f'The Rollout "{observed.name}" is invalid: {error}'
+    conditions = ConditionList(list(observed.status.conditions), draft.now)
+    old = conditions.find(ConditionType.INVALID_SPEC)
+    if old is None or old.message != text:
+        conditions.replace(
+            ConditionType.INVALID_SPEC, ConditionStatus.TRUE, Reason.INVALID_SPEC, text
+        )
+    status = observed.status.model_copy(
+        update={
+            "conditions": tuple(conditions.items),
+            "observed_generation": str(observed.generation),
+            "phase": str(RolloutPhase.DEGRADED),
+            "message": f"{Reason.INVALID_SPEC}: {text}",
+            "headrace": None,
+            "canary": observed.status.canary.model_copy(update={"weights": draft.weights}),
+        }
+    )
+    return Claim(status, sync.headrace_after(draft, status))
+
+
+def _is_said(observed: Observed, claim: Claim) -> bool:
+    """Return whether status and remembered facts hold this already."""
+    same = claim.status == observed.status.model_copy(update={"headrace": None})
+    return same and claim.headrace == observed.headrace

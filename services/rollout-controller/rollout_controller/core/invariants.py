@@ -1,0 +1,59 @@
+"""What must hold of every snapshot and plan, checked before a plan is carried out.
+
+A violation is a bug: the reconciler freezes this one Rollout, says so, and serves the others.
+
+Source: architecture, "Never-false-safe", "Share"; traffic-routing 12.
+"""
+
+from __future__ import annotations
+
+from headrace.errors import InvariantViolation
+from headrace.model.route import RouteDocument
+from rollout_controller.core.observed import Observed
+from rollout_controller.core.plan import PatchReplicaSet, Plan, SwitchService
+
+
+def check(observed: Observed, plan: Plan) -> None:
+    """Return when the plan may be carried out.
+
+    Raises:
+        InvariantViolation: It must not; freeze the Rollout, its text says which rule.
+    """
+    route = plan.request
+    if route is not None:
+        _check_weights(route)
+        _check_abort(observed, plan, route)
+    for effect in plan.effects:
+        if isinstance(effect, SwitchService) and not effect.pod_hash:
+            raise InvariantViolation(f"Service {effect.name} would lose its selector")
+        if isinstance(effect, PatchReplicaSet) and effect.replicas is not None:
+            _check_scale(observed, effect)
+
+
+def _check_weights(route: RouteDocument) -> None:
+    weights = route.weights
+    total = weights.canary + weights.stable + sum(extra.weight for extra in weights.additional)
+    if total != weights.base:
+        raise InvariantViolation(f"weights sum to {total}, not to {weights.base}")
+    if min(weights.canary, weights.stable) < 0:
+        raise InvariantViolation("a weight is negative")
+
+
+def _check_abort(observed: Observed, plan: Plan, route: RouteDocument) -> None:
+    claimed = plan.claim.status.abort if plan.claim else observed.status.abort
+    is_taken_back = observed.status.current_pod_hash == observed.status.stable_rs
+    if claimed and observed.status.abort and route.weights.canary > 0 and not is_taken_back:
+        stored = observed.headrace.route
+        if stored is None or route.epoch != stored.epoch:
+            raise InvariantViolation("an aborted rollout asks for traffic to the canary")
+
+
+def _check_scale(observed: Observed, effect: PatchReplicaSet) -> None:
+    if effect.replicas is None or effect.replicas > 0:
+        return
+    rs = next((rs for rs in observed.replica_sets if rs.name == effect.name), None)
+    shares = observed.headrace.shares or {}
+    route, known = observed.headrace.route, observed.acknowledgement
+    is_settled = route is None or (known is not None and known.epoch == route.epoch)
+    if rs is not None and shares.get(rs.pod_hash, 0) > 0 and not is_settled and rs.available > 0:
+        raise InvariantViolation(f"ReplicaSet {rs.name} would lose pods that its share needs")

@@ -1,0 +1,231 @@
+"""All that `decide` may know of one Rollout: a frozen snapshot of the cluster.
+
+Built by `gather` from caches and, where the specification wants it, live reads. Times are
+seconds since the Unix epoch. Nothing here is derived from the plan of an earlier pass but what
+the objects themselves say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from headrace.kubernetes.resources import Manifest
+from headrace.model.analysis import AnalysisTemplateSpec
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.quantities import Instant
+from headrace.model.rollout import RolloutSpec
+from headrace.model.rollout_status import RolloutStatus
+from headrace.model.route import Level
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSet:
+    """A ReplicaSet that the Rollout controls.
+
+    Attributes:
+        pod_hash: Label rollouts-pod-template-hash.
+        revision: Annotation of that name, 0 when missing or unparsable.
+        replicas: spec.replicas.
+        status_replicas: status.replicas.
+        ready: status.readyReplicas.
+        available: status.availableReplicas.
+        is_status_current: status.observedGeneration has caught up with the spec.
+        desired_annotation: Annotation desired-replicas as written; None when missing.
+        scale_down_deadline: Annotation as written; None when missing.
+        failure: The ReplicaFailure condition (status, reason, message), if there is one.
+        manifest: The whole object; never change it.
+    """
+
+    name: str
+    uid: str
+    pod_hash: str
+    revision: int
+    created_at: Instant
+    replicas: int
+    status_replicas: int
+    ready: int
+    available: int
+    is_status_current: bool
+    is_deleting: bool
+    desired_annotation: str | None
+    scale_down_deadline: str | None
+    failure: tuple[str, str, str] | None
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceObject:
+    """A Service that the Rollout names.
+
+    Attributes:
+        pod_hash: The hash in its selector, "" when it has none.
+        managed_by: Annotation managed-by-rollouts, "" when missing.
+        selector: The whole selector.
+    """
+
+    name: str
+    uid: str
+    resource_version: str
+    pod_hash: str
+    managed_by: str
+    selector: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunObject:
+    """An AnalysisRun that the Rollout owns.
+
+    Attributes:
+        phase: As judged by the analysis-runner; "" before its first pass.
+        pod_hash: Label of that name.
+        step_index: Label of that name; None for background runs.
+        is_terminating: spec.terminate.
+        cause: Annotation headrace.io/cause.
+    """
+
+    name: str
+    uid: str
+    phase: str
+    message: str
+    pod_hash: str
+    step_index: str | None
+    is_terminating: bool
+    is_deleting: bool
+    created_at: Instant
+    cause: str
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of one of the Rollout's ReplicaSets."""
+
+    name: str
+    uid: str
+    replica_set_uid: str
+    created_at: Instant
+    is_terminating: bool
+    is_available: bool
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What is known of an applied route: an answer of the router, or the objects themselves.
+
+    Attributes:
+        epoch: The epoch in the fence.
+        level: Weakest level over all routers.
+        canary: Weight observed on the canary-role Service.
+        verified: As canary 5.4.6: None when no router can tell.
+        error: Text of the first router that failed, "" when none did.
+        found_epoch: Highest epoch found by a refusal, 0 when not refused.
+        warning: Text of a failed verification.
+    """
+
+    epoch: int
+    level: Level | None = "written"
+    canary: int = 0
+    verified: bool | None = None
+    error: str = ""
+    found_epoch: int = 0
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Objects that the spec names, as far as the validation needs them.
+
+    Attributes:
+        services: By name; absent ones are missing in the cluster.
+        templates: AnalysisTemplates by name.
+        cluster_templates: ClusterAnalysisTemplates by name.
+    """
+
+    services: Mapping[str, ServiceObject] = field(default_factory=dict)
+    templates: Mapping[str, AnalysisTemplateSpec] = field(default_factory=dict)
+    cluster_templates: Mapping[str, AnalysisTemplateSpec] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Durations and identities that decisions depend on, in seconds.
+
+    Attributes:
+        cluster_uid: UID of the kube-system namespace.
+        route_valid_seconds: How long a raise holds unacknowledged.
+        route_renew_seconds: After which an unacknowledged raise is renewed.
+        route_resend_seconds: First delay of re-sending an unacknowledged request.
+        abort_claim_seconds: How long the claim of an abort waits for the route.
+    """
+
+    cluster_uid: str = ""
+    instance_id: str = ""
+    route_valid_seconds: float = 60.0
+    route_renew_seconds: float = 30.0
+    route_resend_seconds: float = 1.0
+    abort_claim_seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One Rollout and everything around it.
+
+    Attributes:
+        raw_spec: The spec as stored (validation shows raw values).
+        template_hash: Hash computed from the pod template and collisionCount.
+        step_hash: Hash of the canary steps, "" for blue-green.
+        new_replica_set: Name of the ReplicaSet of the current template, by the three rules of
+            rollout-api 7.3; None when there is none yet.
+        unreadable: Why the spec cannot be read at all, "" when it can.
+        pods: Only filled in when a restart or ephemeral metadata asks for them.
+        acknowledgement: Newest knowledge about the traffic objects; None when there is none.
+        server_offset_seconds: API server time minus own time; None while unknown.
+        delivered: Highest history ordinal below which the broker has acknowledged all.
+        commands: Ids of commands whose patch is already in `status`, not yet recorded.
+        cause: Causation id of what woke this pass.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    is_deleting: bool
+    spec: RolloutSpec
+    raw_spec: Mapping[str, Any]
+    status: RolloutStatus
+    headrace: HeadraceStatus
+    has_headrace: bool
+    template_hash: str
+    step_hash: str
+    new_replica_set: str | None
+    unreadable: str = ""
+    replica_sets: tuple[ReplicaSet, ...] = ()
+    references: References = References()
+    runs: tuple[RunObject, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    acknowledgement: Acknowledgement | None = None
+    server_offset_seconds: float | None = None
+    delivered: int = 0
+    cause: str = ""
+    actor: str | None = None
+    settings: Settings = Settings()
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<name>`."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def replicas(self) -> int:
+        """Wanted pods, 1 when the spec does not say (rollout-api 2)."""
+        return 1 if self.spec.replicas is None else self.spec.replicas
+
+    def with_status(self, status: RolloutStatus, headrace: HeadraceStatus) -> Observed:
+        """Return the snapshot as it will be when a claim is stored."""
+        return replace(self, status=status, headrace=headrace, has_headrace=True)

@@ -1,0 +1,194 @@
+"""What one pass wants: data only, carried out by `act`.
+
+Order: intent, effects, `before` events, claim, `after` events (architecture, "Order of
+effects"). A crash after any prefix repeats only idempotent effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from headrace.kubernetes.resources import Manifest
+from headrace.model.conditions import Reason
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.quantities import Instant
+from headrace.model.rollout_status import RolloutStatus
+from headrace.model.route import RouteDocument
+
+EventType = Literal["Normal", "Warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEvent:
+    """A Kubernetes Event on the Rollout.
+
+    Attributes:
+        is_before_claim: Created before the claim patch (cli-and-clients 9.1).
+    """
+
+    reason: Reason
+    message: str
+    type: EventType = "Normal"
+    is_before_claim: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReplicaSet:
+    """Create the ReplicaSet of a new revision with no pods."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotateRollout:
+    """Merge annotations and, where absent, `spec.replicas` into the Rollout itself."""
+
+    annotations: Mapping[str, str]
+    replicas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatchReplicaSet:
+    """Change a ReplicaSet by a JSON patch that tests what it replaces.
+
+    Attributes:
+        replicas: New spec.replicas; None leaves it.
+        annotations: New values; None removes the annotation.
+        template_metadata: New pod template labels and annotations, whole; None leaves them.
+        min_ready_seconds: New value; None leaves it.
+    """
+
+    name: str
+    replicas: int | None = None
+    annotations: Mapping[str, str | None] | None = None
+    template_metadata: Mapping[str, Mapping[str, str]] | None = None
+    min_ready_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteReplicaSet:
+    """Delete a ReplicaSet of the history, under uid and resourceVersion."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchService:
+    """Point a Service at the pods with a hash, and adopt it.
+
+    Attributes:
+        managed_by: Written as annotation when it is missing; None when present.
+    """
+
+    name: str
+    pod_hash: str
+    managed_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRun:
+    """Create an AnalysisRun; its name may get a suffix on collision (canary 7)."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateRun:
+    """Set spec.terminate on an AnalysisRun."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRun:
+    """Delete an AnalysisRun of the history."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatchPod:
+    """Bring the ephemeral labels and annotations of a pod up to date; None removes a key."""
+
+    name: str
+    labels: Mapping[str, str | None]
+    annotations: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class EvictPod:
+    """Evict a pod; a refusal by a disruption budget is tolerated."""
+
+    name: str
+    uid: str
+
+
+Effect = (
+    CreateReplicaSet
+    | AnnotateRollout
+    | PatchReplicaSet
+    | DeleteReplicaSet
+    | SwitchService
+    | CreateRun
+    | TerminateRun
+    | DeleteRun
+    | PatchPod
+    | EvictPod
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The status that Argo clients read, and what the controller remembers beside it."""
+
+    status: RolloutStatus
+    headrace: HeadraceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What must be durable before another process acts on it.
+
+    Attributes:
+        headrace: `epoch`, `route`, `shares` and `attempt` of the next status.headrace.
+        aborted_at: Set when the engine itself aborts; written together with abort: true.
+    """
+
+    headrace: HeadraceStatus
+    aborted_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The outcome of one pass.
+
+    Attributes:
+        intent: Written first; None when no other process must know.
+        effects: In the order in which they are carried out.
+        claim: The status after this pass; None leaves the status alone.
+        request: Route request to publish once the intent is stored (again, when re-sent).
+        wake_at: When to look again though nothing happens; None when only an event can help.
+        reason: Why this plan; one word of the registries.
+        message: The same for people.
+    """
+
+    intent: Intent | None = None
+    effects: tuple[Effect, ...] = ()
+    claim: Claim | None = None
+    events: tuple[PlannedEvent, ...] = ()
+    request: RouteDocument | None = None
+    wake_at: Instant | None = None
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def is_quiet(self) -> bool:
+        """True when nothing is written and nothing is said."""
+        return not (self.intent or self.effects or self.claim or self.events or self.request)
+
+
+def nothing(wake_at: Instant | None = None, reason: str = "") -> Plan:
+    """Return the plan that changes nothing."""
+    return Plan(wake_at=wake_at, reason=reason)

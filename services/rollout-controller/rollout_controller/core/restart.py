@@ -1,0 +1,42 @@
+"""Restart of all pods by eviction, at most as fast as availability allows (rollout-api 10)."""
+
+from __future__ import annotations
+
+from rollout_controller.core.canary.counts import max_unavailable
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.plan import EvictPod
+
+RETRY_SECONDS = 30.0
+
+
+def reconcile_restart(draft: Draft) -> bool:
+    """Plan the evictions of this pass; return whether there were any."""
+    restart_at = draft.spec.restart_at
+    if restart_at is None or restart_at == draft.status.restarted_at:
+        return False
+    if draft.now < restart_at:
+        draft.wake(restart_at)
+        return False
+    old = [
+        pod for pod in draft.observed.pods if pod.created_at < restart_at and not pod.is_terminating
+    ]
+    if not old:
+        draft.restarted_at = restart_at
+        return False
+    budget = _budget(draft)
+    evicted = old[: max(0, budget)]
+    for pod in evicted:
+        draft.effect(EvictPod(pod.name, pod.uid))
+    draft.wake(draft.now + RETRY_SECONDS)
+    if len(evicted) == len(old):
+        draft.restarted_at = restart_at
+    return bool(evicted)
+
+
+def _budget(draft: Draft) -> int:
+    """Return how many pods may go now."""
+    replicas = draft.observed.replicas
+    wanted = max(replicas, sum(rs.replicas for rs in draft.observed.replica_sets))
+    floor = wanted - max(max_unavailable(draft.count_facts()), 1)
+    available = sum(1 for pod in draft.observed.pods if pod.is_available and not pod.is_terminating)
+    return available - floor

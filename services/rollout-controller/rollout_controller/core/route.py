@@ -1,0 +1,344 @@
+"""The route stage: which document the router shall hold, and whether it holds it.
+
+Requests are made only when all they rely on is observed: Service selectors, available pods,
+the gate. A request that differs from the stored one in anything but time gets the next epoch;
+a raise expires and is renewed under the same epoch.
+
+Source: canary 5; architecture, "The route document", "Fencing", section 4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.model.conditions import Reason
+from headrace.model.headrace_status import Acknowledged
+from headrace.model.meta import format_micro_time, format_time, parse_time
+from headrace.model.route import (
+    Hashes,
+    ManagedRoutes,
+    RouteDocument,
+    RouterConfig,
+    Services,
+    Verify,
+    Weights,
+    WithdrawnObject,
+)
+from headrace.model.traffic import TrafficRouting, TrafficWeights, WeightDestination
+from rollout_controller.core.canary.weights import (
+    DesiredWeight,
+    apply_order,
+    desired_weight,
+    gate_holds,
+)
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.routers import router_configs
+from rollout_controller.core.share import raised, shares_of
+
+_VOLATILE: dict[str, Any] = {
+    "epoch": 0,
+    "generation": 0,
+    "decided_at": "",
+    "valid_until": None,
+    "renewal": 0,
+    "causation": "",
+    "actor": None,
+}
+
+
+def reconcile_route(draft: Draft) -> None:
+    """Absorb what is known of the traffic, then ask for the wanted route.
+
+    Sets `request`, `needs_intent`, `acknowledged`, `shares`, `weights` and `is_route_settled`
+    of the draft.
+    """
+    stored = draft.observed.headrace.route
+    absorb_acknowledgement(draft, stored)
+    if not draft.has_routers:
+        _withdraw(draft, stored)
+        return
+    draft.request = stored
+    wanted = desired_weight(draft)
+    if not _may_request(draft, wanted):
+        draft.is_route_settled = False
+        _keep_alive(draft, stored, may_renew=False)
+        return
+    document = _document(draft, wanted)
+    if stored is not None and _same_route(stored, document) and stored.epoch == draft.epoch:
+        draft.is_route_settled = _is_acknowledged(draft, stored)
+        _keep_alive(draft, stored, may_renew=True)
+        return
+    _request(draft, document)
+
+
+def _withdraw(draft: Draft, stored: RouteDocument | None) -> None:
+    """Give up the traffic objects of routers that the spec no longer has; nothing waits."""
+    draft.weights = None
+    draft.shares = {}
+    if stored is None or not stored.routers:
+        return
+    given_up = stored.model_copy(
+        update={
+            **_VOLATILE,
+            "routers": (),
+            "withdraw": tuple(WithdrawnObject(router=router) for router in stored.routers),
+            "weights": Weights(canary=0, stable=stored.weights.base, base=stored.weights.base),
+            "order": "remove-hash-weight",
+        }
+    )
+    _request(draft, given_up)
+    draft.shares = {}
+    draft.is_route_settled = True
+
+
+def absorb_acknowledgement(draft: Draft, stored: RouteDocument | None) -> None:
+    """Take over what the router, or the traffic objects, say of the newest epoch."""
+    known = draft.observed.acknowledgement
+    if stored is None or known is None:
+        return
+    if known.found_epoch > draft.epoch:
+        draft.epoch = known.found_epoch
+    if known.epoch != stored.epoch:
+        return
+    draft.route_error = known.error
+    if known.error or known.level is None:
+        _tell_error(draft, known.error)
+        return
+    previous = draft.acknowledged
+    if previous is not None and previous.epoch == stored.epoch and previous.level == known.level:
+        return
+    draft.acknowledged = Acknowledged(
+        epoch=stored.epoch,
+        level=known.level,
+        canary=stored.weights.canary,
+        at=format_time(draft.now),
+        verified=known.verified,
+    )
+    draft.shares = shares_of(stored)
+    _claim_weights(draft, stored, known.verified)
+
+
+def _tell_error(draft: Draft, error: str) -> None:
+    waiting = draft.observed.headrace.waiting
+    if error and (waiting is None or waiting.unblock != error):
+        draft.event(Reason.TRAFFIC_ROUTING_ERROR, error, type="Warning", before=True)
+
+
+def _claim_weights(draft: Draft, route: RouteDocument, verified: bool | None) -> None:
+    old = draft.status.canary.weights
+    new = TrafficWeights(
+        canary=WeightDestination(
+            weight=route.weights.canary,
+            service_name=route.services.canary or "",
+            pod_template_hash=route.hashes.canary,
+        ),
+        stable=WeightDestination(
+            weight=route.weights.stable,
+            service_name=route.services.stable or "",
+            pod_template_hash=route.hashes.stable,
+        ),
+        additional=tuple(
+            WeightDestination(
+                weight=extra.weight, service_name=extra.service, pod_template_hash=extra.hash
+            )
+            for extra in route.weights.additional
+        ),
+        verified=verified,
+    )
+    draft.weights = new
+    message = _weights_message(old, new)
+    if message:
+        draft.event(Reason.TRAFFIC_WEIGHT_UPDATED, message)
+
+
+def _weights_message(old: TrafficWeights | None, new: TrafficWeights) -> str:
+    if old is None:
+        return f"Traffic weight updated to {new.canary.weight}"
+    if old.canary.weight != new.canary.weight:
+        return f"Traffic weight updated from {old.canary.weight} to {new.canary.weight}"
+    return ""
+
+
+def _is_acknowledged(draft: Draft, route: RouteDocument) -> bool:
+    known = draft.acknowledged
+    return known is not None and known.epoch == route.epoch
+
+
+def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:
+    """Return whether everything the route relies on is observed."""
+    if not gate_holds(draft, wanted.weight):
+        return False
+    if not _points_at(draft, draft.strategy.stable_service, _stable_hash(draft)):
+        return False
+    if wanted.weight == 0:
+        return True
+    if draft.observed.server_offset_seconds is None:
+        return False
+    return _points_at(draft, draft.strategy.canary_service, draft.new_hash)
+
+
+def _points_at(draft: Draft, service_name: str, pod_hash: str) -> bool:
+    if not service_name:
+        return True
+    service = draft.observed.references.services.get(service_name)
+    return service is not None and service.pod_hash == pod_hash
+
+
+def _stable_hash(draft: Draft) -> str:
+    return draft.stable.pod_hash if draft.stable else ""
+
+
+def _document(draft: Draft, wanted: DesiredWeight) -> RouteDocument:
+    strategy = draft.strategy
+    routing = strategy.traffic_routing or TrafficRouting()
+    smi_root = routing.smi.root_service if routing.smi else ""
+    return RouteDocument(
+        cluster=draft.observed.settings.cluster_uid,
+        namespace=draft.observed.namespace,
+        rollout=draft.observed.name,
+        uid=draft.observed.uid,
+        instance_id=draft.observed.settings.instance_id or None,
+        epoch=0,
+        generation=0,
+        decided_at="",
+        aborted=wanted.is_abort,
+        routers=router_configs(routing),
+        services=Services(
+            canary=strategy.canary_service or None,
+            stable=strategy.stable_service or None,
+            root=smi_root or None,
+            canary_role=strategy.canary_service or None,
+            stable_role=strategy.stable_service or None,
+        ),
+        hashes=Hashes(canary=draft.new_hash, stable=_stable_hash(draft)),
+        weights=Weights(canary=wanted.weight, stable=draft.base - wanted.weight, base=draft.base),
+        order=apply_order(draft),
+        withdraw=_withdrawn(draft, router_configs(routing)),
+        managed=ManagedRoutes(names=tuple(route.name for route in routing.managed_routes)),
+        verify=Verify(),
+    )
+
+
+def _withdrawn(draft: Draft, routers: tuple[RouterConfig, ...]) -> tuple[WithdrawnObject, ...]:
+    """Return the objects of the stored route that the spec no longer names."""
+    stored = draft.observed.headrace.route
+    if stored is None:
+        return ()
+    removed = tuple(WithdrawnObject(router=r) for r in stored.routers if r not in routers)
+    return removed if _is_acknowledged(draft, stored) else (*stored.withdraw, *removed)
+
+
+def _same_route(stored: RouteDocument, wanted: RouteDocument) -> bool:
+    """Return whether two documents ask for the same, whenever and by whom they were decided.
+
+    The order of writes is a consequence of the moment, not of what shall hold; withdrawals
+    follow from a change of the routers.
+    """
+    moment = {**_VOLATILE, "order": wanted.order, "withdraw": wanted.withdraw}
+    return stored.model_copy(update=moment) == wanted.model_copy(update=_VOLATILE)
+
+
+def _request(draft: Draft, document: RouteDocument) -> None:
+    """Ask for `document` under the next epoch."""
+    epoch = _next_epoch(draft)
+    route = document.model_copy(
+        update={
+            "epoch": epoch,
+            "generation": draft.observed.generation,
+            "decided_at": format_micro_time(_server_time(draft)),
+            "valid_until": _valid_until(draft, document),
+            "causation": draft.observed.cause,
+            "actor": draft.observed.actor,
+        }
+    )
+    draft.request = route
+    draft.epoch = epoch
+    draft.needs_intent = True
+    draft.is_route_settled = False
+    draft.shares = raised(draft.shares, route)
+    draft.wake(draft.now + draft.observed.settings.route_resend_seconds)
+
+
+def _next_epoch(draft: Draft) -> int:
+    """Return the next epoch; the first one is 1 only for a Rollout without any status.
+
+    A Rollout whose `status.headrace` was lost starts above every epoch that a fence may hold.
+    """
+    if draft.epoch or draft.observed.has_headrace:
+        return draft.epoch + 1
+    return 1 if not draft.status.current_pod_hash else int(draft.now)
+
+
+def _server_time(draft: Draft) -> float:
+    return draft.now + (draft.observed.server_offset_seconds or 0.0)
+
+
+def is_raise(document: RouteDocument) -> bool:
+    """Return whether a backend other than stable gets anything."""
+    return document.weights.canary > 0 or any(x.weight > 0 for x in document.weights.additional)
+
+
+def _valid_until(draft: Draft, document: RouteDocument) -> str | None:
+    if not is_raise(document):
+        return None
+    return format_micro_time(_server_time(draft) + draft.observed.settings.route_valid_seconds)
+
+
+def _keep_alive(draft: Draft, stored: RouteDocument | None, *, may_renew: bool) -> None:
+    """Renew an unacknowledged raise, and say an unacknowledged request again."""
+    if stored is None or _is_acknowledged(draft, stored):
+        return
+    settings = draft.observed.settings
+    if stored.valid_until is not None:
+        renew_at = (
+            parse_time(stored.valid_until)
+            - settings.route_valid_seconds
+            + settings.route_renew_seconds
+        )
+        if may_renew and _server_time(draft) >= renew_at:
+            _renew(draft, stored)
+            return
+        if may_renew:
+            draft.wake(draft.now + renew_at - _server_time(draft))
+    draft.resend = True
+    draft.wake(draft.now + settings.route_resend_seconds)
+
+
+def _renew(draft: Draft, stored: RouteDocument) -> None:
+    draft.request = stored.model_copy(
+        update={
+            "renewal": stored.renewal + 1,
+            "valid_until": _valid_until(draft, stored),
+        }
+    )
+    draft.needs_intent = True
+    draft.wake(draft.now + draft.observed.settings.route_resend_seconds)
+
+
+def reconcile_stored_abort(draft: Draft) -> None:
+    """Bring all traffic to stable by the stored route alone, without the spec.
+
+    For an abort while the spec is invalid: routers, Services and hashes are those of the last
+    request.
+    """
+    stored = draft.observed.headrace.route
+    absorb_acknowledgement(draft, stored)
+    draft.request = stored
+    if stored is None or not stored.routers:
+        return
+    if stored.aborted:
+        draft.is_route_settled = _is_acknowledged(draft, stored)
+        _keep_alive(draft, stored, may_renew=False)
+        return
+    base = stored.weights.base
+    _request(
+        draft,
+        stored.model_copy(
+            update={
+                **_VOLATILE,
+                "aborted": True,
+                "weights": Weights(canary=0, stable=base, base=base),
+                "order": "remove-hash-weight",
+            }
+        ),
+    )

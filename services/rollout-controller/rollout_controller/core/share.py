@@ -1,0 +1,62 @@
+"""Who carries which share of the traffic, and what that forbids.
+
+share(rs) is the maximum over the acknowledged route, every newer unacknowledged one, and what
+is observed where it is measured. It is kept in `status.headrace.shares`, raised in the same
+patch as the intent, and reset when the newest epoch is acknowledged; so a restart knows it.
+
+Source: architecture, "Share".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from headrace.model.route import RouteDocument
+from rollout_controller.core.canary import steps as canary_steps
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import ReplicaSet
+
+
+def shares_of(route: RouteDocument) -> dict[str, int]:
+    """Return the weight of each hash that a route asks for; hashes without any are left out."""
+    shares: dict[str, int] = {}
+    pairs = [
+        (route.hashes.stable, route.weights.stable),
+        (route.hashes.canary, route.weights.canary),
+        *((extra.hash, extra.weight) for extra in route.weights.additional),
+    ]
+    for pod_hash, weight in pairs:
+        if pod_hash and weight > 0:
+            shares[pod_hash] = shares.get(pod_hash, 0) + weight
+    return shares
+
+
+def raised(shares: Mapping[str, int], route: RouteDocument) -> dict[str, int]:
+    """Return the shares once `route` may be applied at any moment."""
+    merged = dict(shares)
+    for pod_hash, weight in shares_of(route).items():
+        merged[pod_hash] = max(merged.get(pod_hash, 0), weight)
+    return merged
+
+
+def share(draft: Draft, rs: ReplicaSet) -> int:
+    """Return the highest weight that may reach this ReplicaSet, 0 without routers."""
+    return draft.shares.get(rs.pod_hash, 0) if draft.is_routed else 0
+
+
+def replicas_needed(draft: Draft, rs: ReplicaSet) -> int:
+    """Return how many pods this ReplicaSet must keep for its share.
+
+    An explicit setCanaryScale is the user's word on how many pods carry a weight: then one
+    pod is the floor.
+    """
+    weight = share(draft, rs)
+    if weight == 0:
+        return 0
+    scale = canary_steps.scale_in_effect(
+        draft.strategy, draft.status.current_step_index, is_aborted=draft.is_aborted
+    )
+    if rs is draft.new and rs is not draft.stable and scale is not None:
+        return 1
+    return max(1, math.ceil(weight * draft.observed.replicas / draft.base))

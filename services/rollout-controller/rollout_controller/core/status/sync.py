@@ -1,0 +1,257 @@
+"""From the draft of a pass to the status that it claims.
+
+Source: canary 2.2 (order), 2.5; rollout-api 3, 5, 6; architecture, "Order of effects".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.model.conditions import ConditionType, PauseReason, Reason
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.meta import parse_time
+from headrace.model.rollout_status import CanaryStatus, RolloutStatus
+from rollout_controller.core.canary import pause, steps
+from rollout_controller.core.canary.analysis import is_step_run_successful
+from rollout_controller.core.canary.counts import at_desired_counts
+from rollout_controller.core.canary.promotion import announce_completion, promotion_reason
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.plan import Claim
+from rollout_controller.core.status import conditions, duration, history, phase, waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the order of canary 2.2 decided.
+
+    Attributes:
+        index: currentStepIndex after this pass.
+        stable_rs: stableRS after this pass.
+        promote_full: promoteFull after this pass.
+        completion: completionStatus of a promotion, else "".
+        spec_changed: This pass began a new update.
+    """
+
+    index: int | None
+    stable_rs: str
+    promote_full: bool
+    completion: str = ""
+    spec_changed: bool = False
+
+
+def spec_changed(draft: Draft) -> bool:
+    """Return whether template or steps differ from what the status was made for (canary 1)."""
+    status = draft.status
+    if status.current_step_hash != draft.observed.step_hash:
+        return True
+    return bool(status.current_pod_hash) and status.current_pod_hash != draft.new_hash
+
+
+def claim_reset(draft: Draft) -> Claim:
+    """Return the claim that begins a new update (canary 2.2, rule 1)."""
+    draft.clear_pauses()
+    draft.remove_abort()
+    count = len(draft.steps)
+    index: int | None = 0 if count else None
+    if draft.new is not None and count and draft.status.stable_rs == draft.new.pod_hash:
+        draft.event(Reason.SKIP_STEPS, "Rollback to stable ReplicaSets")
+        index = count
+    outcome = Outcome(index, draft.status.stable_rs, promote_full=False, spec_changed=True)
+    return _claim(draft, outcome)
+
+
+def claim_steps(draft: Draft) -> Claim:
+    """Return the claim of an ordinary pass: promotion, abort or the completed step."""
+    return _claim(draft, _advance(draft))
+
+
+def claim_counts(draft: Draft) -> Claim:
+    """Return the claim of a pass that only scaled: nothing but counters moves."""
+    status = draft.status
+    draft.step_run = status.canary.current_step_analysis_run_status
+    draft.background_run = status.canary.current_background_analysis_run_status
+    outcome = Outcome(status.current_step_index, status.stable_rs, status.promote_full)
+    return _claim(draft, outcome)
+
+
+def _advance(draft: Draft) -> Outcome:
+    status = draft.status
+    count = len(draft.steps)
+    index = status.current_step_index
+    working = index if index is not None else (0 if count else None)
+    if status.promote_full:
+        draft.clear_pauses()
+        draft.remove_abort()
+        working = count if count else None
+    reason = promotion_reason(draft, working or 0)
+    if reason is not None:
+        return _promote(draft, reason, count)
+    if draft.is_aborted:
+        is_stable = status.stable_rs == draft.new_hash
+        rewound = None if not count else count if is_stable else 0
+        return Outcome(rewound, status.stable_rs, promote_full=False)
+    promote_full = status.promote_full and status.stable_rs != draft.new_hash
+    if working is not None and not status.promote_full and _is_step_completed(draft):
+        return Outcome(_complete_step(draft), status.stable_rs, promote_full)
+    return Outcome(working, status.stable_rs, promote_full)
+
+
+def _promote(draft: Draft, reason: str, count: int) -> Outcome:
+    draft.clear_pauses()
+    draft.remove_abort()
+    completion = ""
+    if draft.status.stable_rs != draft.new_hash:
+        completion = "FastPromoted" if draft.status.promote_full else "Promoted"
+        announce_completion(draft, reason)
+    return Outcome(count or None, draft.new_hash, promote_full=False, completion=completion)
+
+
+def _is_step_completed(draft: Draft) -> bool:
+    """Return whether the current step is done (canary 2.1)."""
+    step = draft.step
+    if draft.spec.paused or step is None:
+        return False
+    if step.pause is not None:
+        return pause.is_pause_over(draft)
+    if step.set_canary_scale is not None:
+        return at_desired_counts(draft.count_facts(draft.weights))
+    if step.set_weight is not None:
+        return _is_weight_reached(draft)
+    if step.analysis is not None:
+        return is_step_run_successful(draft)
+    return False
+
+
+def _is_weight_reached(draft: Draft) -> bool:
+    if not at_desired_counts(draft.count_facts(draft.weights)):
+        return False
+    if not draft.is_route_settled:
+        return False
+    return draft.weights is None or draft.weights.verified is not False
+
+
+def _complete_step(draft: Draft) -> int:
+    index = draft.index
+    text = steps.describe(draft.steps[index])
+    draft.event(
+        Reason.ROLLOUT_STEP_COMPLETED,
+        f"Rollout step {index + 1}/{len(draft.steps)} completed ({text})",
+    )
+    draft.remove_pause(PauseReason.CANARY_PAUSE_STEP)
+    draft.step_run = None
+    return index + 1
+
+
+def _claim(draft: Draft, outcome: Outcome) -> Claim:
+    fields = _base_fields(draft, outcome)
+    status = RolloutStatus(**fields)
+    held = _holds_route(draft)
+    kept = tuple(conditions.calculate(draft, status, holds_route=held))
+    status = status.model_copy(update={"conditions": kept})
+    name, message = phase.calculate(draft, status, holds_route=held)
+    record = duration.calculate(
+        draft, status, spec_changed=outcome.spec_changed, completion=outcome.completion
+    )
+    update = {"phase": str(name), "message": message, "duration": record}
+    status = status.model_copy(update=update)
+    _announce_pauses(draft, status)
+    return Claim(status, headrace_after(draft, status))
+
+
+def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
+    """Return every field but conditions, phase and duration (canary 2.2)."""
+    status, observed = draft.status, draft.observed
+    sets = observed.replica_sets
+    is_aborted = draft.is_aborted
+    available = sum(rs.available for rs in sets)
+    restart_done = outcome.spec_changed
+    selector = observed.spec.selector
+    return {
+        "abort": is_aborted,
+        "aborted_at": (status.aborted_at or draft.now) if is_aborted else None,
+        "pause_conditions": draft.pause_conditions(),
+        "controller_pause": draft.controller_pause(),
+        "current_pod_hash": draft.new_hash,
+        "current_step_hash": observed.step_hash,
+        "current_step_index": outcome.index,
+        "replicas": sum(rs.status_replicas for rs in sets),
+        "updated_replicas": draft.new.status_replicas if draft.new else 0,
+        "ready_replicas": sum(rs.ready for rs in sets),
+        "available_replicas": available,
+        "hpa_replicas": sum(rs.status_replicas for rs in sets),
+        "selector": selector.format() if selector is not None else "",
+        "collision_count": status.collision_count,
+        "observed_generation": str(observed.generation),
+        "workload_observed_generation": status.workload_observed_generation,
+        "stable_rs": outcome.stable_rs,
+        "restarted_at": observed.spec.restart_at if restart_done else draft.restarted_at,
+        "promote_full": outcome.promote_full,
+        "canary": CanaryStatus(
+            current_step_analysis_run_status=draft.step_run,
+            current_background_analysis_run_status=draft.background_run,
+            weights=draft.weights,
+            stable_ping_pong=status.canary.stable_ping_pong,
+            step_plugin_statuses=() if outcome.spec_changed else status.canary.step_plugin_statuses,
+        ),
+        "alb": status.alb,
+        "albs": status.albs,
+    }
+
+
+def _holds_route(draft: Draft) -> bool:
+    """Return whether Healthy waits for the first route (deviation 13)."""
+    if not draft.has_routers or draft.acknowledged is not None:
+        return False
+    healthy = conditions.find(draft.status.conditions, ConditionType.HEALTHY)
+    return healthy is None or healthy.status != conditions.TRUE
+
+
+def _announce_pauses(draft: Draft, status: RolloutStatus) -> None:
+    before, after = draft.status.pause_conditions, status.pause_conditions
+    if after and not before:
+        message = f"Rollout is paused ({after[0].reason})"
+        draft.event(Reason.ROLLOUT_PAUSED, message, before=False)
+    elif before and not after and status.aborted_at is None:
+        draft.event(Reason.ROLLOUT_RESUMED, "Rollout is resumed", before=False)
+
+
+def headrace_after(draft: Draft, status: RolloutStatus) -> HeadraceStatus:
+    """Return status.headrace as the claim stores it."""
+    old = draft.observed.headrace
+    kept = history.extend(draft, old.history, status)
+    delivered = max(old.published, draft.observed.delivered)
+    changes_anyway = kept != old.history
+    return HeadraceStatus(
+        epoch=draft.epoch,
+        attempt=draft.attempt,
+        abort_message=draft.abort_message or None,
+        route=draft.request,
+        acknowledged=draft.acknowledged,
+        shares=draft.shares or None,
+        waiting=waiting.calculate(draft, status, old.waiting),
+        history=kept,
+        published=delivered if changes_anyway else old.published,
+        commands=old.commands,
+    )
+
+
+def is_abort_claim_held(draft: Draft) -> bool:
+    """Return whether the claim of an abort still waits for the route, at most 2 s.
+
+    An Argo client reads Degraded as "traffic is back"; the wait is bounded because it must
+    learn of the abort even when the router is away.
+    """
+    progressing = conditions.find(draft.status.conditions, ConditionType.PROGRESSING)
+    is_claimed = progressing is not None and progressing.reason == Reason.ROLLOUT_ABORTED
+    if not draft.is_aborted or is_claimed:
+        return False
+    route, known = draft.request, draft.acknowledged
+    if route is None or not route.aborted or (known is not None and known.epoch == route.epoch):
+        return False
+    limit = parse_time(route.decided_at) + draft.observed.settings.abort_claim_seconds
+    server_now = draft.now + (draft.observed.server_offset_seconds or 0.0)
+    if server_now >= limit:
+        return False
+    draft.wake(draft.now + limit - server_now)
+    return True

@@ -1,0 +1,98 @@
+"""Why a Rollout does not move: `status.headrace.waiting`, from one registry of reasons.
+
+`status.message` stays exactly what the specification says; this stands beside it and is written
+only when the reason changes (architecture, section 4).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from headrace.model.conditions import PauseReason
+from headrace.model.headrace_status import Waiting
+from headrace.model.meta import format_time
+from headrace.model.quantities import Instant
+from headrace.model.rollout_status import RolloutStatus
+from rollout_controller.core.draft import Draft
+
+
+class WaitingReason(StrEnum):
+    """What a Rollout may wait for."""
+
+    ROUTE_ACKNOWLEDGEMENT = "RouteAcknowledgement"
+    ROUTE_FAILED = "RouteFailed"
+    STABLE_PODS = "StablePods"
+    CANARY_PODS = "CanaryPods"
+    PERSON = "Person"
+    DURATION = "Duration"
+    VERDICT = "Verdict"
+    MANUAL_PAUSE = "ManualPause"
+    INVALID_SPEC = "InvalidSpec"
+    FAILURE = "Failure"
+    FROZEN = "Frozen"
+
+
+_Wait = tuple[WaitingReason, str, Instant | None, str]
+
+
+def calculate(draft: Draft, status: RolloutStatus, old: Waiting | None) -> Waiting | None:
+    """Return what the Rollout waits for after this pass; the old value while it is the same."""
+    wait = _wait(draft, status)
+    if wait is None:
+        return None
+    reason, on, deadline, unblock = wait
+    if old is not None and (old.reason, old.on, old.unblock) == (reason, on, unblock):
+        return old
+    return Waiting(
+        reason=reason,
+        since=format_time(draft.now),
+        on=on,
+        deadline=None if deadline is None else format_time(deadline),
+        unblock=unblock,
+    )
+
+
+def _wait(draft: Draft, status: RolloutStatus) -> _Wait | None:
+    route = draft.request
+    known = draft.acknowledged
+    if route is not None and (known is None or known.epoch != route.epoch):
+        on = f"route epoch {route.epoch}"
+        if draft.route_error:
+            return WaitingReason.ROUTE_FAILED, on, None, draft.route_error
+        unblock = "the traffic-router applies the route and says so"
+        return WaitingReason.ROUTE_ACKNOWLEDGEMENT, on, None, unblock
+    if draft.failure:
+        return WaitingReason.FAILURE, "analysis run", None, draft.failure
+    if draft.spec.paused:
+        return WaitingReason.MANUAL_PAUSE, "spec.paused", None, "set spec.paused to false"
+    if status.pause_conditions:
+        return _pause(draft, status)
+    if status.stable_rs == status.current_pod_hash or status.abort:
+        return None
+    return _pods_or_verdict(draft)
+
+
+def _pause(draft: Draft, status: RolloutStatus) -> _Wait:
+    pause = status.pause_conditions[0]
+    steps = draft.steps
+    index = status.current_step_index or 0
+    step = steps[index] if index < len(steps) else None
+    seconds = step.pause.seconds() if step is not None and step.pause is not None else None
+    if pause.reason == PauseReason.CANARY_PAUSE_STEP and seconds is not None:
+        end = Instant(pause.start_time + seconds)
+        return WaitingReason.DURATION, f"step {index + 1}", end, "the pause ends by itself"
+    return WaitingReason.PERSON, pause.reason, None, "promote or abort the rollout"
+
+
+def _pods_or_verdict(draft: Draft) -> _Wait | None:
+    step = draft.step
+    if step is not None and step.analysis is not None:
+        name = draft.step_run.name if draft.step_run else "the analysis run"
+        return WaitingReason.VERDICT, name, None, "the analysis-runner judges the run"
+    new = draft.new
+    if new is not None and new.available < new.replicas:
+        return WaitingReason.CANARY_PODS, new.name, None, "its pods become available"
+    stable = draft.stable
+    if stable is not None and stable.available < stable.replicas:
+        return WaitingReason.STABLE_PODS, stable.name, None, "its pods become available"
+    return None

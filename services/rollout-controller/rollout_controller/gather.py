@@ -1,0 +1,375 @@
+"""Ports to snapshot: reads everything that `decide` may know of one Rollout.
+
+Caches first; live reads only where the specification wants them: a run that the status names
+and the cache does not have, and the traffic objects of a route whose acknowledgement is late
+(architecture, section 2, durable path).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import ValidationError
+
+from headrace.errors import NotFound, TransientError
+from headrace.events.outbox import published
+from headrace.ids import object_cause
+from headrace.kubernetes.hashes import pod_template_hash, step_hash
+from headrace.kubernetes.resources import ANALYSIS_RUNS, Manifest
+from headrace.kubernetes.templates import find_new_replica_set, hash_label
+from headrace.model.analysis import AnalysisTemplateSpec
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.meta import parse_time
+from headrace.model.quantities import Instant
+from headrace.model.rollout import RolloutSpec
+from headrace.model.rollout_status import RolloutStatus
+from headrace.model.route import RouteDocument, RouterAnswer
+from headrace.routes import (
+    ApiVersions,
+    ObjectRef,
+    ObjectSelector,
+    locate,
+    rank,
+    read_back,
+    resolve,
+)
+from headrace.runtime.cluster import Cluster, Selection
+from headrace.runtime.store import Store
+from rollout_controller.caches import Caches, Facts
+from rollout_controller.core import ephemeral
+from rollout_controller.core.observed import (
+    Acknowledgement,
+    Observed,
+    Pod,
+    References,
+    RunObject,
+    Settings,
+)
+from rollout_controller.views import pod_view, replica_set_view, run_view, service_view
+
+LATE_SECONDS = 5.0
+"""An acknowledgement this late makes the controller read the traffic objects itself."""
+LATE_SECONDS_WITHOUT_BUS = 1.0
+READ_BACK_SECONDS_MAX = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """The spec of one generation, and what is computed from it once."""
+
+    generation: int
+    collision_count: int | None
+    spec: RolloutSpec
+    template_hash: str
+    step_hash: str
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadBack:
+    """When the traffic objects of an epoch are read next."""
+
+    epoch: int
+    at: Instant
+    delay_seconds: float
+
+
+class Gatherer:
+    """Builds snapshots from the caches.
+
+    Args:
+        sources: Caches and facts.
+        cluster: For the live reads.
+        settings: Durations and identities for the decisions.
+        versions: API versions of traffic objects.
+        is_bus_up: Whether acknowledgements can be expected from the bus.
+    """
+
+    def __init__(
+        self,
+        sources: tuple[Caches, Facts],
+        cluster: Cluster,
+        settings: Settings,
+        versions: ApiVersions,
+        is_bus_up: Callable[[], bool],
+    ) -> None:
+        self._caches, self._facts = sources
+        self._cluster = cluster
+        self._settings = settings
+        self._versions = versions
+        self._is_bus_up = is_bus_up
+        self._parsed: dict[str, _Parsed] = {}
+        self._read_back: dict[str, _ReadBack] = {}
+
+    def forget(self, uid: str) -> None:
+        """Drop what is kept about a Rollout that is gone."""
+        self._parsed.pop(uid, None)
+        self._read_back.pop(uid, None)
+        self._facts.forget(uid)
+
+    async def gather(self, key: str, now: Instant) -> Observed | None:
+        """Return the snapshot of a Rollout, None when it does not exist.
+
+        Raises:
+            Unavailable: A live read failed; the reconcile is tried again.
+        """
+        namespace, _, name = key.partition("/")
+        manifest = self._caches.rollouts.get(namespace, name)
+        if manifest is None:
+            return None
+        observed = self._snapshot(manifest)
+        run_names = _status_runs(observed.status) - {run.name for run in observed.runs}
+        if run_names:
+            await self._fetch_runs(namespace, run_names)
+            observed = replace(observed, runs=self._runs(observed.uid))
+        return await self._with_acknowledgement(observed, now)
+
+    def _snapshot(self, manifest: Manifest) -> Observed:
+        metadata = manifest["metadata"]
+        uid = metadata["uid"]
+        raw_status = manifest.get("status") or {}
+        status = RolloutStatus.load({k: v for k, v in raw_status.items() if k != "headrace"})
+        raw_headrace = raw_status.get("headrace")
+        parsed = self._parse(manifest, status)
+        sets = self._caches.replica_sets.by_index("owner", uid)
+        cause, actor = self._facts.causes.get(
+            uid, (object_cause(uid, metadata["resourceVersion"]), None)
+        )
+        return Observed(
+            namespace=metadata.get("namespace", ""),
+            name=metadata["name"],
+            uid=uid,
+            resource_version=metadata["resourceVersion"],
+            generation=int(metadata.get("generation") or 0),
+            labels=metadata.get("labels") or {},
+            annotations=metadata.get("annotations") or {},
+            is_deleting=bool(metadata.get("deletionTimestamp")),
+            spec=parsed.spec,
+            raw_spec=manifest.get("spec") or {},
+            unreadable=parsed.unreadable,
+            status=status,
+            headrace=_headrace(raw_headrace),
+            has_headrace=raw_headrace is not None,
+            template_hash=parsed.template_hash,
+            step_hash=parsed.step_hash,
+            new_replica_set=self._new_replica_set(parsed, sets),
+            replica_sets=tuple(replica_set_view(rs) for rs in sets),
+            references=self._references(metadata.get("namespace", ""), parsed.spec),
+            runs=self._runs(uid),
+            pods=self._pods(parsed.spec, sets),
+            server_offset_seconds=self._cluster.server_offset_seconds(),
+            delivered=self._delivered(uid, raw_headrace),
+            cause=cause,
+            actor=actor,
+            settings=self._settings,
+        )
+
+    def _parse(self, manifest: Manifest, status: RolloutStatus) -> _Parsed:
+        uid = manifest["metadata"]["uid"]
+        generation = int(manifest["metadata"].get("generation") or 0)
+        known = self._parsed.get(uid)
+        is_current = known is not None and (known.generation, known.collision_count) == (
+            generation,
+            status.collision_count,
+        )
+        if known is None or not is_current:
+            known = _parse_spec(manifest, generation, status.collision_count)
+            self._parsed[uid] = known
+        return known
+
+    def _new_replica_set(self, parsed: _Parsed, sets: Sequence[Manifest]) -> str | None:
+        """Return the name of the ReplicaSet of the template (rollout-api 7.3)."""
+        if not parsed.template_hash:
+            return None
+        by_hash = sorted(
+            (rs for rs in sets if hash_label(rs) == parsed.template_hash),
+            key=lambda rs: str(rs["metadata"].get("creationTimestamp")),
+        )
+        if by_hash:
+            return str(by_hash[0]["metadata"]["name"])
+        found = find_new_replica_set(sets, parsed.spec.template or {}, parsed.collision_count)
+        return str(found["metadata"]["name"]) if found is not None else None
+
+    def _references(self, namespace: str, spec: RolloutSpec) -> References:
+        canary = spec.strategy.canary
+        names = (canary.canary_service, canary.stable_service) if canary else ()
+        services = (self._caches.services.get(namespace, name) for name in names if name)
+        return References(
+            services={s["metadata"]["name"]: service_view(s) for s in services if s is not None},
+            templates=_Templates(self._caches.templates, namespace),
+            cluster_templates=_Templates(self._caches.cluster_templates, None),
+        )
+
+    def _runs(self, uid: str) -> tuple[RunObject, ...]:
+        views = []
+        for manifest in self._caches.runs.by_index("owner", uid):
+            status = manifest.get("status") or {}
+            phase, message = str(status.get("phase", "")), str(status.get("message", ""))
+            verdict = self._facts.verdicts.get(manifest["metadata"]["uid"])
+            if verdict is not None and is_newer(verdict.resource_version, manifest):
+                phase, message = verdict.phase, verdict.message
+            views.append(run_view(manifest, phase, message))
+        return tuple(views)
+
+    def _pods(self, spec: RolloutSpec, sets: Sequence[Manifest]) -> tuple[Pod, ...]:
+        if spec.restart_at is None and not ephemeral.is_configured(spec):
+            return ()
+        found = [
+            pod for rs in sets for pod in self._caches.pods.by_index("owner", rs["metadata"]["uid"])
+        ]
+        found.sort(key=lambda pod: str(pod["metadata"]["name"]))
+        return tuple(pod_view(pod) for pod in found)
+
+    def _delivered(self, uid: str, headrace: object) -> int:
+        ordinals = self._facts.delivered.get(uid)
+        return published(_headrace(headrace), ordinals) if ordinals else 0
+
+    async def _fetch_runs(self, namespace: str, names: Iterable[str]) -> None:
+        for name in sorted(names):
+            try:
+                self._caches.runs.offer(await self._cluster.get(ANALYSIS_RUNS, namespace, name))
+            except NotFound:
+                continue
+
+    # The durable path of an acknowledgement
+
+    async def _with_acknowledgement(self, observed: Observed, now: Instant) -> Observed:
+        known = self._facts.acknowledgements.get(observed.uid)
+        route = observed.headrace.route
+        if route is None:
+            return observed
+        acknowledged = observed.headrace.acknowledged
+        is_open = acknowledged is None or acknowledged.epoch != route.epoch
+        if is_open and not _answers(known, route) and self._is_read_back_due(observed, route, now):
+            read = await self._read_objects(observed, route)
+            if read is not None:
+                self._facts.acknowledge(observed.uid, read)
+                known = self._facts.acknowledgements.get(observed.uid)
+        return replace(observed, acknowledgement=known)
+
+    def _is_read_back_due(self, observed: Observed, route: RouteDocument, now: Instant) -> bool:
+        late = LATE_SECONDS if self._is_bus_up() else LATE_SECONDS_WITHOUT_BUS
+        planned = self._read_back.get(observed.uid)
+        if planned is None or planned.epoch != route.epoch:
+            decided_at = parse_time(route.decided_at) - (observed.server_offset_seconds or 0.0)
+            planned = _ReadBack(route.epoch, Instant(decided_at + late), late)
+        is_due = now >= planned.at
+        if is_due:
+            delay = min(planned.delay_seconds * 2, READ_BACK_SECONDS_MAX)
+            planned = _ReadBack(route.epoch, Instant(now + delay), delay)
+        self._read_back[observed.uid] = planned
+        return is_due
+
+    async def _read_objects(
+        self, observed: Observed, route: RouteDocument
+    ) -> Acknowledgement | None:
+        """Return what the stored traffic objects say; None when they cannot be read now."""
+        acknowledged = observed.headrace.acknowledged
+        epoch = acknowledged.epoch if acknowledged else 0
+        answers = []
+        for router in route.routers:
+            targets = locate(router, route, self._versions)
+            try:
+                named = {ref: await self._read_object(ref) for ref in targets.refs}
+                selected = [await self._select(selector) for selector in targets.selectors]
+            except TransientError:
+                return None
+            sightings = resolve(targets, named, selected)
+            answers.append(read_back(router, route, targets, sightings, epoch))
+        return acknowledgement_of(route.epoch, answers)
+
+    async def _read_object(self, ref: ObjectRef) -> Manifest | None:
+        try:
+            return await self._cluster.get(ref.resource, ref.namespace, ref.name)
+        except NotFound:
+            return None
+
+    async def _select(self, selector: ObjectSelector) -> Sequence[Manifest]:
+        labels = selector.selector.format()
+        listing = await self._cluster.list(selector.resource, Selection(selector.namespace, labels))
+        return listing.items
+
+
+def acknowledgement_of(epoch: int, answers: Sequence[RouterAnswer]) -> Acknowledgement:
+    """Return what the answers of all routers say about one epoch."""
+    levels = [answer.level for answer in answers]
+    verified = [answer.verified for answer in answers if answer.verified is not None]
+    return Acknowledgement(
+        epoch=epoch,
+        level=min(levels, key=rank) if levels else "written",
+        verified=all(verified) if verified else None,
+        error=next((answer.error for answer in answers if answer.error), ""),
+        found_epoch=max((answer.found_epoch or 0 for answer in answers), default=0),
+    )
+
+
+class _Templates(Mapping[str, AnalysisTemplateSpec]):
+    """Templates by name, read from a store when asked for: most passes ask for none."""
+
+    def __init__(self, store: Store, namespace: str | None) -> None:
+        self._store = store
+        self._namespace = namespace
+
+    def __getitem__(self, name: str) -> AnalysisTemplateSpec:
+        manifest = self._store.get(self._namespace, name)
+        if manifest is None:
+            raise KeyError(name)
+        return AnalysisTemplateSpec.load(manifest.get("spec") or {})
+
+    def __iter__(self) -> Iterator[str]:
+        return (m["metadata"]["name"] for m in self._store.list(self._namespace))
+
+    def __len__(self) -> int:
+        return len(self._store.list(self._namespace))
+
+
+def _parse_spec(manifest: Manifest, generation: int, collision_count: int | None) -> _Parsed:
+    try:
+        spec = RolloutSpec.load(manifest.get("spec") or {})
+        template_hash = pod_template_hash(spec.template or {}, collision_count)
+    except (ValidationError, ValueError) as error:
+        return _Parsed(generation, collision_count, RolloutSpec(), "", "", _first_line(error))
+    canary = spec.strategy.canary
+    steps = step_hash(canary.steps) if canary is not None else ""
+    return _Parsed(generation, collision_count, spec, template_hash, steps)
+
+
+def _first_line(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        path = ".".join(str(part) for part in first["loc"])
+        return f"spec.{path}: {first['msg']}"
+    return f"spec.template: {error}"
+
+
+def _headrace(raw: object) -> HeadraceStatus:
+    """Return what we remembered; what cannot be read counts as lost, and is found again."""
+    if not isinstance(raw, dict):
+        return HeadraceStatus()
+    try:
+        return HeadraceStatus.load(raw)
+    except ValidationError:
+        return HeadraceStatus()
+
+
+def _status_runs(status: RolloutStatus) -> set[str]:
+    canary = status.canary
+    references = (
+        canary.current_step_analysis_run_status,
+        canary.current_background_analysis_run_status,
+    )
+    return {reference.name for reference in references if reference is not None}
+
+
+def _answers(known: Acknowledgement | None, route: RouteDocument) -> bool:
+    return known is not None and (
+        (known.epoch == route.epoch and not known.error) or known.found_epoch > route.epoch
+    )
+
+
+def is_newer(resource_version: str, manifest: Manifest) -> bool:
+    """Return whether a fact is newer than the stored object."""
+    if not resource_version.isdigit():
+        return False
+    return int(resource_version) >= int(manifest["metadata"]["resourceVersion"])

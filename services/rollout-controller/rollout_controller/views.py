@@ -1,0 +1,108 @@
+"""From manifests to the core's frozen views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.kubernetes.resources import Manifest
+from headrace.model.meta import parse_time
+from headrace.model.quantities import Instant
+from rollout_controller.core import labels
+from rollout_controller.core.observed import Pod, ReplicaSet, RunObject, ServiceObject
+
+
+def replica_set_view(manifest: Manifest) -> ReplicaSet:
+    """Return what the core sees of a ReplicaSet."""
+    metadata, spec = manifest["metadata"], manifest.get("spec") or {}
+    status = manifest.get("status") or {}
+    annotations = metadata.get("annotations") or {}
+    return ReplicaSet(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        pod_hash=str((metadata.get("labels") or {}).get(labels.HASH, "")),
+        revision=_integer(annotations.get(labels.REVISION)),
+        created_at=_created_at(metadata),
+        replicas=int(spec.get("replicas", 1)),
+        status_replicas=int(status.get("replicas") or 0),
+        ready=int(status.get("readyReplicas") or 0),
+        available=int(status.get("availableReplicas") or 0),
+        is_status_current=int(status.get("observedGeneration") or 0)
+        >= int(metadata.get("generation") or 0),
+        is_deleting=bool(metadata.get("deletionTimestamp")),
+        desired_annotation=annotations.get(labels.DESIRED_REPLICAS),
+        scale_down_deadline=annotations.get(labels.SCALE_DOWN_DEADLINE),
+        failure=_failure(status),
+        manifest=manifest,
+    )
+
+
+def service_view(manifest: Manifest) -> ServiceObject:
+    """Return what the core sees of a Service."""
+    metadata = manifest["metadata"]
+    selector = (manifest.get("spec") or {}).get("selector") or {}
+    return ServiceObject(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        pod_hash=str(selector.get(labels.HASH, "")),
+        managed_by=str((metadata.get("annotations") or {}).get(labels.MANAGED_BY, "")),
+        selector=selector,
+    )
+
+
+def run_view(manifest: Manifest, phase: str, message: str) -> RunObject:
+    """Return what the core sees of an AnalysisRun, with the phase known best."""
+    metadata = manifest["metadata"]
+    run_labels = metadata.get("labels") or {}
+    return RunObject(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        phase=phase,
+        message=message,
+        pod_hash=str(run_labels.get(labels.HASH, "")),
+        step_index=run_labels.get(labels.STEP_INDEX),
+        is_terminating=bool((manifest.get("spec") or {}).get("terminate")),
+        is_deleting=bool(metadata.get("deletionTimestamp")),
+        created_at=_created_at(metadata),
+        cause=str((metadata.get("annotations") or {}).get(labels.CAUSE, "")),
+        manifest=manifest,
+    )
+
+
+def pod_view(manifest: Manifest) -> Pod:
+    """Return what the core sees of a pod."""
+    metadata = manifest["metadata"]
+    conditions = (manifest.get("status") or {}).get("conditions") or ()
+    owner = next(
+        (o["uid"] for o in metadata.get("ownerReferences") or () if o.get("controller")), ""
+    )
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        replica_set_uid=owner,
+        created_at=_created_at(metadata),
+        is_terminating=bool(metadata.get("deletionTimestamp")),
+        is_available=any(
+            c.get("type") == "Ready" and c.get("status") == "True" for c in conditions
+        ),
+        manifest=manifest,
+    )
+
+
+def _failure(status: dict[str, Any]) -> tuple[str, str, str] | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure":
+            return (
+                str(condition.get("status", "Unknown")),
+                str(condition.get("reason", "")),
+                str(condition.get("message", "")),
+            )
+    return None
+
+
+def _created_at(metadata: dict[str, Any]) -> Instant:
+    return parse_time(metadata.get("creationTimestamp") or "1970-01-01T00:00:00Z")
+
+
+def _integer(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else 0

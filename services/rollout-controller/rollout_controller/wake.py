@@ -1,0 +1,127 @@
+"""From watch changes and bus events to keys of the queue, and facts beside the caches.
+
+No decision is taken here from which event came: it only says who must be looked at, how
+urgently, and what is known before the watch says it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from headrace.events.analysis import AnalysisJudged
+from headrace.events.commands import RolloutCommanded
+from headrace.events.envelope import Event
+from headrace.events.traffic import RouteApplied, RouteDrifted, RouteRefused
+from headrace.kubernetes.resources import Manifest
+from headrace.runtime.store import ChangeType
+from headrace.runtime.workqueue import Lane
+from rollout_controller.caches import Caches, Facts, Verdict, managing_rollout
+from rollout_controller.gather import acknowledgement_of
+
+Add = Callable[[str, Lane], None]
+"""Puts a key into the queue."""
+
+
+class Waker:
+    """Turns changes into keys.
+
+    Args:
+        caches: The stores to listen to.
+        facts: Takes what the bus says.
+        add: The queue.
+        on_command: Takes a command; the application applies it.
+        on_deleted: Told the uid of a Rollout that is gone.
+    """
+
+    def __init__(
+        self,
+        caches: Caches,
+        facts: Facts,
+        add: Add,
+        on_deleted: Callable[[Manifest], None],
+    ) -> None:
+        self._caches = caches
+        self._facts = facts
+        self._add = add
+        self._on_deleted = on_deleted
+
+    def listen(self) -> None:
+        """Begin to hear of changes of the caches."""
+        self._caches.rollouts.listen(self._rollout)
+        self._caches.replica_sets.listen(self._owned)
+        self._caches.runs.listen(self._owned)
+        self._caches.services.listen(self._service)
+        self._caches.templates.listen(self._template)
+        self._caches.cluster_templates.listen(self._template)
+
+    def _rollout(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
+        manifest = new or old
+        if manifest is None:
+            return
+        if new is None:
+            self._on_deleted(manifest)
+        self._add(_key(manifest), _lane(old, new))
+
+    def _owned(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
+        manifest = new or old
+        if manifest is None:
+            return
+        metadata = manifest["metadata"]
+        for owner in metadata.get("ownerReferences") or ():
+            if owner.get("kind") == "Rollout" and owner.get("controller"):
+                self._add(f"{metadata.get('namespace', '')}/{owner['name']}", Lane.FACT)
+
+    def _service(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
+        manifest = new or old
+        if manifest is None:
+            return
+        metadata = manifest["metadata"]
+        namespace = metadata.get("namespace", "")
+        for rollout in self._caches.rollouts.by_index("service", f"{namespace}/{metadata['name']}"):
+            self._add(_key(rollout), Lane.REST)
+        managed_by = managing_rollout(manifest)
+        if managed_by:
+            self._add(f"{namespace}/{managed_by}", Lane.REST)
+
+    def _template(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
+        """Wake the invalid Rollouts: a missing template may be why."""
+        for rollout in self._caches.rollouts.list():
+            conditions = (rollout.get("status") or {}).get("conditions") or ()
+            if any(condition.get("type") == "InvalidSpec" for condition in conditions):
+                self._add(_key(rollout), Lane.REST)
+
+    async def hear(self, event: Event) -> None:
+        """Take a fact of the topics `traffic` and `verdicts`."""
+        payload = event.payload
+        lane = Lane.FACT
+        if isinstance(payload, RouteApplied | RouteRefused):
+            answer = acknowledgement_of(payload.epoch, payload.answers)
+            self._facts.acknowledge(payload.uid, answer)
+        elif isinstance(payload, AnalysisJudged):
+            self._facts.verdicts[payload.run_uid] = Verdict(
+                payload.resource_version, payload.phase, payload.message
+            )
+        elif isinstance(payload, RouteDrifted | RolloutCommanded):
+            lane = Lane.REST
+        else:
+            return
+        self._facts.causes[payload.uid] = (event.id, event.actor)
+        self._add(payload.key, lane)
+
+
+def _key(manifest: Manifest) -> str:
+    metadata = manifest["metadata"]
+    return f"{metadata.get('namespace', '')}/{metadata['name']}"
+
+
+def _lane(old: Manifest | None, new: Manifest | None) -> Lane:
+    """Return how urgent a change of a Rollout is: aborts first, then what a person wrote."""
+    if new is None or old is None:
+        return Lane.REST
+    before, after = old.get("status") or {}, new.get("status") or {}
+    if after.get("abort") and not before.get("abort"):
+        return Lane.ABORT
+    fields = ("pauseConditions", "promoteFull", "currentStepIndex", "abort")
+    is_status_changed = any(before.get(name) != after.get(name) for name in fields)
+    is_spec_changed = old["metadata"].get("generation") != new["metadata"].get("generation")
+    return Lane.USER if is_status_changed or is_spec_changed else Lane.REST
