@@ -82,7 +82,8 @@ def pointer(*tokens: str | int) -> str:
 def apply_json_patch(document: Json, operations: Sequence[Mapping[str, Json]]) -> Json:
     """Return `document` after `operations`, all of them or none.
 
-    As in the API server, a `test` for null holds where the member is absent.
+    Laxer than the RFC in two things, as the API server is: `replace` adds a member that is
+    absent, and a `test` for null holds there.
 
     Raises:
         PreconditionFailed: A `test` failed or a path does not exist: the object is not what the
@@ -193,11 +194,11 @@ def _adding(value: Json) -> _Change:
 
 def _replacing(value: Json) -> _Change:
     def change(container: Json, token: str) -> Json:
+        if isinstance(container, dict):
+            return {**container, token: value}
         _child(container, token)
-        if isinstance(container, list):
-            index = int(token)
-            return [*container[:index], value, *container[index + 1 :]]
-        return {**container, token: value}
+        index = int(token)
+        return [*container[:index], value, *container[index + 1 :]]
 
     return change
 

@@ -110,6 +110,7 @@ def test_equal_objects_have_no_difference(value: dict[str, Any]) -> None:
         ({"foo": [1, 2, 3]}, {"op": "remove", "path": "/foo/1"}, {"foo": [1, 3]}),
         ({"foo": [1, 2]}, {"op": "replace", "path": "/foo/0", "value": 7}, {"foo": [7, 2]}),
         ({"foo": 1}, {"op": "replace", "path": "", "value": {"a": 1}}, {"a": 1}),
+        ({"foo": 1}, {"op": "replace", "path": "/baz", "value": 2}, {"foo": 1, "baz": 2}),
         (
             {"foo": {"bar": 1, "waldo": 2}, "qux": {}},
             {"op": "move", "from": "/foo/waldo", "path": "/qux/thud"},
@@ -143,7 +144,8 @@ def test_applies_an_operation_of_a_json_patch(document: Any, operation: Any, res
         {"op": "test", "path": "/a", "value": True},
         {"op": "test", "path": "/x/y", "value": None},
         {"op": "remove", "path": "/x"},
-        {"op": "replace", "path": "/x", "value": 1},
+        {"op": "replace", "path": "/x/y", "value": 1},
+        {"op": "replace", "path": "/list/2", "value": 1},
         {"op": "add", "path": "/x/y", "value": 1},
         {"op": "add", "path": "/list/3", "value": 1},
         {"op": "add", "path": "/list/01", "value": 1},

@@ -1,0 +1,230 @@
+"""Where the API server is and who we are: kubeconfig, in-cluster, exec plugins, token refresh.
+
+The only user of kubernetes_asyncio, and of its configuration alone: requests are our own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import ssl
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import aiohttp
+import yaml
+
+from headrace.errors import InvalidSpec, Unavailable
+from headrace.runtime.clock import Clock
+
+_SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_EXPIRY_MARGIN_SECONDS: Final = 300.0
+_RENEWAL_SECONDS_MIN: Final = 10.0
+"""Between two readings of the credentials: what stays refused is not worth an exec plugin's
+process per request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kubeconfig:
+    """Which configuration to use; nothing given: in a pod its own, else the user's.
+
+    Attributes:
+        path: A kubeconfig file; None for `KUBECONFIG`, else `~/.kube/config`.
+        context: A context of it; None for its current one.
+    """
+
+    path: str | None = None
+    context: str | None = None
+
+    @property
+    def is_in_cluster(self) -> bool:
+        """Whether the pod's service account is meant."""
+        is_named = self.path is not None or self.context is not None
+        return not is_named and (_SERVICE_ACCOUNT / "token").exists()
+
+    def files(self) -> str:
+        """Return the file, or several joined as in `KUBECONFIG`. Raises InvalidSpec if absent."""
+        files = self.path or os.environ.get("KUBECONFIG") or "~/.kube/config"
+        if not any(Path(file).expanduser().is_file() for file in files.split(os.pathsep) if file):
+            raise InvalidSpec(f"no kubeconfig at {files}: set --kubeconfig or KUBECONFIG")
+        return files
+
+
+class Connection:
+    """Address, TLS and credentials of one API server; made by `Connection.load`.
+
+    Attributes:
+        namespace: The service account's, else the context's, else "default".
+    """
+
+    def __init__(self, kubeconfig: Kubeconfig, clock: Clock) -> None:
+        self._kubeconfig = kubeconfig
+        self._clock = clock
+        self._renewal = asyncio.Lock()
+        self._read_at = 0.0
+        self._configuration: Any = None
+        self._expires_at: datetime | None = None
+        self._tls: ssl.SSLContext | None = None
+        self.namespace = "default"
+
+    @classmethod
+    async def load(cls, kubeconfig: Kubeconfig, clock: Clock) -> Connection:
+        """Read the configuration.
+
+        Raises:
+            InvalidSpec: There is no usable configuration; the text says why.
+            Unavailable: An identity provider did not answer.
+        """
+        connection = cls(kubeconfig, clock)
+        await connection._read()
+        return connection
+
+    @property
+    def server(self) -> str:
+        """URL of the API server, without a slash at its end."""
+        return str(self._configuration.host).rstrip("/")
+
+    @property
+    def proxy(self) -> str | None:
+        """URL of the HTTP proxy that the kubeconfig names."""
+        return self._configuration.proxy or None
+
+    @property
+    def server_hostname(self) -> str | None:
+        """Name expected in the server's certificate where the address has another."""
+        return self._configuration.tls_server_name or None
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """TLS settings, the client's certificate included."""
+        if self._tls is None:
+            self._tls = ssl.create_default_context(cafile=self._configuration.ssl_ca_cert)
+            if not self._configuration.verify_ssl:
+                self._tls.check_hostname = False
+                self._tls.verify_mode = ssl.CERT_NONE
+            self._present_certificate(self._tls)
+        return self._tls
+
+    async def authorization(self) -> str | None:
+        """Return the `Authorization` header; None when a certificate says who we are."""
+        configuration = self._configuration
+        if configuration.refresh_api_key_hook is not None:
+            # In a pod: reads the token's file again, every minute. While the kubelet replaces
+            # it, the token that we have will do.
+            with suppress(OSError, _library().config.ConfigException):
+                configuration.refresh_api_key_hook(configuration)
+        elif self._is_expiring():
+            await self.renew(self._clock.monotonic())
+        header: str | None = self._configuration.api_key.get("BearerToken")
+        return header.strip() if header else None
+
+    def _is_expiring(self) -> bool:
+        """Whether the token of an exec plugin ends soon."""
+        if self._expires_at is None:
+            return False
+        return self._expires_at.timestamp() - _EXPIRY_MARGIN_SECONDS <= self._clock.now()
+
+    async def renew(self, used_at: float) -> bool:
+        """Read the credentials again; return whether there may be newer ones.
+
+        Args:
+            used_at: When those that were refused were used, by the monotonic clock.
+        """
+        async with self._renewal:  # hundreds of requests may be refused at once
+            if self._read_at > used_at:
+                return True
+            if self._clock.monotonic() - self._read_at < _RENEWAL_SECONDS_MIN:
+                return False
+            await self._read()
+        if self._tls is not None:
+            self._present_certificate(self._tls)  # for connections to come
+        return True
+
+    async def _read(self) -> None:
+        library = _library()
+        configuration = library.configuration.Configuration()
+        try:
+            if self._kubeconfig.is_in_cluster:
+                library.config.load_incluster_config(client_configuration=configuration)
+                self.namespace = (_SERVICE_ACCOUNT / "namespace").read_text().strip()
+            else:
+                loader = await library.config.load_kube_config(
+                    config_file=self._kubeconfig.files(),
+                    context=self._kubeconfig.context,
+                    client_configuration=configuration,
+                    persist_config=False,
+                )
+                self._expires_at = getattr(loader, "exec_plugin_expiry", None)
+                self.namespace = loader.current_context["context"].get("namespace", "default")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"the identity provider did not answer: {error}") from error
+        except _MALFORMED as error:
+            raise InvalidSpec(f"kubeconfig is not usable: {error!r}") from error
+        except library.config.ConfigException as error:
+            raise InvalidSpec(f"kubeconfig is not usable: {error}") from error
+        self._configuration = configuration
+        self._read_at = self._clock.monotonic()
+
+    def _present_certificate(self, tls: ssl.SSLContext) -> None:
+        if self._configuration.cert_file:
+            tls.load_cert_chain(self._configuration.cert_file, self._configuration.key_file)
+
+
+_MALFORMED: Final = (
+    AssertionError,
+    AttributeError,
+    KeyError,
+    OSError,
+    TypeError,
+    ValueError,
+    yaml.YAMLError,
+)
+"""What the library raises when it meets a malformed file: whatever comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Library:
+    """The two modules of kubernetes_asyncio that we use; they are not typed."""
+
+    config: Any
+    configuration: Any
+
+
+@cache
+def _library() -> _Library:
+    """Import kubernetes_asyncio's configuration without its typed models (72 MB, 0.6 s).
+
+    Its packages import all models with themselves; so empty packages stand in for them while
+    the modules that we need are imported, and are taken away again.
+    """
+    root, client = "kubernetes_asyncio", "kubernetes_asyncio.client"
+    if root in sys.modules:
+        return _Library(importlib.import_module(f"{root}.config"), importlib.import_module(client))
+    spec = find_spec(root)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError("kubernetes_asyncio is not installed")
+    folder = spec.submodule_search_locations[0]
+    sys.modules[root] = _empty_package(root, Path(folder))
+    sys.modules[client] = package = _empty_package(client, Path(folder, "client"))
+    try:
+        configuration = importlib.import_module(f"{client}.configuration")
+        package.Configuration = configuration.Configuration  # type: ignore[attr-defined]
+        package.ApiClient = object  # type: ignore[attr-defined]  # named, never called
+        return _Library(importlib.import_module(f"{root}.config"), configuration)
+    finally:
+        for name in [name for name in sys.modules if name == root or name.startswith(root + ".")]:
+            del sys.modules[name]
+
+
+def _empty_package(name: str, folder: Path) -> ModuleType:
+    package = ModuleType(name)
+    package.__path__ = [str(folder)]
+    return package
