@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from headrace_lab.errors import LabError
-from headrace_lab.lab import DEFAULT_DIRECTORY, Lab
+from headrace_lab.lab import DIRECTORY_VARIABLE, Lab, default_directory
 from headrace_lab.progress import Progress
 from headrace_lab.state import Options, Profile
 
@@ -73,7 +73,7 @@ def _env(arguments: argparse.Namespace) -> int:
 def _variables(lab: Lab) -> dict[str, str]:
     return {
         "KUBECONFIG": str(lab.kubeconfig("admin")),
-        "HEADRACE_LAB_DIR": str(lab.directory),
+        DIRECTORY_VARIABLE: str(lab.directory),
         "HEADRACE_LAB_BOOTSTRAP_SERVERS": lab.bootstrap_servers,
         "HEADRACE_LAB_PROMETHEUS_URL": lab.prometheus_url,
         "HEADRACE_LAB_ENVOY_URL": lab.envoy_url,
@@ -132,7 +132,12 @@ def _parser() -> argparse.ArgumentParser:
     env.set_defaults(run=_env)
 
     for command in (up, down, status, env):
-        command.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY)
+        command.add_argument(
+            "--dir",
+            type=Path,
+            default=default_directory(),
+            help=f"the lab's folder (default ${DIRECTORY_VARIABLE}, else .lab)",
+        )
     return parser
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import shutil
 import threading
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -22,14 +23,15 @@ from headrace_lab.console import ConsoleRecord, read_topic
 from headrace_lab.credentials import IDENTITIES, SERVICES
 from headrace_lab.errors import LabError
 from headrace_lab.parts import PARTS, PORT_NAMES, kafka, named, select
-from headrace_lab.processes import owned_by
+from headrace_lab.processes import OWNER_VARIABLE, OwnedProcess, owned_by, spawn
 from headrace_lab.progress import Progress
 from headrace_lab.running import RunningPart
 from headrace_lab.site import Part, Site
 from headrace_lab.state import Options, State, StateFile
 from headrace_lab.toolchain import JAVA, require
 
-DEFAULT_DIRECTORY: Final = Path(".lab")
+# Set by `env`, so that commands and tests of a shell use the same lab.
+DIRECTORY_VARIABLE: Final = "HEADRACE_LAB_DIR"
 # What a lab leaves in its folder when it ends: what somebody may want to read afterwards.
 KEPT: Final = ("logs",)
 MADE: Final = (
@@ -73,7 +75,7 @@ class Lab:
     @classmethod
     def start(
         cls,
-        directory: Path = DEFAULT_DIRECTORY,
+        directory: Path | None = None,
         *,
         parts: Iterable[str] | None = None,
         options: Options | None = None,
@@ -83,7 +85,7 @@ class Lab:
         """Start a lab, or what is not running of it, and wait until all of it serves.
 
         Args:
-            directory: The lab's folder.
+            directory: The lab's folder; None means `default_directory()`.
             parts: Names of parts and groups, with what they need; None means all.
             options: How to run it; None keeps what a lab in this folder has.
             ports: Chosen ports by name; the others are free ones.
@@ -92,7 +94,7 @@ class Lab:
         Raises:
             LabError: With a message for a person. A lab that was new is stopped again.
         """
-        lab = cls(directory)
+        lab = cls(directory if directory is not None else default_directory())
         progress = progress if progress is not None else Progress(quiet=True)
         wanted = _existing(select(parts), progress)
         with lab._state.lock("up.lock"):
@@ -108,13 +110,13 @@ class Lab:
         return lab
 
     @classmethod
-    def attach(cls, directory: Path = DEFAULT_DIRECTORY) -> Self:
+    def attach(cls, directory: Path | None = None) -> Self:
         """Use a lab that was started before.
 
         Raises:
             NotRunning: There is none in the folder.
         """
-        lab = cls(directory)
+        lab = cls(directory if directory is not None else default_directory())
         lab._state.read()
         return lab
 
@@ -257,6 +259,19 @@ class Lab:
             records_max=records_max,
         )
 
+    def run(
+        self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None
+    ) -> OwnedProcess:
+        """Start a process beside the lab's parts, such as a service; it ends with the lab.
+
+        Args:
+            name: Of its log.
+            argv: The command; the program by its full path.
+            env: Added to this process's environment.
+        """
+        environment = {**os.environ, **(env or {}), OWNER_VARIABLE: str(self.directory)}
+        return spawn(argv, log=self.log(name), env=environment)
+
     # Inside
 
     @property
@@ -337,6 +352,11 @@ class Lab:
         )
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return json.load(answer)
+
+
+def default_directory() -> Path:
+    """Return `$HEADRACE_LAB_DIR`, else `.lab` where the command runs."""
+    return Path(os.environ.get(DIRECTORY_VARIABLE, ".lab"))
 
 
 def proxied_port(service: str) -> str:

@@ -18,6 +18,7 @@ from typing import Final
 # Set in the environment of everything a lab starts, and inherited by what that starts in turn.
 OWNER_VARIABLE: Final = "HEADRACE_LAB_OWNER"
 POLL_SECONDS: Final = 0.02
+KILL_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,14 @@ class OwnedProcess:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def suspend(self) -> None:
+        """Freeze it by SIGSTOP: its connections stay open, and nothing answers."""
+        self.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen one go on."""
+        self.send(signal.SIGCONT)
+
     def wait_gone(self, timeout_seconds: float) -> bool:
         """Wait until it is gone; False when it still runs after the timeout."""
         deadline = time.monotonic() + timeout_seconds
@@ -59,7 +68,7 @@ class OwnedProcess:
             time.sleep(POLL_SECONDS)
         return True
 
-    def kill(self, timeout_seconds: float = 10.0) -> None:
+    def kill(self, timeout_seconds: float = KILL_SECONDS) -> None:
         """Send SIGKILL and wait until it is gone."""
         self.send(signal.SIGKILL)
         self.wait_gone(timeout_seconds)
@@ -67,7 +76,7 @@ class OwnedProcess:
     def stop(self, timeout_seconds: float) -> None:
         """Ask it to end, and kill it when it has not after the timeout."""
         self.send(signal.SIGTERM)
-        self.send(signal.SIGCONT)
+        self.resume()
         if not self.wait_gone(timeout_seconds):
             self.kill()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from typing import Final
@@ -106,13 +105,13 @@ class RunningPart:
         """Freeze it by SIGSTOP: its connections stay open, and nothing answers."""
         process = self.process
         if process is not None:
-            process.send(signal.SIGSTOP)
+            process.suspend()
 
     def resume(self) -> None:
         """Let a frozen one go on."""
         process = self.process
         if process is not None:
-            process.send(signal.SIGCONT)
+            process.resume()
 
     def _failed(self, what: str) -> PartFailed:
         log = self._site.log(self.name)
