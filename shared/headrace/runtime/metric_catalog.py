@@ -26,7 +26,9 @@ CounterName = Literal[
     "headrace_runtime_reconcile_conflicts_total",
     "headrace_runtime_unwritten_events_total",
     "headrace_runtime_watch_restarts_total",
+    "headrace_traffic_router_answers_total",
     "headrace_traffic_router_reconcile_errors_total",
+    "headrace_traffic_router_writes_total",
     "rollout_events_total",
     "rollout_reconcile_error",
     "workqueue_adds_total",
@@ -242,6 +244,20 @@ _ROUTES: Final = (
         "Reconciles of a Rollout's route that failed",
         _ROUTER,
         "Rollout",
+    ),
+    Metric(
+        "headrace_traffic_router_writes_total",
+        "counter",
+        ("kind", "purpose"),
+        "Writes of traffic objects: apply, repair, level, withdraw, release",
+        _ROUTER,
+    ),
+    Metric(
+        "headrace_traffic_router_answers_total",
+        "counter",
+        ("reason",),
+        "Answers to requests, by reason; all but RouteApplied are refusals",
+        _ROUTER,
     ),
 )
 

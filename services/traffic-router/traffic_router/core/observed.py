@@ -134,4 +134,4 @@ class Observed:
     unserved: frozenset[str] = frozenset()
     server_offset_seconds: float | None = None
     reverify_seconds: float = 10.0
-    memory: Memory = Memory()
+    memory: Memory = field(default_factory=Memory)
