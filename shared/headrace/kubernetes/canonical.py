@@ -123,21 +123,23 @@ def _map(value: Any, element: str, quantity: Callable[[str], Any]) -> dict[str, 
 
 
 def _scalar(value: Any, type_name: str, quantity: Callable[[str], Any]) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     match type_name:
         case "quantity":
             return quantity("0" if value is None else _number_text(value))
         case "intOrString":
             return 0 if value is None else _require(value, (int, str), type_name)
         case "time":
-            return None if value is None else format_time(parse_time(value))
+            return None if value is None else format_time(parse_time(_require(value, str, "time")))
         case "microTime":
-            return None if value is None else format_micro_time(parse_time(value))
+            if value is None:
+                return None
+            return format_micro_time(parse_time(_require(value, str, "time")))
         case "raw":
             return sort_keys(value)
     if value is None:
         return _SCALAR_ZEROS[type_name]
-    if type_name == "int" and isinstance(value, float) and value.is_integer():
-        return int(value)
     return _require(value, _SCALAR_TYPES[type_name], type_name)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from headrace.model.base import Model
@@ -88,28 +89,18 @@ def format_float(value: float) -> str:
     """Return a float as Go writes it: shortest digits, exponent below 1e-6 and from 1e21 on."""
     if value == 0:
         return "-0" if str(value).startswith("-") else "0"
-    digits = repr(value)
-    mantissa, _, exponent = digits.partition("e")
+    digits = Decimal(repr(value))
     if _EXPONENT_MIN <= abs(value) < _EXPONENT_MAX:
-        return f"{value:.0f}" if value.is_integer() else _expand(mantissa, int(exponent or 0))
-    if not exponent:
-        mantissa, _, exponent = f"{value:e}".partition("e")
-    sign = "-" if exponent.startswith("-") else "+"
-    return f"{mantissa.removesuffix('.0')}e{sign}{exponent.lstrip('+-').zfill(2).lstrip('0')}"
+        text = f"{digits:f}"
+        return text.removesuffix(".0")
+    mantissa, _, exponent = f"{digits:e}".partition("e")
+    sign, power = exponent[0], exponent[1:].lstrip("0")
+    return f"{mantissa.removesuffix('.0')}e{sign}{power}"
 
 
 def _encode_string(text: str) -> str:
     plain = json.dumps(_SURROGATE.sub("\ufffd", text), ensure_ascii=False)
     return _ESCAPED.sub(lambda match: _ESCAPES[match[0]], plain)
-
-
-def _expand(mantissa: str, exponent: int) -> str:
-    """Return `mantissa` times ten to the negative `exponent` without an exponent."""
-    if exponent == 0:
-        return mantissa
-    sign = "-" if mantissa.startswith("-") else ""
-    digits = mantissa.lstrip("-").replace(".", "")
-    return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
 
 
 def _member(value: Any) -> Any:

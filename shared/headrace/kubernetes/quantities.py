@@ -117,6 +117,8 @@ def parse_quantity(text: str) -> Quantity:
     sign = -1 if match["sign"] == "-" else 1
     is_small = _is_small(whole, fraction, format_, exponent) and scale >= _NANO_SCALE
     if not is_small or unscaled > _AMOUNT_MAX:
+        if not any(map(str.isdigit, text.removesuffix(suffix))):
+            raise ValueError("unable to parse numeric part of quantity")
         return _large(sign, unscaled, scale, format_)
     nanos = sign * unscaled * 10 ** (scale - _NANO_SCALE)
     return Quantity(nanos, format_, text if _is_canonical(whole + fraction, format_, scale) else "")

@@ -36,9 +36,9 @@ _NANOSECONDS: Final = {
     "h": 3_600_000_000_000,
 }
 _NANOSECONDS_PER_SECOND: Final = _NANOSECONDS["s"]
-_DURATION_MAX: Final = 2**63 - 1
-_DURATION: Final = re.compile(r"(?P<number>\d+\.?\d*|\.\d+)(?P<unit>[^\d.]+)", re.ASCII)
-_NUMBER: Final = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
+_DURATION_MAX: Final = 2**63
+_NUMBER: Final = re.compile(r"(?P<whole>\d+)\.?\d*|\.\d+", re.ASCII)
+_UNIT: Final = re.compile(r"[^0-9.]+")
 _INTEGER: Final = re.compile(r"[+-]?\d+", re.ASCII)
 _DURATION_INVALID: Final = -1
 _INT32_MAX: Final = 2**31 - 1
@@ -60,18 +60,20 @@ def parse_duration_nanoseconds(text: str) -> int:
         raise ValueError(invalid)
     total = 0
     while rest:
-        part = _DURATION.match(rest)
-        if part is None:
-            is_number = _NUMBER.fullmatch(rest)
-            raise ValueError(f"time: missing unit in duration {quoted}" if is_number else invalid)
-        unit = _NANOSECONDS.get(part["unit"])
+        number = _NUMBER.match(rest)
+        if number is None or int(number["whole"] or "0") > _DURATION_MAX:
+            raise ValueError(invalid)
+        rest = rest[number.end() :]
+        unit = _UNIT.match(rest)
         if unit is None:
-            raise ValueError(
-                f"time: unknown unit {_quote_bytes(part['unit'])} in duration {quoted}"
-            )
-        total += int(Decimal(part["number"]) * unit)
-        rest = rest[part.end() :]
-    if total > _DURATION_MAX + (sign < 0):
+            raise ValueError(f"time: missing unit in duration {quoted}")
+        if unit[0] not in _NANOSECONDS:
+            raise ValueError(f"time: unknown unit {_quote_bytes(unit[0])} in duration {quoted}")
+        total += int(Decimal(number[0]) * _NANOSECONDS[unit[0]])
+        if total > _DURATION_MAX:
+            raise ValueError(invalid)
+        rest = rest[unit.end() :]
+    if total == _DURATION_MAX and sign > 0:
         raise ValueError(invalid)
     return sign * total
 
