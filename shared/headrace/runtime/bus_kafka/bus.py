@@ -2,9 +2,9 @@
 
 It makes sure of the topics, connects, takes what waits in the queue, awaits the acknowledgements
 and asks for metadata once a second, so that a dead broker is noticed without traffic. When
-anything fails, the producer is stopped, which tells what became of the messages in flight; what
-is not acknowledged goes back to the queue, and a new producer is made after a back-off: with a
-broken sequence an idempotent producer is of no more use.
+anything fails, the producer is given up: what is not acknowledged goes back to the queue, and a
+new producer sends it after a back-off. So a message may come twice, in order and with the same
+id; none is lost, and no state of a broken producer survives.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class KafkaBus:
         self._topics_exist = asyncio.Event()
         self._in_flight: list[tuple[Outgoing, asyncio.Future[Any]]] = []
         self._task: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._is_up = False
         self._watchers: list[Callable[[bool], None]] = []
         self._complaint = Complaint()
@@ -119,6 +120,8 @@ class KafkaBus:
             log.warning("messages not sent before the end", messages=len(self._queue))
         task.cancel()
         await asyncio.wait([task])
+        if self._leaving is not None:
+            await asyncio.wait([self._leaving])
 
     async def _flush(self) -> None:
         try:
@@ -170,8 +173,19 @@ class KafkaBus:
             await self._serve(producer)
         finally:
             self._set_up(False)
-            await _stop(producer)
+            await self._leave(producer)
             self._settle()
+
+    async def _leave(self, producer: AIOKafkaProducer) -> None:
+        """Stop a producer without waiting for what it has not delivered.
+
+        Shielded, since half stopped it would leave its tasks behind.
+        """
+        self._leaving = asyncio.create_task(_stop_at_once(producer))
+        try:
+            await asyncio.shield(self._leaving)
+        except CLIENT_ERRORS as error:
+            log.debug("producer did not stop cleanly", error=str(error))
 
     async def _serve(self, producer: AIOKafkaProducer) -> None:
         while True:
@@ -197,15 +211,18 @@ class KafkaBus:
                     unsent.pop()
         finally:
             self._queue.give_back(unsent[::-1])
-        waiting = [future for _, future in self._in_flight]
-        while waiting:
-            _, pending = await asyncio.wait(waiting, timeout=self._settings.probe_seconds)
-            waiting = list(pending)
-            if waiting:
-                await self._probe(producer)
+        async with asyncio.timeout(self._settings.delivery_seconds):
+            await self._await_acknowledgements(producer)
         error = self._settle()
         if error is not None:
             raise Unavailable(str(error)) from error
+
+    async def _await_acknowledgements(self, producer: AIOKafkaProducer) -> None:
+        waiting = {future for _, future in self._in_flight}
+        while waiting:
+            _, waiting = await asyncio.wait(waiting, timeout=self._settings.probe_seconds)
+            if waiting:
+                await self._probe(producer)
 
     async def _send_one(self, producer: AIOKafkaProducer, message: Outgoing) -> None:
         try:
@@ -248,12 +265,12 @@ class KafkaBus:
                 raise Unavailable("the broker does not answer")
 
 
-async def _stop(producer: AIOKafkaProducer) -> None:
-    """Stop a producer; returns when the fate of all its messages is known."""
-    try:
-        await producer.stop()
-    except CLIENT_ERRORS as error:
-        log.debug("producer did not stop cleanly", error=str(error))
+async def _stop_at_once(producer: AIOKafkaProducer) -> None:
+    # Its public `stop` waits until all is delivered, and an idempotent producer tries that for
+    # ever; so its parts are stopped one by one. Seen with aiokafka 0.14.
+    producer._closed = True
+    await producer._sender.close()
+    await producer.client.close()
 
 
 def _has_result(future: asyncio.Future[Any]) -> bool:

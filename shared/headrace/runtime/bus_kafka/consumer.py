@@ -59,8 +59,10 @@ class KafkaConsumer:
 
     async def poll(self, timeout_seconds: float) -> Sequence[Record]:
         """Return the next records, () after the timeout or while the broker is away."""
-        if not self._places or not await self._wait_for_topics(timeout_seconds):
+        if not self._places:
             await self._clock.sleep(timeout_seconds)
+            return ()
+        if not await self._wait_for_topics(timeout_seconds):
             return ()
         try:
             client = self._client or await self._connect()

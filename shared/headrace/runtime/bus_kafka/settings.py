@@ -38,7 +38,9 @@ class KafkaSettings:
         replication_factor: Of topics that are created; None for the broker's default.
         may_create_topics: False leaves topics to an admin.
         queue_size_max: Messages that may wait for the broker.
-        request_seconds: What a request may take; also how long the client itself sends again.
+        request_seconds: What a request may take.
+        delivery_seconds: What the acknowledgement of a message may take while the broker
+            answers; then the topics are looked at again.
         probe_seconds: How often the broker is asked whether it is there.
         grace_seconds: How long `close` waits for what is queued.
     """
@@ -57,6 +59,7 @@ class KafkaSettings:
     may_create_topics: bool = True
     queue_size_max: int = QUEUE_SIZE_MAX
     request_seconds: float = 5.0
+    delivery_seconds: float = 30.0
     probe_seconds: float = 1.0
     grace_seconds: float = 5.0
 
