@@ -7,7 +7,7 @@ reconciler gathers again (architecture, "Writes").
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, assert_never
 
@@ -15,8 +15,8 @@ from headrace.errors import (
     AlreadyExists,
     Conflict,
     NotFound,
-    PreconditionFailed,
     RateLimited,
+    Rejected,
     RolloutError,
 )
 from headrace.events.envelope import Event
@@ -42,10 +42,9 @@ from headrace.model.rollout_status import RolloutStatus
 from headrace.model.route import RouteDocument
 from headrace.runtime.bus import Bus
 from headrace.runtime.cluster import Cluster, JsonPatch, MergePatch
-from headrace.runtime.store import Store
-from rollout_controller.caches import Caches, Facts
+from rollout_controller.caches import Facts
 from rollout_controller.core import labels
-from rollout_controller.core.observed import Observed, ReplicaSet
+from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import (
     AnnotateRollout,
     CreateReplicaSet,
@@ -70,7 +69,7 @@ class Recorder(Protocol):
     """Creates Kubernetes Events; never fails a reconcile."""
 
     async def record(
-        self, involved: Manifest, reason: str, message: str, *, type: str = "Normal"
+        self, involved: Manifest, reason: str, message: str, type: str = "Normal"
     ) -> None:
         """Create one Event on an object."""
         ...
@@ -94,14 +93,15 @@ class _Written:
     status: Mapping[str, Any]
     has_written: bool = False
     run_names: dict[str, str] = field(default_factory=dict)
+    replica_sets: dict[str, Manifest] = field(default_factory=dict)
 
 
 class Actor:
     """Carries plans out.
 
     Args:
-        cluster: Guarded by the Lease of the key.
-        caches: Take the answers of writes (read-your-writes).
+        guard: Returns the port for the writes of a key: it needs the key's Lease, and feeds the
+            caches (headrace.runtime.guard).
         facts: Told which history facts the broker has.
         bus: Where requests and facts go.
         steps: Topic of both.
@@ -110,14 +110,14 @@ class Actor:
 
     def __init__(
         self,
-        cluster: Cluster,
-        sources: tuple[Caches, Facts],
+        guard: Callable[[str], Cluster],
+        facts: Facts,
         bus: Bus,
         steps: Topic,
         recorder: Recorder,
     ) -> None:
-        self._cluster = cluster
-        self._caches, self._facts = sources
+        self._guard = guard
+        self._facts = facts
         self._bus = bus
         self._steps = steps
         self._recorder = recorder
@@ -136,7 +136,11 @@ class Actor:
             Conflict: Something changed meanwhile; the live object is in its store.
             RolloutError: A write failed; what was done before it stays done and is found again.
         """
-        written = _Written(observed.resource_version, _stored(observed.status, observed.headrace))
+        written = _Written(
+            observed.resource_version,
+            _stored(observed.status, observed.headrace),
+            replica_sets={rs.name: rs.manifest for rs in observed.replica_sets},
+        )
         is_joined = not plan.effects and plan.claim is not None
         if plan.intent is not None and not is_joined:
             await self._write_intent(observed, plan, written)
@@ -176,9 +180,10 @@ class Actor:
         if not changes:
             return
         body = {"metadata": {"resourceVersion": written.resource_version}, "status": changes}
-        answer = await self._patch(
-            ROLLOUTS, observed.namespace, observed.name, MergePatch(body), "status"
+        answer = await self._guard(observed.key).patch(
+            ROLLOUTS, observed.namespace, observed.name, MergePatch(body), subresource="status"
         )
+        _check_kept(answer, status)
         written.resource_version = answer["metadata"]["resourceVersion"]
         written.status = status
         written.has_written = True
@@ -194,7 +199,9 @@ class Actor:
         }
         if effect.replicas is not None:
             body["spec"] = {"replicas": effect.replicas}
-        answer = await self._patch(ROLLOUTS, observed.namespace, observed.name, MergePatch(body))
+        answer = await self._guard(observed.key).patch(
+            ROLLOUTS, observed.namespace, observed.name, MergePatch(body)
+        )
         written.resource_version = answer["metadata"]["resourceVersion"]
 
     # Effects
@@ -210,15 +217,16 @@ class Actor:
             case AnnotateRollout():
                 await self._annotate_rollout(observed, effect, written)
             case PatchReplicaSet():
-                await self._patch_replica_set(observed, effect)
+                await self._patch_replica_set(observed, effect, written)
             case DeleteReplicaSet():
-                await self._delete(REPLICA_SETS, observed.namespace, effect.name)
+                await self._delete(observed, REPLICA_SETS, written.replica_sets[effect.name])
             case SwitchService():
                 await self._switch_service(observed, effect)
             case TerminateRun():
                 await self._terminate_run(observed, effect)
             case DeleteRun():
-                await self._delete(ANALYSIS_RUNS, observed.namespace, effect.name)
+                run = next(run for run in observed.runs if run.name == effect.name)
+                await self._delete(observed, ANALYSIS_RUNS, run.manifest)
             case PatchPod():
                 await self._patch_pod(observed, effect)
             case EvictPod():
@@ -232,7 +240,7 @@ class Actor:
         manifest = effect.manifest
         name = manifest["metadata"]["name"]
         try:
-            self._caches.replica_sets.offer(await self._cluster.create(REPLICA_SETS, manifest))
+            await self._guard(observed.key).create(REPLICA_SETS, manifest)
         except AlreadyExists:
             await self._meet_existing(observed, name, written)
         except Conflict:
@@ -245,22 +253,26 @@ class Actor:
 
     async def _meet_existing(self, observed: Observed, name: str, written: _Written) -> None:
         """Adopt our own ReplicaSet of this name, or count a collision (rollout-api 7.4)."""
-        existing = await self._cluster.get(REPLICA_SETS, observed.namespace, name)
+        existing = await self._guard(observed.key).get(REPLICA_SETS, observed.namespace, name)
         owners = existing["metadata"].get("ownerReferences") or ()
         is_ours = any(o.get("controller") and o.get("uid") == observed.uid for o in owners)
         if is_ours and has_template(existing, observed.spec.template or {}):
-            self._caches.replica_sets.offer(existing)
             return
         status = dict(written.status)
         status["collisionCount"] = (observed.status.collision_count or 0) + 1
         await self._write_status(observed, status, written)
         raise Conflict(f"ReplicaSet {name} belongs to somebody else")
 
-    async def _patch_replica_set(self, observed: Observed, effect: PatchReplicaSet) -> None:
-        rs = next(rs for rs in observed.replica_sets if rs.name == effect.name)
-        current = self._caches.replica_sets.get(observed.namespace, rs.name) or rs.manifest
-        operations = _replica_set_operations(rs, current, effect)
-        await self._patch(REPLICA_SETS, observed.namespace, rs.name, JsonPatch(operations))
+    async def _patch_replica_set(
+        self, observed: Observed, effect: PatchReplicaSet, written: _Written
+    ) -> None:
+        rs = written.replica_sets[effect.name]
+        operations = _replica_set_operations(rs, effect)
+        cluster = self._guard(observed.key)
+        answer = await cluster.patch(
+            REPLICA_SETS, observed.namespace, effect.name, JsonPatch(operations)
+        )
+        written.replica_sets[effect.name] = answer
 
     async def _switch_service(self, observed: Observed, effect: SwitchService) -> None:
         service = observed.references.services[effect.name]
@@ -268,26 +280,28 @@ class Actor:
         if effect.managed_by is not None:
             metadata["annotations"] = {labels.MANAGED_BY: effect.managed_by}
         body = {"metadata": metadata, "spec": {"selector": {labels.HASH: effect.pod_hash}}}
-        await self._patch(SERVICES, observed.namespace, effect.name, MergePatch(body))
+        await self._guard(observed.key).patch(
+            SERVICES, observed.namespace, effect.name, MergePatch(body)
+        )
 
     async def _create_run(
         self, observed: Observed, effect: CreateRun, written: _Written, now: Instant
     ) -> None:
         """Create a run under the first free name (canary 7, collisions)."""
+        cluster = self._guard(observed.key)
         base = str(effect.manifest["metadata"]["name"])
         for number in range(RUN_NAMES_MAX):
             name = base if number == 0 else f"{base}.{number}"
             metadata = {**effect.manifest["metadata"], "name": name}
             try:
-                created = await self._cluster.create(
+                created = await cluster.create(
                     ANALYSIS_RUNS, {**effect.manifest, "metadata": metadata}
                 )
             except AlreadyExists:
-                existing = await self._cluster.get(ANALYSIS_RUNS, observed.namespace, name)
+                existing = await cluster.get(ANALYSIS_RUNS, observed.namespace, name)
                 if not _is_same_run(existing, effect.manifest):
                     continue
                 created = existing
-            self._caches.runs.offer(created)
             written.run_names[base] = name
             self._publish_run(observed, created, now)
             return
@@ -297,13 +311,15 @@ class Actor:
         run = next(run for run in observed.runs if run.name == effect.name)
         version = run.manifest["metadata"]["resourceVersion"]
         body = {"metadata": {"resourceVersion": version}, "spec": {"terminate": True}}
-        await self._patch(ANALYSIS_RUNS, observed.namespace, effect.name, MergePatch(body))
+        await self._guard(observed.key).patch(
+            ANALYSIS_RUNS, observed.namespace, effect.name, MergePatch(body)
+        )
 
     async def _patch_pod(self, observed: Observed, effect: PatchPod) -> None:
         changes = {"labels": dict(effect.labels), "annotations": dict(effect.annotations)}
         metadata = {name: values for name, values in changes.items() if values}
         try:
-            await self._patch(
+            await self._guard(observed.key).patch(
                 PODS, observed.namespace, effect.name, MergePatch({"metadata": metadata})
             )
         except NotFound:
@@ -311,61 +327,22 @@ class Actor:
 
     async def _evict(self, observed: Observed, effect: EvictPod) -> None:
         try:
-            await self._cluster.evict(observed.namespace, effect.name, uid=effect.uid)
+            await self._guard(observed.key).evict(observed.namespace, effect.name, uid=effect.uid)
         except (RateLimited, NotFound):
             return  # a disruption budget says not now, or the pod is gone: both are fine
 
-    async def _delete(self, resource: Resource, namespace: str, name: str) -> None:
-        store = self._store(resource)
-        manifest = store.get(namespace, name)
-        if manifest is None:
-            return
+    async def _delete(self, observed: Observed, resource: Resource, manifest: Manifest) -> None:
         metadata = manifest["metadata"]
         try:
-            await self._cluster.delete(
+            await self._guard(observed.key).delete(
                 resource,
-                namespace,
-                name,
+                observed.namespace,
+                metadata["name"],
                 uid=metadata["uid"],
                 resource_version=metadata["resourceVersion"],
             )
         except NotFound:
-            pass
-        except PreconditionFailed:
-            await self._refresh(resource, namespace, name)
-            raise
-        store.remove(namespace, name, metadata["uid"])
-
-    async def _patch(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        patch: MergePatch | JsonPatch,
-        subresource: str = "",
-    ) -> Manifest:
-        try:
-            answer = await self._cluster.patch(
-                resource, namespace, name, patch, subresource=subresource
-            )
-        except Conflict:
-            await self._refresh(resource, namespace, name)
-            raise
-        self._store(resource).offer(answer)
-        return answer
-
-    async def _refresh(self, resource: Resource, namespace: str, name: str) -> None:
-        self._store(resource).offer(await self._cluster.get(resource, namespace, name))
-
-    def _store(self, resource: Resource) -> Store:
-        stores = {
-            ROLLOUTS: self._caches.rollouts,
-            REPLICA_SETS: self._caches.replica_sets,
-            SERVICES: self._caches.services,
-            ANALYSIS_RUNS: self._caches.runs,
-            PODS: self._caches.pods,
-        }
-        return stores[resource]
+            return  # gone already
 
     # What others are told
 
@@ -374,11 +351,9 @@ class Actor:
     ) -> None:
         for event in events:
             if event.is_before_claim == before:
-                involved = self._caches.rollouts.get(observed.namespace, observed.name)
-                if involved is not None:
-                    await self._recorder.record(
-                        involved, event.reason, event.message, type=event.type
-                    )
+                await self._recorder.record(
+                    _involved(observed), event.reason, event.message, event.type
+                )
 
     def _publish_request(
         self, observed: Observed, route: RouteDocument | None, now: Instant
@@ -464,6 +439,34 @@ class Actor:
         self._facts.delivered.setdefault(event.payload.uid, set()).add(ordinal)
 
 
+def _involved(observed: Observed) -> Manifest:
+    return {
+        "apiVersion": ROLLOUTS.api_version,
+        "kind": ROLLOUTS.kind,
+        "metadata": {
+            "namespace": observed.namespace,
+            "name": observed.name,
+            "uid": observed.uid,
+            "resourceVersion": observed.resource_version,
+        },
+    }
+
+
+def _check_kept(answer: Manifest, status: Mapping[str, Any]) -> None:
+    """Refuse to go on when the server prunes what we remember.
+
+    Raises:
+        Rejected: The CRD of another release is installed; install that of Headrace.
+    """
+    wanted = (status.get("headrace") or {}).get("epoch")
+    kept = ((answer.get("status") or {}).get("headrace") or {}).get("epoch")
+    if wanted != kept:
+        raise Rejected(
+            "the API server drops status.headrace: install the CRDs with "
+            "`kubectl apply --server-side -f deploy/crds`"
+        )
+
+
 def _with_run_names(status: RolloutStatus, names: Mapping[str, str]) -> RolloutStatus:
     """Return the status with the names that new runs really got."""
     update = {}
@@ -489,14 +492,13 @@ def _stored(status: RolloutStatus, headrace: HeadraceStatus) -> dict[str, Any]:
     return raw
 
 
-def _replica_set_operations(
-    rs: ReplicaSet, current: Manifest, effect: PatchReplicaSet
-) -> list[dict[str, Any]]:
+def _replica_set_operations(current: Manifest, effect: PatchReplicaSet) -> list[dict[str, Any]]:
     """Return a JSON patch that tests what it replaces (architecture, "Writes")."""
-    operations: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/uid", "value": rs.uid}]
+    uid = current["metadata"]["uid"]
+    operations: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/uid", "value": uid}]
     if effect.replicas is not None:
         path = "/spec/replicas"
-        operations.append({"op": "test", "path": path, "value": rs.replicas})
+        operations.append({"op": "test", "path": path, "value": current["spec"]["replicas"]})
         operations.append({"op": "replace", "path": path, "value": effect.replicas})
     if effect.min_ready_seconds is not None:
         path = "/spec/minReadySeconds"

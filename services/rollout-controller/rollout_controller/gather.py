@@ -243,7 +243,7 @@ class Gatherer:
         is_open = acknowledged is None or acknowledged.epoch != route.epoch
         if is_open and not _answers(known, route) and self._is_read_back_due(observed, route, now):
             read = await self._read_objects(observed, route)
-            if read is not None:
+            if read is not None and (read.level or read.error or read.found_epoch):
                 self._facts.acknowledge(observed.uid, read)
                 known = self._facts.acknowledgements.get(observed.uid)
         return replace(observed, acknowledgement=known)
