@@ -63,11 +63,12 @@ class Process:
         """
         argv = [*container.get("command", []), *container.get("args", [])]
         mounts = _mounts(pod, container, folder)
+        environment = _environment(pod, container, mounts, address)
         with (folder / f"{container['name']}.log").open("ab") as log:
             child = subprocess.Popen(
-                [_relocate(word, mounts) for word in argv],
+                [_relocate(_expand(word, environment), mounts) for word in argv],
                 cwd=image,
-                env=_environment(pod, container, mounts, address),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
