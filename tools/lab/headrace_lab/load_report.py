@@ -43,7 +43,10 @@ def binomial_interval(successes: int, trials: int, *, confidence: float = CONFID
     scale = 1 + z * z / trials
     centre = (observed + z * z / (2 * trials)) / scale
     spread = z * math.sqrt(observed * (1 - observed) / trials + (z / (2 * trials)) ** 2) / scale
-    return Interval(max(0.0, centre - spread), min(1.0, centre + spread))
+    # The ends are exact in theory only: never and always must stay possible.
+    return Interval(
+        0.0 if successes == 0 else centre - spread, 1.0 if successes == trials else centre + spread
+    )
 
 
 @dataclass(frozen=True, slots=True)
