@@ -15,7 +15,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from headrace.model.base import Model
+from pydantic.fields import FieldInfo
+
+from headrace.model.base import REQUIRED, Model
 
 _ESCAPES: Final = {
     "<": "\\u003c",
@@ -70,19 +72,24 @@ def sort_keys(value: Any) -> Any:
 def struct(model: Model) -> dict[str, Any]:
     """Return a model as Go marshals the struct of the same fields.
 
-    Fields stand in the order of their declaration. Zero values are left out,
-    but a struct that is no pointer is written even when it is empty.
+    Fields stand in the order of their declaration. Zero values are left out where the API may
+    leave the field out; a struct that is no pointer is written even when it is empty.
     """
     members = {}
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
-        is_struct = isinstance(value, Model)
-        if value is None or (not field.is_required() and not is_struct and value == field.default):
-            continue
-        if field.default_factory is not None and not value:
-            continue
-        members[field.alias or name] = _member(value)
+        if isinstance(value, Model) or _is_always_written(field) or not _is_zero(value, field):
+            members[field.alias or name] = _member(value)
     return members
+
+
+def _is_always_written(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return field.is_required() or (isinstance(extra, dict) and REQUIRED in extra)
+
+
+def _is_zero(value: Any, field: FieldInfo) -> bool:
+    return value is None or value == field.get_default(call_default_factory=True)
 
 
 def format_float(value: float) -> str:

@@ -14,15 +14,28 @@ example `setWeight: 0`). This is the wire form that existing clients expect
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     model_serializer,
 )
 from pydantic.alias_generators import to_camel
+
+REQUIRED: Final = "x-headrace-required"
+"""Marks, in a field's schema, what the CRD requires though the model does not."""
+
+
+def required_by_server(zero: Any) -> Any:
+    """Return a field that the CRD requires, and that reads as `zero` where it is missing.
+
+    For what only users write: an object that came around the CRD (an older one admitted it) must
+    become a condition, not a decode error. What we write ourselves is required in Python too.
+    """
+    return Field(default=zero, json_schema_extra={REQUIRED: True})
 
 
 class Model(BaseModel):

@@ -6,9 +6,10 @@ inlined, null is not a type, and a node that is open says so with an extension.
 models; their schema comes from the API server's own and is stored beside this
 module (`data/pod-schemas.json`).
 
-Field annotations of the models may hold two markers of ours in their schema:
+Field annotations of the models may hold markers of ours in their schema:
 `x-headrace-schema` names a stored schema, `x-headrace-default` is a default that
-the server sets. Defaults of pydantic never become defaults of the server.
+the server sets, `x-headrace-required` makes a field required by the server only.
+Defaults of pydantic never become defaults of the server.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from headrace.model.analysis import AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate
-from headrace.model.base import Resource
+from headrace.model.base import REQUIRED, Resource
 from headrace.model.experiment import Experiment
 from headrace.model.rollout import Rollout
 
@@ -39,7 +40,7 @@ _KEPT: Final = (
     "x-kubernetes-preserve-unknown-fields",
     "x-kubernetes-validations",
 )
-_DROPPED: Final = frozenset({"title", "default"})
+_DROPPED: Final = frozenset({"title", "default", REQUIRED})
 _HANDLED: Final = frozenset(
     {"$ref", "anyOf", "description", "properties", "items", "additionalProperties", "required"}
     | {"x-headrace-schema", "x-headrace-default"}
@@ -172,7 +173,7 @@ def structural(schema: Schema, definitions: Mapping[str, Schema]) -> dict[str, A
         result["description"] = _CITATION.sub("", description.split("\n\n")[0]).replace("\n", " ")
     if "x-headrace-default" in schema:
         result["default"] = schema["x-headrace-default"]
-    if required := schema.get("required"):
+    if required := _required(schema):
         result["required"] = sorted(required)
     if "items" in schema:
         result["items"] = structural(schema["items"], definitions)
@@ -184,6 +185,11 @@ def structural(schema: Schema, definitions: Mapping[str, Schema]) -> dict[str, A
     if isinstance(extra, Mapping):
         result["additionalProperties"] = structural(extra, definitions)
     return result
+
+
+def _required(schema: Schema) -> list[str]:
+    marked = [name for name, child in schema.get("properties", {}).items() if REQUIRED in child]
+    return [*schema.get("required", ()), *marked]
 
 
 def _resolve(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:

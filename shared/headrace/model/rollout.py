@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, WithJsonSchema
 
-from headrace.model.base import Model, Resource
+from headrace.model.base import Model, Resource, required_by_server
 from headrace.model.meta import LabelSelector, ObjectMeta, Time
 from headrace.model.quantities import Int32, IntOrString
 from headrace.model.rollout_status import RolloutStatus
@@ -61,7 +61,7 @@ class RunHistory(Model):
 class PreferredAntiAffinity(Model):
     """Spread old and new pods where possible; weight 1 to 100."""
 
-    weight: Int32
+    weight: Int32 = required_by_server(0)
 
 
 class RequiredAntiAffinity(Model):
@@ -78,15 +78,15 @@ class AntiAffinity(Model):
 class PingPong(Model):
     """Two Services that swap the roles of stable and canary."""
 
-    ping_service: str
-    pong_service: str
+    ping_service: str = required_by_server("")
+    pong_service: str = required_by_server("")
 
 
 class ReplicaProgressThreshold(Model):
     """How much of the canary must be available for a step; type Percent or Pods."""
 
-    type: str
-    value: Int32
+    type: str = required_by_server("")
+    value: Int32 = required_by_server(0)
 
 
 class CanaryStrategy(Model):
@@ -114,7 +114,7 @@ class CanaryStrategy(Model):
 class BlueGreenStrategy(Model):
     """Switches all traffic at once (rollout-api 2.1)."""
 
-    active_service: str
+    active_service: str = required_by_server("")
     preview_service: str = ""
     preview_replica_count: Int32 | None = None
     auto_promotion_enabled: bool | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from headrace.model.base import Model
+from headrace.model.base import Model, required_by_server
 from headrace.model.meta import LabelSelector
 from headrace.model.quantities import Int32, IntOrString, pause_seconds
 from headrace.model.traffic import OpenObject, StringMatch
@@ -99,8 +99,8 @@ class SetCanaryScale(Model):
 class HeaderMatch(Model):
     """One header that sends a request to the canary."""
 
-    header_name: str
-    header_value: StringMatch
+    header_name: str = required_by_server("")
+    header_value: StringMatch | None = required_by_server(None)
 
 
 class SetHeaderRoute(Model):
@@ -121,7 +121,7 @@ class RouteMatch(Model):
 class SetMirrorRoute(Model):
     """Creates, replaces or (without match) removes a mirror route."""
 
-    name: str
+    name: str = required_by_server("")
     match: tuple[RouteMatch, ...] = ()
     percentage: Int32 | None = None
 
@@ -129,7 +129,7 @@ class SetMirrorRoute(Model):
 class PluginStep(Model):
     """A step that an external plugin carries out."""
 
-    name: str
+    name: str = required_by_server("")
     config: OpenObject | None = None
 
 
@@ -142,8 +142,8 @@ class ServiceReference(Model):
 class RolloutExperimentTemplate(Model):
     """A ReplicaSet that an experiment step runs, copied from canary or stable."""
 
-    name: str
-    spec_ref: str
+    name: str = required_by_server("")
+    spec_ref: str = required_by_server("")
     replicas: Int32 | None = None
     metadata: TemplateMetadata = TemplateMetadata()
     selector: LabelSelector | None = None
@@ -154,8 +154,8 @@ class RolloutExperimentTemplate(Model):
 class RolloutExperimentAnalysis(Model):
     """An analysis of an experiment step."""
 
-    name: str
-    template_name: str
+    name: str = required_by_server("")
+    template_name: str = required_by_server("")
     cluster_scope: bool = False
     args: tuple[AnalysisArgument, ...] = ()
     required_for_completion: bool = False
@@ -164,7 +164,7 @@ class RolloutExperimentAnalysis(Model):
 class RolloutExperiment(Model):
     """The experiment that a step runs."""
 
-    templates: tuple[RolloutExperimentTemplate, ...]
+    templates: tuple[RolloutExperimentTemplate, ...] = required_by_server(())
     duration: str = ""
     analyses: tuple[RolloutExperimentAnalysis, ...] = ()
     dry_run: tuple[DryRun, ...] = ()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from headrace.model.base import Model
+from headrace.model.base import Model, required_by_server
 from headrace.model.quantities import Int32, Int64
 
 OpenObject = Annotated[
@@ -40,7 +40,7 @@ class TcpRoute(Model):
 class IstioVirtualService(Model):
     """A VirtualService whose routes carry the weights."""
 
-    name: str
+    name: str = required_by_server("")
     routes: tuple[str, ...] = ()
     tls_routes: tuple[TlsRoute, ...] = ()
     tcp_routes: tuple[TcpRoute, ...] = ()
@@ -49,9 +49,9 @@ class IstioVirtualService(Model):
 class IstioDestinationRule(Model):
     """A DestinationRule whose subsets carry the pod hashes."""
 
-    name: str
-    canary_subset_name: str
-    stable_subset_name: str
+    name: str = required_by_server("")
+    canary_subset_name: str = required_by_server("")
+    stable_subset_name: str = required_by_server("")
     additional_subset_names: tuple[str, ...] = ()
 
 
@@ -76,8 +76,8 @@ class NginxTrafficRouting(Model):
 class StickinessConfig(Model):
     """Sticky sessions of an ALB target group."""
 
-    enabled: bool
-    duration_seconds: Int64
+    enabled: bool = required_by_server(False)
+    duration_seconds: Int64 = required_by_server(0)
 
 
 class AlbTrafficRouting(Model):
@@ -85,7 +85,7 @@ class AlbTrafficRouting(Model):
 
     ingress: str = ""
     ingresses: tuple[str, ...] = ()
-    service_port: Int32
+    service_port: Int32 = required_by_server(0)
     root_service: str = ""
     annotation_prefix: str = ""
     stickiness_config: StickinessConfig | None = None
@@ -101,27 +101,27 @@ class SmiTrafficRouting(Model):
 class AmbassadorTrafficRouting(Model):
     """Mappings of Ambassador (traffic-routing 6)."""
 
-    mappings: tuple[str, ...]
+    mappings: tuple[str, ...] = required_by_server(())
 
 
 class AppMeshVirtualService(Model):
     """The virtual service whose router carries the weights."""
 
-    name: str
+    name: str = required_by_server("")
     routes: tuple[str, ...] = ()
 
 
 class AppMeshVirtualNodeReference(Model):
     """One virtual node."""
 
-    name: str
+    name: str = required_by_server("")
 
 
 class AppMeshVirtualNodeGroup(Model):
     """The virtual nodes of both versions."""
 
-    canary_virtual_node_ref: AppMeshVirtualNodeReference
-    stable_virtual_node_ref: AppMeshVirtualNodeReference
+    canary_virtual_node_ref: AppMeshVirtualNodeReference | None = required_by_server(None)
+    stable_virtual_node_ref: AppMeshVirtualNodeReference | None = required_by_server(None)
 
 
 class AppMeshTrafficRouting(Model):
@@ -134,13 +134,13 @@ class AppMeshTrafficRouting(Model):
 class TraefikTrafficRouting(Model):
     """A weighted TraefikService (traffic-routing 8)."""
 
-    weighted_traefik_service_name: str
+    weighted_traefik_service_name: str = required_by_server("")
 
 
 class ApisixRoute(Model):
     """An ApisixRoute and the rules of it that carry the weights."""
 
-    name: str
+    name: str = required_by_server("")
     rules: tuple[str, ...] = ()
 
 
@@ -153,7 +153,7 @@ class ApisixTrafficRouting(Model):
 class ManagedRoute(Model):
     """A route that header and mirror steps may create and remove."""
 
-    name: str
+    name: str = required_by_server("")
 
 
 class TrafficRouting(Model):

@@ -81,3 +81,10 @@ def test_maps_of_structs_are_sorted_by_key() -> None:
     assert gojson.encode(gojson.struct(step)) == (
         '{"setMirrorRoute":{"name":"m","match":[{"headers":{"a":{},"b":{"exact":"1"}}}]}}'
     )
+
+
+def test_what_the_api_requires_is_written_though_it_is_zero() -> None:
+    step = CanaryStep.load({"setHeaderRoute": {"name": "h", "match": [{"headerName": "a"}]}})
+    assert gojson.struct(step) == {
+        "setHeaderRoute": {"name": "h", "match": [{"headerName": "a", "headerValue": None}]}
+    }

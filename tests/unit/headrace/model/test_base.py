@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from headrace.model.analysis import AnalysisRun, AnalysisRunSpec
 from headrace.model.experiment import TemplateStatus
-from headrace.model.rollout import Rollout, RolloutSpec
+from headrace.model.rollout import Rollout, RolloutSpec, Strategy
 from headrace.model.rollout_status import RolloutStatus
 from headrace.model.steps import CanaryStep
 
@@ -68,3 +68,9 @@ def test_models_are_frozen() -> None:
     spec = RolloutSpec()
     with pytest.raises(ValidationError):
         spec.paused = True  # type: ignore[misc]
+
+
+def test_what_only_users_write_is_required_by_the_server_alone() -> None:
+    strategy = Strategy.load({"blueGreen": {"previewService": "p"}})
+    assert strategy.blue_green is not None
+    assert strategy.blue_green.active_service == ""
