@@ -31,7 +31,7 @@ class Gatherer:
         sources: The caches.
         documents: Decodes the requests in the Rollouts.
         memory: Requests that came by the bus.
-        instance_id: Only Rollouts labelled so are served; without it those without the label.
+        instance_id: Only Rollouts labelled so are served; with "" those without the label.
         reverify_seconds: How long to wait before a level is looked at again.
     """
 
@@ -42,7 +42,7 @@ class Gatherer:
         documents: DocumentCache,
         memory: RouteMemory,
         *,
-        instance_id: str | None,
+        instance_id: str,
         reverify_seconds: float,
     ) -> None:
         self._cluster = cluster
@@ -122,8 +122,8 @@ class Gatherer:
             return error
 
     def _is_ours(self, rollout: Manifest) -> bool:
-        labels = rollout["metadata"].get("labels") or {}
-        return labels.get(INSTANCE_ID_LABEL) == self._instance_id
+        labels: dict[str, str] = rollout["metadata"].get("labels") or {}
+        return labels.get(INSTANCE_ID_LABEL, "") == self._instance_id
 
     def _document(self, key: str, rollout: Manifest) -> RouteDocument | None:
         """The newest request of both paths; one for another uid is forgotten."""

@@ -108,6 +108,10 @@ class RouteMemory:
         }
         self._alive[uid] = now
 
+    def forget_alive(self, uid: str) -> None:
+        """Trust no longer that a Rollout lives: the watch says that it was deleted."""
+        self._alive.pop(uid, None)
+
     def _remember(self, key: str, **changes: object) -> None:
         entry = self._entries.get(key, _Entry())
         self._entries[key] = replace(entry, memory=replace(entry.memory, **changes))  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ class TrafficKind:
         self._resource = resource
         self._choose = choose
         self._reflector: Reflector | None = None
-        self._is_discovered = False
+        self._settled = asyncio.Event()
         self.store = Store({BY_ROLLOUT: fenced_rollouts})
 
     @property
@@ -81,20 +81,26 @@ class TrafficKind:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it is known if the kind is served, and its cache complete if it is."""
-        return self.is_served or (self._is_discovered and self._reflector is None)
+        """Whether the cache is complete, or the kind known to be missing."""
+        return self._settled.is_set()
+
+    async def wait_settled(self) -> None:
+        """Return when the cache is complete, or the kind known to be missing."""
+        await self._settled.wait()
 
     async def run(self, on_served: Callable[[], None]) -> None:
         """Discover, then follow until cancelled; call `on_served` once the cache is complete."""
         version = await self._discover()
         self._resource = self._resource.at_version(version)
         around = self._around
-        source = Source(around.cluster, self._resource, Selection(around.namespace), True)
+        selection = Selection(around.namespace)
+        source = Source(around.cluster, self._resource, selection, is_optional=True)
         reflector = Reflector(source, self.store, clock=around.clock, rng=around.rng)
         self._reflector = reflector
         async with asyncio.TaskGroup() as group:
             group.create_task(reflector.run())
             await reflector.wait_synced()
+            self._settled.set()
             on_served()
 
     async def _discover(self) -> str:
@@ -109,9 +115,9 @@ class TrafficKind:
             version = self._choose(served)
             if version is not None:
                 return version
-            if not self._is_discovered:
-                log.info("kind is not served", kind=self._resource.kind, seconds=delay)
-            self._is_discovered = True
+            if not self._settled.is_set():
+                log.info("kind is not served", kind=self._resource.kind)
+            self._settled.set()
             await self._around.clock.sleep(delay)
 
 
@@ -122,12 +128,10 @@ class Sources:
         around: What every cache is made with.
         rollouts: Cache of the Rollouts of this instance; followed by its owner, who may share
             it with other services.
-        traffic_split_version: The flag; None leaves it to discovery.
+        traffic_split_version: The flag; "" leaves it to discovery.
     """
 
-    def __init__(
-        self, around: Surroundings, rollouts: Store, traffic_split_version: str | None
-    ) -> None:
+    def __init__(self, around: Surroundings, rollouts: Store, traffic_split_version: str) -> None:
         self._flag = traffic_split_version
         self.namespace = around.namespace
         self.rollouts = rollouts
@@ -150,6 +154,11 @@ class Sources:
         """Whether every kind is either known to be missing or completely cached."""
         return all(kind.is_settled for kind in self.kinds)
 
+    async def wait_settled(self) -> None:
+        """Return when every kind is either known to be missing or completely cached."""
+        for kind in self.kinds:
+            await kind.wait_settled()
+
     def is_watched(self, namespace: str) -> bool:
         """Return whether the caches cover a namespace."""
         return self.namespace is None or self.namespace == namespace
@@ -161,7 +170,7 @@ class Sources:
     def _choose_split_version(self, served: tuple[str, ...]) -> str | None:
         if not served:
             return None
-        if self._flag is not None:
+        if self._flag:
             return self._flag if self._flag in served else None
         known = (version for version in served if version in SUPPORTED_VERSIONS)
         return next(known, served[0])

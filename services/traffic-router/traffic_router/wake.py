@@ -78,7 +78,7 @@ class Waker:
         for kind in self._sources.kinds:
             kind.store.listen(self._traffic(kind))
 
-    def keys(self) -> Iterable[str]:
+    def known_keys(self) -> Iterable[str]:
         """Return every key that may have something to do: requests, and fences of any Rollout."""
         for rollout in self._sources.rollouts.list():
             if raw_route(rollout) is not None:
@@ -90,7 +90,7 @@ class Waker:
 
     def wake_all(self) -> None:
         """Look at every route again."""
-        for key in self.keys():
+        for key in self.known_keys():
             self._add(key, Lane.REST)
 
     async def hear(self, event: Event) -> None:
@@ -107,6 +107,7 @@ class Waker:
         if new is None:
             if old is not None:
                 self._documents.forget(old["metadata"]["uid"])
+                self._memory.forget_alive(old["metadata"]["uid"])
                 self._index.put(_key(old), None)
                 self._add(_key(old), Lane.REST)
             return

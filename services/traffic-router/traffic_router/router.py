@@ -1,0 +1,234 @@
+"""The router as a component: its caches, its queue and its parts, over ports that it is given.
+
+`app.py` gives it the real ports, the all-in-one and the tests give it theirs. Nothing is
+reconciled before every cache is complete: an object that is not cached yet looks deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from headrace.backoff import Rng
+from headrace.events.topics import Topics
+from headrace.kubernetes.resources import HTTP_ROUTES, ROLLOUTS, TRAFFIC_SPLITS
+from headrace.model.quantities import Instant
+from headrace.runtime.bus import Bus
+from headrace.runtime.clock import Clock
+from headrace.runtime.cluster import Cluster, Selection
+from headrace.runtime.consumer import ConsumerSettings, EventConsumer
+from headrace.runtime.guard import Caches
+from headrace.runtime.metrics import ConsumerMetrics, Metrics, ReconcileMetrics
+from headrace.runtime.ownership import Ownership
+from headrace.runtime.reconciler import Reconciler
+from headrace.runtime.reflector import Reflector, Source
+from headrace.runtime.service import Part, queue_part
+from headrace.runtime.store import Store
+from headrace.runtime.workqueue import Lane, WorkQueue
+from traffic_router.act import Actor, Recorder, Voice
+from traffic_router.core.decide import decide
+from traffic_router.core.invariants import check
+from traffic_router.core.observed import Observed
+from traffic_router.core.plan import Plan
+from traffic_router.documents import DocumentCache
+from traffic_router.gather import INSTANCE_ID_LABEL, Gatherer
+from traffic_router.memory import RouteMemory
+from traffic_router.settings import RouterSettings
+from traffic_router.sources import Sources, Surroundings
+from traffic_router.wake import Waker
+
+_QUEUE = "Routes"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the router stands on.
+
+    Attributes:
+        cluster: The API server.
+        bus: The broker.
+        topics: Names of the topics.
+        ownership: Which keys this replica may act for.
+        recorder: For Kubernetes Events.
+        source: UID of the kube-system namespace.
+    """
+
+    cluster: Cluster
+    bus: Bus
+    topics: Topics
+    ownership: Ownership
+    clock: Clock
+    rng: Rng
+    recorder: Recorder
+    metrics: Metrics
+    source: str
+
+
+class RouterShell:
+    """The router's core and effects, as the reconciler wants them."""
+
+    def __init__(self, gatherer: Gatherer, actor: Actor) -> None:
+        self._gatherer = gatherer
+        self._actor = actor
+
+    async def gather(self, key: str, now: Instant) -> Observed | None:
+        """Return the snapshot of a route."""
+        return await self._gatherer.gather(key, now)
+
+    def decide(self, observed: Observed, *, now: Instant) -> Plan:
+        """Return the plan. Pure."""
+        return decide(observed, now=now)
+
+    def check(self, observed: Observed, plan: Plan) -> None:
+        """Return when the plan may be carried out. Raises InvariantViolation."""
+        check(observed, plan)
+
+    async def act(self, observed: Observed, plan: Plan, *, now: Instant) -> bool:
+        """Carry the plan out; return True when something was written."""
+        return await self._actor.act(observed, plan, now=now)
+
+
+class TrafficRouter:
+    """One router over its ports.
+
+    Attributes:
+        rollouts: Cache of the Rollouts.
+        queue: Keys whose route must be looked at.
+    """
+
+    def __init__(self, ports: Ports, settings: RouterSettings) -> None:
+        self._ports = ports
+        self._settings = settings
+        self.queue = WorkQueue(ports.clock, rng=ports.rng)
+        self.rollouts = Store()
+        self._reflector = Reflector(
+            Source(ports.cluster, ROLLOUTS, _selection(settings)),
+            self.rollouts,
+            clock=ports.clock,
+            rng=ports.rng,
+        )
+        around = Surroundings(
+            ports.cluster,
+            ports.clock,
+            ports.rng,
+            settings.watched_namespace,
+            settings.rediscover_seconds,
+        )
+        self._sources = Sources(around, self.rollouts, settings.traffic_split_api_version)
+        self._memory = RouteMemory()
+        documents = DocumentCache()
+        self._waker = Waker(self._sources, documents, self._memory, self._add)
+        self._reconciler = Reconciler(
+            RouterShell(self._gatherer(documents), self._actor()),
+            ports.clock,
+            ports.ownership.may_act,
+            observer=ReconcileMetrics(ports.metrics, "traffic-router", _QUEUE),
+        )
+        self._consumer = EventConsumer(
+            ports.bus,
+            (ports.topics.steps,),
+            self._waker.hear,
+            lambda number: number in ports.ownership.partitions,
+            ports.clock,
+            ConsumerSettings(cluster=ports.source),
+        )
+        self._consumer.observe(ConsumerMetrics(ports.metrics))
+        self._measure(ports.metrics)
+        self._waker.listen()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all caches are complete."""
+        return self._reflector.is_synced and self._sources.is_settled
+
+    @property
+    def caches(self) -> Part:
+        """The part that fills the caches; it comes before the Leases."""
+        return Part("route caches", run=self._follow, ready=self._wait_ready)
+
+    @property
+    def work(self) -> tuple[Part, ...]:
+        """The parts that read requests and carry them out; they come after the Leases."""
+        consumer = Part("route requests", start=self._begin, run=self._consumer.run)
+        workers = self._settings.workers
+        return consumer, queue_part("routes", self._reconciler, self.queue, workers)
+
+    def gained(self, shards: frozenset[int]) -> None:
+        """Look at every route of these shards, and read their messages."""
+        ownership = self._ports.ownership
+        self._consumer.assign(ownership.partitions)
+        for key in self._waker.known_keys():
+            if ownership.shard_of(key) in shards:
+                self.queue.add(key)
+
+    def lost(self, shards: frozenset[int]) -> None:
+        """Leave these shards to the replica that holds their Leases now."""
+        ownership = self._ports.ownership
+        self._consumer.assign(ownership.partitions)
+        self.queue.drop(lambda key: ownership.shard_of(key) in shards)
+
+    def _add(self, key: str, lane: Lane) -> None:
+        if self.is_ready and self._ports.ownership.may_act(key):
+            self.queue.add(key, lane=lane)
+
+    def _gatherer(self, documents: DocumentCache) -> Gatherer:
+        return Gatherer(
+            self._ports.cluster,
+            self._sources,
+            documents,
+            self._memory,
+            instance_id=self._settings.instance_id,
+            reverify_seconds=self._settings.route_verify_seconds,
+        )
+
+    def _actor(self) -> Actor:
+        ports = self._ports
+        split, route = (self._sources.kind(each).store for each in (TRAFFIC_SPLITS, HTTP_ROUTES))
+        caches = Caches({TRAFFIC_SPLITS: split, HTTP_ROUTES: route, ROLLOUTS: self.rollouts})
+        voice = Voice(ports.bus, ports.topics.traffic, ports.source, ports.recorder, ports.metrics)
+        return Actor(
+            lambda key: ports.ownership.guard(ports.cluster, key, caches),
+            self.rollouts,
+            self._memory,
+            ports.clock,
+            voice,
+        )
+
+    async def _follow(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reflector.run())
+            for kind in self._sources.kinds:
+                group.create_task(kind.run(self._waker.wake_all))
+
+    async def _wait_ready(self) -> None:
+        await self._reflector.wait_synced()
+        await self._sources.wait_settled()
+
+    async def _begin(self) -> None:
+        self._ports.ownership.listen(self)
+        self._ports.bus.watch(self._bus_changed)
+
+    def _bus_changed(self, is_up: bool) -> None:
+        """Say again what the fences show when the bus is back."""
+        if is_up:
+            self._memory.say_again()
+            self._waker.wake_all()
+
+    def _measure(self, metrics: Metrics) -> None:
+        metrics.watch_queue(_QUEUE, self.queue)
+        metrics.sample(
+            "headrace_runtime_cached_objects",
+            lambda: [
+                ((kind.resource.kind,), float(len(kind.store))) for kind in self._sources.kinds
+            ],
+        )
+        metrics.sample(
+            "headrace_runtime_frozen_keys",
+            lambda: [((_QUEUE,), float(len(self._reconciler.frozen)))],
+        )
+
+
+def _selection(settings: RouterSettings) -> Selection:
+    instance_id = settings.instance_id
+    labels = f"{INSTANCE_ID_LABEL}={instance_id}" if instance_id else f"!{INSTANCE_ID_LABEL}"
+    return Selection(namespace=settings.watched_namespace, labels=labels)
