@@ -306,6 +306,7 @@ class Lease:
             self._own = await self._cluster.create(
                 LEASES, new_lease(self._claim, self._clock.now())
             )
+        self._tell()  # a gap that nobody noticed is a loss all the same: wake-ups were ignored
         self._held_until = began + self._claim.terms.hold_seconds
         return True
 

@@ -304,7 +304,7 @@ _RUNTIME: Final = (
         "controller_clientset_k8s_request_total",
         "counter",
         ("kind", "namespace", "name", "verb", "status_code"),
-        "Requests to the API server",
+        "Requests to the API server; namespace and name are N/A",
     ),
     Metric("headrace_runtime_ready", "gauge", (), "1 while /readyz answers 200"),
     Metric("headrace_runtime_lease_held", "gauge", ("shard",), "1 while the shard's Lease is ours"),

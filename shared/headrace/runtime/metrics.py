@@ -36,13 +36,15 @@ FORGET_SECONDS: Final = 65.0
 """How long counters outlive their object, so that the last change is scraped once more.
 Source: cli-and-clients 8."""
 
-NAMED_KINDS: Final = frozenset(
-    {"Rollout", "AnalysisRun", "AnalysisTemplate", "Experiment", "Service", "TrafficSplit"}
-    | {"HTTPRoute", "Ingress"}
-)
-"""Kinds whose names are a label of the request counter; others come and go without bound."""
-
-_NO_NAME: Final = "N/A"
+_VERBS: Final = {
+    "GET": "Get",
+    "POST": "Create",
+    "PUT": "Update",
+    "PATCH": "Patch",
+    "DELETE": "Delete",
+    "WATCH": "Watch",
+}
+_ANY: Final = "N/A"
 
 Reading = tuple[Sequence[str], float]
 """Label values in the catalogue's order, and the value."""
@@ -109,16 +111,15 @@ class Metrics:
         if name in self._metrics:
             self._gauges.sources.setdefault(name, []).append(source)
 
-    def request(self, kind: str, namespace: str, name: str, verb: str, status_code: int) -> None:
-        """Count a request to the API server; the name only where names are few."""
-        known = name if name and kind in NAMED_KINDS else _NO_NAME
+    def request(self, verb: str, resource: str, status: int, seconds: float) -> None:
+        """Count a request to the API server; a `RequestObserver` of the cluster adapter.
+
+        Namespace and name are not told apart: with tens of thousands of Rollouts that would be
+        hundreds of thousands of series.
+        """
         self.count(
             "controller_clientset_k8s_request_total",
-            kind,
-            namespace,
-            known,
-            verb,
-            str(status_code),
+            *(resource, _ANY, _ANY, _VERBS.get(verb, "Unknown"), str(status)),
         )
 
     def forget(self, kind: ObjectKind, namespace: str, name: str) -> None:
@@ -170,8 +171,6 @@ class Metrics:
             for metric in self._metrics.values():
                 if metric.object_kind == kind:
                     self._collector(metric).remove_by_labels(series)
-            requests = self._counters["controller_clientset_k8s_request_total"]
-            requests.remove_by_labels({"kind": kind, **series})
 
     def _collector(self, metric: Metric) -> Counter | Histogram:
         return (

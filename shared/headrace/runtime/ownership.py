@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from headrace.errors import TransientError
 from headrace.events.topics import PARTITIONS, partition
 from headrace.kubernetes.resources import LEASES
 from headrace.runtime.clock import Clock
@@ -213,7 +214,7 @@ class Ownership:
         known: list[str] = []
         while others := await self._other_layouts(sightings):
             if others != known:
-                log.warning("waiting for leases of another layout to expire", leases=others)
+                log.warning("waiting to learn that no other layout is held", leases=others)
                 known = others
             await self._clock.sleep(self._membership.terms.retry_seconds)
 
@@ -242,7 +243,10 @@ class Ownership:
         """Return held Leases with other numbers; raise when one of them was renewed."""
         membership = self._membership
         selection = Selection(membership.namespace, labels=membership.selector())
-        listing = await self._cluster.list(LEASES, selection)
+        try:
+            listing = await self._cluster.list(LEASES, selection)
+        except TransientError as error:
+            return [f"unknown: {error}"]
         now = self._clock.monotonic()
         others = []
         for manifest in listing.items:

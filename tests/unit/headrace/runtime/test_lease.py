@@ -248,6 +248,20 @@ async def test_a_frozen_holder_knows_before_its_next_write() -> None:
     await end(running)
 
 
+async def test_a_gap_is_told_as_loss_and_gain_even_if_nobody_took_the_lease() -> None:
+    world = World()
+    lease = world.replica("a")
+    running = asyncio.create_task(lease.run())
+    await asyncio.sleep(1)
+    await end(running)
+    await asyncio.sleep(20)
+    running = asyncio.create_task(lease.run())
+    await asyncio.sleep(0.5)
+    assert lease.is_held
+    assert [change[2] for change in world.changes] == [True, False, True]
+    await end(running)
+
+
 async def test_a_holder_that_comes_back_late_finds_the_lease_taken() -> None:
     world = World()
     first, second = world.replica("a"), world.replica("b")

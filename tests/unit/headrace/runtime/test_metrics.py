@@ -105,23 +105,26 @@ def test_series_end_some_time_after_their_object() -> None:
         metrics.count("rollout_reconcile_error", "ns", name)
         metrics.count("rollout_events_total", "ns", name, "Normal", "RolloutPaused")
         metrics.observe("rollout_reconcile", 0.1, "ns", name)
-        metrics.request("Rollout", "ns", name, "Patch", 200)
     metrics.forget("Rollout", "ns", "a")
     clock.advance(FORGET_SECONDS - 1)
     assert any('name="a"' in series for series in scraped(metrics))
     clock.advance(2)
     left = scraped(metrics)
     assert not any('name="a"' in series for series in left)
-    assert sum('name="b"' in series for series in left) > 3
+    assert sum('name="b"' in series for series in left) == 10
 
 
-def test_names_of_short_lived_kinds_are_no_labels() -> None:
+def test_requests_are_counted_by_kind_verb_and_status() -> None:
     metrics = controller()
-    for name in ("pod-1", "pod-2"):
-        metrics.request("Pod", "ns", name, "Patch", 200)
+    metrics.request("PATCH", "rollouts", 200, 0.01)
+    metrics.request("PATCH", "rollouts", 409, 0.01)
+    metrics.request("BREW", "rollouts", 0, 0.01)
     series = [s for s in scraped(metrics) if s.startswith("controller_clientset")]
-    assert len(series) == 1
-    assert 'name="N/A"' in series[0]
+    assert [s[s.index("verb") : -1] for s in series] == [
+        'verb="Patch",status_code="200"',
+        'verb="Patch",status_code="409"',
+        'verb="Unknown",status_code="0"',
+    ]
 
 
 @pytest.mark.looptime

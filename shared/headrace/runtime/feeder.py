@@ -1,0 +1,63 @@
+"""Feeds a work queue with the keys of the shards that are held.
+
+Watches and the bus add keys as things happen; the feeder adds all keys of a shard when its Lease
+was got (what happened before is in the objects), forgets them when it was lost, and looks at every
+key again from time to time, as a net under lost events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from headrace.model.quantities import Instant
+from headrace.runtime.clock import Clock
+from headrace.runtime.ownership import Ownership
+from headrace.runtime.workqueue import Lane, WorkQueue
+
+
+class QueueFeeder:
+    """A listener of the ownership, and the one way for wake-ups to reach a queue.
+
+    Args:
+        queue: The service's queue.
+        ownership: Which keys are ours.
+        keys: Returns every key that there is, from the caches.
+        clock: Paces the resync.
+    """
+
+    def __init__(
+        self,
+        queue: WorkQueue,
+        ownership: Ownership,
+        keys: Callable[[], Iterable[str]],
+        clock: Clock,
+    ) -> None:
+        self._queue = queue
+        self._ownership = ownership
+        self._keys = keys
+        self._clock = clock
+        ownership.listen(self)
+
+    def wake(self, key: str, *, lane: Lane = Lane.REST, at: Instant | None = None) -> None:
+        """Add a key to the queue, if it is ours; whoever gets its shard later adds it then."""
+        if self._ownership.may_act(key):
+            self._queue.add(key, lane=lane, at=at)
+
+    def gained(self, shards: frozenset[int]) -> None:
+        """Add the keys of these shards."""
+        for key in self._keys():
+            if self._ownership.shard_of(key) in shards:
+                self._queue.add(key)
+
+    def lost(self, shards: frozenset[int]) -> None:
+        """Forget the keys of these shards."""
+        self._queue.drop(lambda key: self._ownership.shard_of(key) in shards)
+
+    async def resync(self, seconds: float) -> None:
+        """Add each of our keys once in so many seconds, evenly spread, until cancelled."""
+        while True:
+            ours = [key for key in self._keys() if self._ownership.may_act(key)]
+            began = self._clock.now()
+            for number, key in enumerate(ours, start=1):
+                self._queue.add(key, at=Instant(began + seconds * number / len(ours)))
+            await self._clock.sleep(seconds)
