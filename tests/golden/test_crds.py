@@ -276,3 +276,14 @@ def test_the_models_lose_nothing_of_a_rich_manifest(definition: Any) -> None:
     for manifest in manifests():
         if manifest["kind"] == definition.model.KIND:
             assert definition.model.load(manifest).dump() == manifest
+
+
+def test_the_stored_schema_has_every_field_that_hashes_know() -> None:
+    # Otherwise the API server would drop a field that the reference keeps.
+    package = Path(__file__).parents[2] / "shared" / "headrace"
+    fields = json.loads((package / "kubernetes/data/pod-template-fields.json").read_bytes())
+    schemas = json.loads((package / "model/data/pod-schemas.json").read_bytes())
+    for name, rows in fields.items():
+        # Metadata is open, so nothing of it can be lost.
+        if name not in ("ObjectMeta", "OwnerReference", "ManagedFieldsEntry"):
+            assert {row[0] for row in rows} - schemas[name]["properties"].keys() == set()

@@ -2,6 +2,10 @@
 // every struct reached from it the fields in their order, with their types and
 // flags. Headrace computes pod template hashes from this table (rollout-api 7.3).
 //
+// Run it in this folder, after raising the version of k8s.io/api in go.mod:
+//
+//	go run . > ../../../shared/headrace/kubernetes/data/pod-template-fields.json
+//
 // A type is "string", "int", "bool", "float", "bytes", "quantity", "intOrString",
 // "time", "microTime", "raw" or the name of another struct; "*T" is a pointer,
 // "[]T" a list, "{}T" a map with string keys. A flag "e" is omitempty, "z" is

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from headrace_gen import crds, metrics_doc, pod_schemas
+from headrace_gen import crds, events, metrics_doc, pod_schemas
 
 Generator = Callable[[], Mapping[str, str]]
 
 GENERATORS: Final[Mapping[str, Generator]] = {
     "crds": crds.render,
+    "events": events.render,
     "metrics": metrics_doc.render,
 }
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -26,20 +27,20 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 _POD_SCHEMAS: Final = "shared/headrace/model/data/pod-schemas.json"
 
 
-def write(files: Mapping[str, str]) -> None:
+def write(files: Mapping[str, str], root: Path) -> None:
     """Write the files below the root of the repository."""
     for name, text in files.items():
-        path = ROOT / name
+        path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
 
 
-def stale(files: Mapping[str, str]) -> list[str]:
+def stale(files: Mapping[str, str], root: Path) -> list[str]:
     """Return the paths whose files differ from what is generated."""
     return [
         name
         for name, text in files.items()
-        if not (ROOT / name).exists() or (ROOT / name).read_text("utf-8") != text
+        if not (root / name).exists() or (root / name).read_text("utf-8") != text
     ]
 
 
@@ -48,6 +49,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="headrace_gen", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(GENERATORS)}")
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the repository")
     parser.add_argument(
         "--pod-schemas",
         nargs=2,
@@ -62,16 +64,16 @@ def main(arguments: Iterable[str] | None = None) -> int:
         parser.error(f"no generator {', '.join(unknown)}; there are {', '.join(GENERATORS)}")
     if options.pod_schemas:
         schemas = pod_schemas.trim([json.loads(path.read_bytes()) for path in options.pod_schemas])
-        write({_POD_SCHEMAS: json.dumps(schemas, separators=(",", ":")) + "\n"})
+        write({_POD_SCHEMAS: json.dumps(schemas, separators=(",", ":")) + "\n"}, options.root)
     files = {
         path: text
         for name in options.names or GENERATORS
         for path, text in GENERATORS[name]().items()
     }
     if not options.check:
-        write(files)
+        write(files, options.root)
         return 0
-    differing = stale(files)
+    differing = stale(files, options.root)
     for name in differing:
         sys.stderr.write(f"{name} differs from its source: run `make gen` and commit it\n")
     return 1 if differing else 0
