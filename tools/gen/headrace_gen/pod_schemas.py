@@ -8,7 +8,7 @@ values are for the validation to report. Metadata is left open.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 ROOTS: Final = ("PodTemplateSpec", "JobSpec")
@@ -30,7 +30,7 @@ _OVERRIDES: Final[Mapping[str, dict[str, Any]]] = {
 }
 
 
-def trim(documents: list[Mapping[str, Any]]) -> dict[str, Any]:
+def trim(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the schemas that `ROOTS` need, by short name.
 
     Args:
