@@ -94,13 +94,10 @@ def published(status: HeadraceStatus, acknowledged: Collection[int]) -> int:
     """
     done = frozenset(acknowledged)
     highest = status.published
-    for item in status.history:
-        if item.ordinal <= highest:
-            continue
-        is_next = item.ordinal == highest + 1 or item.ordinal - 1 in done
-        if not (is_next and item.ordinal in done):
-            break
-        highest = item.ordinal
+    if status.history and status.history[0].ordinal - 1 in done:
+        highest = max(highest, status.history[0].ordinal - 1)
+    while highest + 1 in done:
+        highest += 1
     return highest
 
 
