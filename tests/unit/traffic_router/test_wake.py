@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from headrace.events.envelope import Event
+from headrace.events.rollout import RouteRequested, RouteVerifyRequested, StepEntered
+from headrace.kubernetes.resources import HTTP_ROUTES, TRAFFIC_SPLITS, Manifest
+from headrace.model.quantities import Instant
+from headrace.model.route import Fence, Hashes, RouteDocument, RouterConfig, Services, Weights
+from headrace.routes import stamp
+from headrace.runtime.clock import VirtualClock
+from headrace.runtime.cluster_memory import MemoryCluster
+from headrace.runtime.store import Store
+from headrace.runtime.workqueue import Lane
+from traffic_router.documents import DocumentCache
+from traffic_router.memory import RouteMemory
+from traffic_router.sources import Sources, Surroundings
+from traffic_router.wake import TargetIndex, Waker
+
+SMI = RouterConfig(kind="smi")
+SELECTING = RouterConfig(
+    kind="plugin",
+    plugin="argoproj-labs/gatewayAPI",
+    config='{"httpRouteSelector":{"matchLabels":{"app":"web"}}}',
+)
+
+
+def document(epoch: int = 1, **overrides: Any) -> RouteDocument:
+    fields: dict[str, Any] = {
+        "cluster": "c",
+        "namespace": "shop",
+        "rollout": "web",
+        "uid": "5f0c",
+        "epoch": epoch,
+        "generation": 1,
+        "decided_at": "2026-01-01T00:00:00Z",
+        "routers": (SMI,),
+        "services": Services(),
+        "hashes": Hashes(),
+        "weights": Weights(canary=0, stable=100),
+    }
+    return RouteDocument(**{**fields, **overrides})
+
+
+def rollout(version: int, **status: Any) -> Manifest:
+    return {
+        "metadata": {
+            "namespace": "shop",
+            "name": "web",
+            "uid": "5f0c",
+            "resourceVersion": str(version),
+        },
+        "status": status,
+    }
+
+
+def routed(version: int, doc: RouteDocument, **status: Any) -> Manifest:
+    return rollout(version, headrace={"route": doc.dump()}, **status)
+
+
+def split(version: int, name: str = "web") -> Manifest:
+    metadata = {"namespace": "shop", "name": name, "uid": name, "resourceVersion": str(version)}
+    return {"metadata": metadata}
+
+
+class Desk:
+    """A waker, its caches, and what it woke."""
+
+    def __init__(self) -> None:
+        clock = VirtualClock()
+        client = MemoryCluster(clock).client("router")
+        around = Surroundings(client, clock, random.Random(1), None)
+        self.rollouts = Store()
+        self.sources = Sources(around, self.rollouts, "")
+        self.memory = RouteMemory()
+        self.woken: list[tuple[str, Lane]] = []
+        self.waker = Waker(
+            self.sources,
+            DocumentCache(),
+            self.memory,
+            lambda key, lane: self.woken.append((key, lane)),
+        )
+        self.waker.listen()
+
+    def taken(self) -> list[tuple[str, Lane]]:
+        woken, self.woken = self.woken, []
+        return woken
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def event(payload: RouteRequested | RouteVerifyRequested | StepEntered) -> Event:
+    return Event.of(payload, source="c", time=Instant(0))
+
+
+def test_a_rollout_wakes_its_key_only_when_something_relevant_changed(desk: Desk) -> None:
+    desk.rollouts.offer(routed(1, document()))
+    assert desk.taken() == [("shop/web", Lane.FACT)]
+    desk.rollouts.offer(routed(2, document(), phase="Progressing"))
+    assert desk.taken() == []
+    desk.rollouts.offer(routed(3, document(), abort=True))
+    assert desk.taken() == [("shop/web", Lane.FACT)]
+    desk.rollouts.offer(routed(4, document(2, aborted=True), abort=True))
+    assert desk.taken() == [("shop/web", Lane.ABORT)]
+    desk.rollouts.remove("shop", "web", "5f0c")
+    assert desk.taken() == [("shop/web", Lane.REST)]
+
+
+def test_an_object_wakes_the_rollouts_that_name_it(desk: Desk) -> None:
+    desk.rollouts.offer(routed(1, document()))
+    desk.taken()
+    store = desk.sources.kind(TRAFFIC_SPLITS).store
+    store.offer(split(2))
+    assert desk.taken() == [("shop/web", Lane.FACT)]
+    store.offer(split(3, "other"))
+    assert desk.taken() == []
+    desk.rollouts.offer(routed(4, document(2, routers=())))
+    desk.taken()
+    store.offer(split(5))
+    assert desk.taken() == []
+
+
+def test_an_object_wakes_the_rollouts_whose_fence_it_has_or_had(desk: Desk) -> None:
+    fence = Fence(uid="dead", rollout="shop/gone", epoch=1, level="written")
+    store = desk.sources.kind(TRAFFIC_SPLITS).store
+    store.offer(stamp(split(2), fence))
+    assert desk.taken() == [("shop/gone", Lane.FACT)]
+    store.offer(split(3))
+    assert desk.taken() == [("shop/gone", Lane.FACT)]
+
+
+def test_an_object_wakes_the_rollouts_that_may_select_it(desk: Desk) -> None:
+    desk.rollouts.offer(routed(1, document(routers=(SELECTING,))))
+    desk.taken()
+    desk.sources.kind(HTTP_ROUTES).store.offer(split(2, "any"))
+    assert desk.taken() == [("shop/web", Lane.FACT)]
+
+
+def test_every_request_and_every_fence_is_known(desk: Desk) -> None:
+    desk.rollouts.offer(routed(1, document()))
+    fence = Fence(uid="dead", rollout="shop/gone", epoch=1, level="written")
+    desk.sources.kind(TRAFFIC_SPLITS).store.offer(stamp(split(2), fence))
+    desk.taken()
+    assert set(desk.waker.known_keys()) == {"shop/web", "shop/gone"}
+    desk.waker.wake_all()
+    assert set(desk.taken()) == {("shop/web", Lane.REST), ("shop/gone", Lane.REST)}
+
+
+async def test_requests_of_the_bus_are_remembered(desk: Desk) -> None:
+    fields = {"namespace": "shop", "rollout": "web", "uid": "5f0c"}
+    await desk.waker.hear(event(RouteRequested(**fields, route=document())))
+    await desk.waker.hear(event(RouteRequested(**fields, route=document(2, aborted=True))))
+    await desk.waker.hear(event(RouteVerifyRequested(**fields, check="targetGroups")))
+    await desk.waker.hear(event(StepEntered(**fields, ordinal=1)))
+    assert [lane for _, lane in desk.taken()] == [Lane.FACT, Lane.ABORT, Lane.FACT]
+    assert desk.memory.document("shop/web", None) == document(2, aborted=True)
+    assert desk.memory.of("shop/web").verify is not None
+
+
+def test_the_index_forgets_what_is_no_longer_named() -> None:
+    index = TargetIndex()
+    index.put("shop/web", document())
+    index.put("shop/api", document(rollout="web"))
+    assert index.keys(TRAFFIC_SPLITS, split(1)) == {"shop/web", "shop/api"}
+    index.put("shop/web", None)
+    assert index.keys(TRAFFIC_SPLITS, split(1)) == {"shop/api"}
