@@ -12,10 +12,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
-
-from pydantic.fields import FieldInfo
 
 from headrace.model.base import REQUIRED, Model
 
@@ -76,20 +76,37 @@ def struct(model: Model) -> dict[str, Any]:
     leave the field out; a struct that is no pointer is written even when it is empty.
     """
     members = {}
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        if isinstance(value, Model) or _is_always_written(field) or not _is_zero(value, field):
-            members[field.alias or name] = _member(value)
+    for field in _fields(type(model)):
+        value = getattr(model, field.name)
+        is_zero = value is None or value == field.zero
+        if field.is_always_written or isinstance(value, Model) or not is_zero:
+            members[field.wire_name] = _member(value)
     return members
 
 
-def _is_always_written(field: FieldInfo) -> bool:
-    extra = field.json_schema_extra
-    return field.is_required() or (isinstance(extra, dict) and REQUIRED in extra)
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    wire_name: str
+    zero: Any
+    is_always_written: bool
 
 
-def _is_zero(value: Any, field: FieldInfo) -> bool:
-    return value is None or value == field.get_default(call_default_factory=True)
+@cache
+def _fields(model: type[Model]) -> tuple[_Field, ...]:
+    return tuple(
+        _Field(
+            name,
+            field.alias or name,
+            field.get_default(call_default_factory=True),
+            field.is_required() or _is_marked(field.json_schema_extra),
+        )
+        for name, field in model.model_fields.items()
+    )
+
+
+def _is_marked(extra: object) -> bool:
+    return isinstance(extra, dict) and REQUIRED in extra
 
 
 def format_float(value: float) -> str:

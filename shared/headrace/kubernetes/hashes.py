@@ -9,6 +9,7 @@ taken over without a new update.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from headrace.kubernetes import gojson
@@ -55,6 +56,8 @@ def step_hash(steps: Sequence[CanaryStep] | None) -> str:
     return _encode(_fnv1a(text.encode()))
 
 
+# The same few texts are hashed in every pass over a Rollout, byte by byte.
+@lru_cache(maxsize=4096)
 def _fnv1a(data: bytes) -> int:
     value = _FNV_OFFSET
     for byte in data:
