@@ -44,7 +44,6 @@ _JSON_PATCH: Final = "application/json-patch+json"
 _KEEPALIVE_SECONDS: Final = 60.0
 """Less than the server's 90 s, or requests would meet connections that it is closing."""
 
-_PAGE_LENGTH: Final = 500
 _PAGED_LISTS_MAX: Final = 3
 _SILENCE_SECONDS_MAX: Final = 90.0
 """A watch that is silent for so long is dead: the server sends a bookmark every minute."""
@@ -60,12 +59,14 @@ class KubeClusterSettings:
         request_seconds_max: For one request, until its answer is read.
         watch_seconds: After which the server ends a watch, so that load spreads over its
             replicas again.
+        page_length: Objects per answer of a list.
         user_agent: What the server's audit log and managedFields call us.
     """
 
     connections_max: int = 128
     request_seconds_max: float = 30.0
     watch_seconds: int = 290
+    page_length: int = 500
     user_agent: str = "headrace"
 
 
@@ -155,7 +156,7 @@ class KubeCluster:
         """Return all matching objects in a consistent snapshot, page by page."""
         for _ in range(_PAGED_LISTS_MAX):
             try:
-                return await self._list(resource, selection, _PAGE_LENGTH)
+                return await self._list(resource, selection, self._settings.page_length)
             except Expired:
                 continue  # the snapshot was compacted between two pages
         return await self._list(resource, selection, 0)

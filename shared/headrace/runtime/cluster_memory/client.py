@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from headrace.errors import NotFound, PreconditionFailed
+from headrace.errors import NotFound
 from headrace.kubernetes.resources import PODS, Manifest, Resource
 from headrace.runtime.cluster import (
     EVERYTHING,
@@ -161,10 +161,8 @@ class MemoryClient:
         """Evict a pod. Raises RateLimited, NotFound, PreconditionFailed."""
         self._ask("create", PODS, namespace, name, None, "eviction")
         pod = self._objects.get(PODS, namespace, name)
-        if uid is not None and uid != pod.uid:
-            raise PreconditionFailed(f'pods "{name}": uid is {pod.uid}, not {uid}')
         check_budgets(self._objects, pod)
-        self._objects.delete(pod)
+        self._objects.delete(pod, uid=uid)
 
     async def versions(self, group: str) -> tuple[str, ...]:
         """Return the served versions of an API group, the preferred one first; () if unknown."""

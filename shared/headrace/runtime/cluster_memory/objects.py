@@ -16,7 +16,7 @@ import orjson
 
 from headrace.errors import AlreadyExists, Conflict, NotFound, PreconditionFailed, Rejected
 from headrace.kubernetes.patches import apply_json_patch, json_equal, merge_patch
-from headrace.kubernetes.resources import PODS, Manifest, Resource
+from headrace.kubernetes.resources import PODS, REPLICA_SETS, Manifest, Resource
 from headrace.model.meta import format_time
 from headrace.runtime.clock import Clock
 from headrace.runtime.cluster import JsonPatch, MergePatch
@@ -120,6 +120,13 @@ def table_key(resource: Resource) -> TableKey:
     return resource.group, resource.plural
 
 
+_FIRST_STATUS: Final[Mapping[TableKey, Mapping[str, Any]]] = {
+    table_key(PODS): {"phase": "Pending"},
+    table_key(REPLICA_SETS): {"replicas": 0},
+}
+"""What the API server itself writes there on creation."""
+
+
 class Objects:
     """All objects of a cluster, and the rules of writing them.
 
@@ -178,14 +185,15 @@ class Objects:
             metadata.pop(field, None)
         if not resource.is_namespaced:
             metadata.pop("namespace", None)
+        metadata = created["metadata"] = _without_empty(metadata)
         metadata["uid"] = uid
         metadata["creationTimestamp"] = format_time(self._clock.now())
         if _has_generation(resource):
             metadata["generation"] = 1
         if resource.has_status:
             created.pop("status", None)
-        if table_key(resource) == table_key(PODS):
-            created["status"] = {"phase": "Pending"}
+        if table_key(resource) in _FIRST_STATUS:
+            created["status"] = _FIRST_STATUS[table_key(resource)]
         return self._commit(resource, None, created)
 
     def patch(
@@ -213,7 +221,7 @@ class Objects:
 
     def update(self, record: Record, manifest: Manifest) -> Record:
         """Store an object as it is, server-owned metadata aside; nothing when equal."""
-        metadata = {**manifest["metadata"]}
+        metadata = _without_empty(manifest["metadata"])
         for field in _SERVER_FIELDS:
             metadata.pop(field, None)
             if field in record.metadata:
@@ -391,6 +399,11 @@ def _check_identity(record: Record, patched: Manifest) -> None:
     for field in ("name", "namespace", "uid"):
         if metadata.get(field, record.metadata.get(field)) != record.metadata.get(field):
             raise Rejected(f"{title}: metadata.{field}: field is immutable")
+
+
+def _without_empty(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata as the server writes it: empty fields are left out."""
+    return {field: value for field, value in metadata.items() if value not in (None, "", {}, [])}
 
 
 def _is_done(manifest: Manifest) -> bool:
