@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+
+from headrace.errors import Forbidden, LostOwnership
+from headrace.kubernetes.resources import EVENTS, Manifest
+from headrace.model.meta import format_time
+from headrace.runtime.clock import VirtualClock
+from headrace.runtime.cluster_memory.client import Request
+from headrace.runtime.cluster_memory.cluster import MemoryCluster
+from headrace.runtime.guard import GuardedCluster
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.recorder import Recorder
+
+ROLLOUT: Manifest = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "Rollout",
+    "metadata": {"namespace": "default", "name": "web", "uid": "u-1", "resourceVersion": "7"},
+}
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.cluster = MemoryCluster(self.clock)
+        self.metrics = Metrics(["rollout-controller"], self.clock)
+        self.is_held = True
+        self.keys: list[str] = []
+        self.recorder = Recorder(self.guard, self.clock, self.metrics)
+
+    def guard(self, key: str) -> GuardedCluster:
+        self.keys.append(key)
+        return GuardedCluster(self.cluster.client("us"), lambda: self.is_held)
+
+    async def events(self) -> list[Manifest]:
+        return list((await self.cluster.client("test").list(EVENTS)).items)
+
+    def exposed(self) -> str:
+        return "".join(self.metrics.expose())
+
+
+async def test_writes_an_event_as_clients_know_it() -> None:
+    world = World()
+    await world.recorder.record(ROLLOUT, "RolloutPaused", "Rollout is paused (CanaryPauseStep)")
+    (event,) = await world.events()
+    assert event["involvedObject"] == {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "namespace": "default",
+        "name": "web",
+        "uid": "u-1",
+        "resourceVersion": "7",
+    }
+    assert event["source"] == {"component": "rollouts-controller"}
+    assert (event["type"], event["reason"], event["count"]) == ("Normal", "RolloutPaused", 1)
+    assert event["message"] == "Rollout is paused (CanaryPauseStep)"
+    now = format_time(world.clock.now())
+    assert event["firstTimestamp"] == event["lastTimestamp"] == now
+    name, _, suffix = event["metadata"]["name"].rpartition(".")
+    assert name == "web"
+    assert int(suffix, 16) == int(world.clock.now() * 1e9)
+
+
+async def test_a_repetition_in_the_same_moment_is_an_event_of_its_own() -> None:
+    world = World()
+    for _ in range(3):
+        await world.recorder.record(ROLLOUT, "RolloutPaused", "again")
+    names = [event["metadata"]["name"] for event in await world.events()]
+    assert len(set(names)) == 3
+    assert names == sorted(names)
+
+
+async def test_counts_what_it_writes_about_rollouts() -> None:
+    world = World()
+    await world.recorder.record(ROLLOUT, "RolloutAborted", "aborted", "Warning")
+    labels = 'namespace="default",name="web",type="Warning",reason="RolloutAborted"'
+    assert f"rollout_events_total{{{labels}}} 1" in world.exposed()
+
+
+async def test_a_failure_is_counted_and_does_not_fail_the_reconcile() -> None:
+    world = World()
+
+    def refuse(request: Request) -> None:
+        if request.resource == "events":
+            raise Forbidden("events is forbidden")
+
+    world.cluster.intercept = refuse
+    await world.recorder.record(ROLLOUT, "RolloutPaused", "paused")
+    exposed = world.exposed()
+    assert 'headrace_runtime_unwritten_events_total{kind="Rollout"} 1' in exposed
+    assert "rollout_events_total{" not in exposed
+
+
+async def test_a_lost_lease_ends_the_reconcile() -> None:
+    world = World()
+    world.is_held = False
+    with pytest.raises(LostOwnership):
+        await world.recorder.record(ROLLOUT, "RolloutPaused", "paused")
+    assert await world.events() == []
+
+
+async def test_a_run_is_written_about_under_the_key_of_its_rollout() -> None:
+    world = World()
+    run = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisRun",
+        "metadata": {
+            "namespace": "default",
+            "name": "web-1",
+            "uid": "u-2",
+            "annotations": {"headrace.io/key": "default/web"},
+        },
+    }
+    await world.recorder.record(run, "AnalysisRunFailed", "failed", "Warning")
+    await world.recorder.record(ROLLOUT, "RolloutPaused", "paused")
+    assert world.keys == ["default/web", "default/web"]
+    assert len(await world.events()) == 2
+
+
+async def test_texts_without_end_are_cut() -> None:
+    world = World()
+    long = {**ROLLOUT, "metadata": {**ROLLOUT["metadata"], "name": "x" * 253}}
+    await world.recorder.record(long, "InvalidSpec", "y" * 50_000)
+    (event,) = await world.events()
+    assert len(event["metadata"]["name"]) <= 253
+    assert len(event["message"]) == 32_768
