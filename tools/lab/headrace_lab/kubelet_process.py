@@ -20,6 +20,7 @@ import orjson
 
 from headrace_lab.kube import Object
 from headrace_lab.kubelet_pods import field_value, image_tag
+from headrace_lab.processes import OWNER_VARIABLE
 
 EXIT_UNKNOWN = 255
 """Exit code told for a process that was taken over: only its parent can know the real one."""
@@ -160,6 +161,9 @@ def _environment(
         "HOSTNAME": pod["metadata"]["name"],
         "SAMPLE_VERSION": image_tag(container["image"]),
     }
+    if owner := os.environ.get(OWNER_VARIABLE):
+        # So that the lab ends it too, should the stand-in be killed.
+        environment[OWNER_VARIABLE] = owner
     for entry in container.get("env", []):
         reference = entry.get("valueFrom", {}).get("fieldRef")
         if reference is not None:
