@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,14 @@ async def test_the_environment_is_the_pods_with_real_paths(tmp_path: Path) -> No
 
 async def test_the_exit_code_is_the_processs_own(tmp_path: Path) -> None:
     assert await start(make_pod(["sh", "-c", "exit 7"]), tmp_path / "1").wait() == 7
+
+
+async def test_the_exit_code_of_a_signal_is_that_of_a_container(tmp_path: Path) -> None:
+    process = start(make_pod(["sleep", "60"]), tmp_path / "1")
+
+    process.id.signal_group(signal.SIGKILL)
+
+    assert await process.wait() == 137
 
 
 async def test_a_process_is_found_again_until_it_ends(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from headrace_lab.processes import OWNER_VARIABLE
 EXIT_UNKNOWN = 255
 """Exit code told for a process that was taken over: only its parent can know the real one."""
 EXIT_NOT_STARTED = 128
+_EXIT_BY_SIGNAL = 128
 _RECORD_SUFFIX = ".process"
 
 
@@ -89,7 +90,7 @@ class Process:
         return cls(process_id, None)
 
     async def wait(self) -> int:
-        """Wait for the end and return the exit code, negative for a signal as in subprocess."""
+        """Wait for the end and return the exit code, 128 more than the number of a signal."""
         loop = asyncio.get_running_loop()
         try:
             descriptor = os.pidfd_open(self.id.pid)
@@ -120,7 +121,10 @@ class Process:
             self._child.wait()
 
     def _exit_code(self) -> int:
-        return self._child.wait() if self._child is not None else EXIT_UNKNOWN
+        if self._child is None:
+            return EXIT_UNKNOWN
+        code = self._child.wait()
+        return code if code >= 0 else _EXIT_BY_SIGNAL - code
 
 
 def write_downward_files(pod: Object, folder: Path, address: str) -> None:

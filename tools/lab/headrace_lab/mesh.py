@@ -41,8 +41,8 @@ SPLIT_GROUP = "split.smi-spec.io"
 _KINDS_COUNT = 4
 _DISCOVERY_SECONDS = 1.0
 _SETTLE_SECONDS = 0.02
-# Writing may take a fifth of the time at most, however many objects there are.
-_REST_FACTOR = 4.0
+# Writing may take a tenth of the time at most, however many objects there are: Envoy has to read.
+_REST_FACTOR = 9.0
 
 
 class EnvoyFiles:
