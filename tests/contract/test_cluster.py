@@ -368,7 +368,7 @@ class ClusterContract:
         assert patched["metadata"]["generation"] == 2
 
     async def test_without_a_subresource_status_is_a_field_like_others(self, world: World) -> None:
-        spec = {"metrics": []}
+        spec: dict[str, Any] = {"metrics": []}
         created = await world.create(ANALYSIS_RUNS, "run", spec=spec, status={"phase": "Pending"})
         assert created["status"] == {"phase": "Pending"}
         patched = await world.patch(ANALYSIS_RUNS, "run", {"status": {"phase": "Running"}})
