@@ -29,7 +29,7 @@ def scraped(metrics: Metrics) -> dict[str, float]:
 
 def types(metrics: Metrics) -> dict[str, str]:
     lines = "".join(metrics.expose()).splitlines()
-    return dict(line.split(" ")[2:4] for line in lines if line.startswith("# TYPE"))  # type: ignore[misc]
+    return dict(line.split(" ")[2:4] for line in lines if line.startswith("# TYPE"))
 
 
 def test_counters_keep_exactly_their_name() -> None:
