@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from headrace.expression import times, types
+from headrace.expression import gotypes, times
 from headrace.expression.errors import EvaluationError
+from headrace.expression.evaluation import Elements
+from headrace.expression.gotypes import GoType, Kind
 from headrace.expression.limits import Budget
 from headrace.expression.operators import equal, to_int
 from headrace.expression.printing import print_value
 from headrace.expression.text import to_bytes, to_text
-from headrace.expression.types import GoType, Kind
 from headrace.expression.values import (
     MAPS,
+    NIL_SLICE,
     AnyMap,
     Struct,
     TypedList,
@@ -31,29 +33,44 @@ def fetch(base: Value, key: Value, budget: Budget) -> Value:
     if base_type is dict and type(key) is str:
         return base.get(key)
     if base_type is list and type(key) is int:
-        return _element(base, key)
+        return _element(base, key, budget)
     if type(key) is str and (method := times.bound_method(base, key)) is not None:
         return method
     if base_type in (list, TypedList, range, bytes, str):
-        return _element(base, to_int(key))
+        return _element(base, to_int(key), budget)
     if base_type is dict:
         return base.get(_string_key(key))
     if base_type is AnyMap:
-        return base.get(key)
+        return base.get(key, NIL_SLICE if base.type == gotypes.GROUP_MAP else None)
     if base_type is Struct and type(key) is str and key in base.fields:
         return base.fields[key]
     raise EvaluationError(f"cannot fetch {print_value(key, budget)} from {type_name(base)}")
 
 
-def _element(base: Value, index: int) -> Value:
-    if type(base) is str:
-        base = to_bytes(base)
-    length = len(base)
-    position = index + length if index < 0 else index
-    if not 0 <= position < length:
-        raise EvaluationError(f"index out of range: {position} (array length is {length})")
-    element = base[position]
-    return Uint8(element) if type(base) is bytes else element
+def _element(base: Value, index: int, budget: Budget) -> Value:
+    content = _content(base, budget)
+    position = _position(index, len(content))
+    if not 0 <= position < len(content):
+        raise EvaluationError(f"index out of range: {position} (array length is {len(content)})")
+    return _at(content, position)
+
+
+def _content(base: Value, budget: Budget) -> Value:
+    """Returns what an index counts: the bytes of a text."""
+    if type(base) is not str:
+        return base
+    budget.spend_reading(len(base))
+    return to_bytes(base)
+
+
+def _position(index: int, length: int) -> int:
+    """Returns the position that an index means; negative ones count from the end."""
+    return index + length if index < 0 else index
+
+
+def _at(content: Value, position: int) -> Value:
+    element = content[position]
+    return Uint8(element) if type(content) is bytes else element
 
 
 def _string_key(key: Value) -> str:
@@ -68,19 +85,16 @@ def _string_key(key: Value) -> str:
     return key
 
 
-def get(base: Value, key: Value) -> Value:
+def get(base: Value, key: Value, budget: Budget) -> Value:
     """Returns a member or an element, nil where there is none."""
     if base is None:
         return None
     if type(key) is str and (method := times.bound_method(base, key)) is not None:
         return method
     if type(base) in (list, TypedList, range, bytes, str):
-        try:
-            return _element(base, to_int(key))
-        except EvaluationError:
-            if type(key) not in (int, float):
-                raise
-            return None
+        content = _content(base, budget)
+        position = _position(to_int(key), len(content))
+        return _at(content, position) if 0 <= position < len(content) else None
     if type(base) is dict:
         return base.get(_string_key(key))
     if type(base) is AnyMap:
@@ -107,14 +121,16 @@ def cut(base: Value, start: Value, end: Value, *, open_end: bool, budget: Budget
         if open_end and type(base) not in MAPS:
             raise EvaluationError(f"invalid argument for len (type {type_name(base)})")
         raise EvaluationError(f"cannot slice {print_value(start, budget)}")
+    if type(base) is str:
+        budget.spend_reading(len(base))
     content = to_bytes(base) if type(base) is str and not base.isascii() else base
     length = len(content)
     first = to_int(start)
     last = length if open_end else to_int(end)
-    first = max(first + length, 0) if first < 0 else first
-    last = max(last + length, 0) if last < 0 else min(last, length)
+    first = max(_position(first, length), 0)
+    last = max(min(_position(last, length), length), 0)
     part = content[min(first, last) : last]
-    budget.spend_steps(len(part) // 64)  # a copy, but a quick one
+    budget.spend_steps(len(part) >> 6)
     if type(base) is str:
         return part if type(part) is str else to_text(part)
     if isinstance(base, TypedList):
@@ -125,7 +141,7 @@ def cut(base: Value, start: Value, end: Value, *, open_end: bool, budget: Budget
 def _cut_type(type_: GoType) -> GoType:
     """Returns the type of a part: a part of an array is a slice."""
     if type_.kind is Kind.ARRAY and type_.element is not None:
-        return types.slice_of(type_.element)
+        return gotypes.slice_of(type_.element)
     return type_
 
 
@@ -135,7 +151,7 @@ def contains(collection: Value, wanted: Value, budget: Budget) -> bool:
     if collection is None:
         return False
     if kind in (list, TypedList, range, bytes):
-        budget.spend_steps(len(collection))
+        budget.spend_steps(3 * len(collection))
         return any(equal(element, wanted, budget) for element in collection)
     if kind is dict:
         return _string_key(wanted) in collection
@@ -150,21 +166,31 @@ def contains(collection: Value, wanted: Value, budget: Budget) -> bool:
     raise EvaluationError(f'operator "in" not defined on {type_name(collection)}')
 
 
-def elements_of(collection: Value) -> list[Value] | range:
+class _EntriesWithoutOrder:
+    """What a predicate goes over in a map: it has a length, but no positions."""
+
+    def __init__(self, entries: Value) -> None:
+        self._length = len(entries)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, position: int) -> Value:
+        raise EvaluationError("reflect: call of reflect.Value.Index on map Value")
+
+
+def elements_of(collection: Value) -> Elements:
     """Returns what a predicate goes over.
 
     Raises:
-        EvaluationError: the value is no sequence.
+        EvaluationError: the value has no length.
     """
     if type(collection) in (list, TypedList, range):
         return collection  # type: ignore[no-any-return]
-    if type(collection) is bytes:
-        return TypedList(types.BYTE_SLICE, map(Uint8, collection))
-    if type(collection) is str:
-        return TypedList(types.BYTE_SLICE, map(Uint8, to_bytes(collection)))
+    if type(collection) in (bytes, str):
+        content = collection if type(collection) is bytes else to_bytes(collection)
+        return TypedList(gotypes.BYTE_SLICE, map(Uint8, content))
     if type(collection) in MAPS:
-        if not collection:
-            return []
-        raise EvaluationError("reflect: call of reflect.Value.Index on map Value")
+        return _EntriesWithoutOrder(collection)
     shown = "zero" if collection is None else kind_name(collection)
     raise EvaluationError(f"reflect: call of reflect.Value.Len on {shown} Value")

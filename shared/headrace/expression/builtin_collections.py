@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
-from headrace.expression import access, types
+from headrace.expression import access, gotypes
 from headrace.expression.errors import CompileError, EvaluationError
 from headrace.expression.evaluation import Evaluation
+from headrace.expression.gotypes import GoType, Kind, function_of
 from headrace.expression.limits import MAX_VALUE_DEPTH, Budget
 from headrace.expression.operators import equal, less
+from headrace.expression.printing import print_value
 from headrace.expression.signatures import (
     ARRAY_KINDS,
     ArgumentTypes,
@@ -19,7 +22,6 @@ from headrace.expression.signatures import (
     shown,
     taking,
 )
-from headrace.expression.types import GoType, Kind, function_of
 from headrace.expression.values import (
     INTEGERS,
     MAPS,
@@ -47,16 +49,16 @@ _TYPE_WORDS = {
     Kind.FUNC: "func",
     Kind.STRUCT: "struct",
 }
-_SORTABLE = (types.ANY_SLICE, types.INT_SLICE, types.FLOAT_SLICE, types.STRING_SLICE)
+_SORTABLE = (gotypes.ANY_SLICE, gotypes.INT_SLICE, gotypes.FLOAT_SLICE, gotypes.STRING_SLICE)
 _SORT = tuple(
-    function_of(collection, types.STRING, result=types.ANY_SLICE) for collection in _SORTABLE
+    function_of(collection, gotypes.STRING, result=gotypes.ANY_SLICE) for collection in _SORTABLE
 ) + tuple(
-    function_of(collection, result=types.ANY_SLICE)
+    function_of(collection, result=gotypes.ANY_SLICE)
     for collection in (
-        types.ANY_SLICE,
-        types.FLOAT_SLICE,
-        types.STRING_SLICE,
-        types.INT_SLICE,
+        gotypes.ANY_SLICE,
+        gotypes.FLOAT_SLICE,
+        gotypes.STRING_SLICE,
+        gotypes.INT_SLICE,
     )
 )
 
@@ -78,16 +80,21 @@ def sort_values(
     """Returns elements in the order of their keys, equal ones as they came."""
 
     def compare(one: int, other: int) -> int:
-        budget.spend_steps(1)
-        if less(keys[one], keys[other]):
+        budget.spend_steps(8)
+        if less(keys[one], keys[other], budget):
             return 1 if descending else -1
-        if less(keys[other], keys[one]):
+        if less(keys[other], keys[one], budget):
             return -1 if descending else 1
         return 0
 
-    if len(elements) == 1:
-        return list(elements)
-    order = sorted(range(len(elements)), key=functools.cmp_to_key(compare))
+    budget.spend_steps(4 * len(keys))
+    positions = range(len(keys))
+    if {type(key) for key in keys} == {float} and not any(map(math.isnan, keys)):
+        order = sorted(positions, key=keys.__getitem__, reverse=descending)
+    elif len(keys) > 1:
+        order = sorted(positions, key=functools.cmp_to_key(compare))
+    else:
+        order = list(positions)
     return [elements[position] for position in order]
 
 
@@ -114,15 +121,21 @@ def _validate_end(word: str) -> Callable[[ArgumentTypes], GoType]:
 
     def validate(arguments: ArgumentTypes) -> GoType:
         argument = check(arguments)
-        return argument.element or types.ANY
+        return argument.element or gotypes.ANY
 
     return validate
+
+
+def _get(evaluation: Evaluation, arguments: list[Value]) -> Value:
+    return access.get(arguments[0], arguments[1], evaluation.budget)
 
 
 def _sequence(refusal: str, value: Value) -> Value:
     if type(value) not in SEQUENCES:
         raise EvaluationError(f"{refusal} {kind_name(value)}")
-    return access.elements_of(value)
+    if type(value) is bytes:
+        return access.elements_of(value)
+    return value
 
 
 def _map_items(refusal: str, value: Value) -> list[tuple[Value, Value]]:
@@ -167,19 +180,22 @@ def _values(evaluation: Evaluation, arguments: list[Value]) -> Value:
 def _to_pairs(evaluation: Evaluation, arguments: list[Value]) -> Value:
     items = _map_items("cannot transform {} to pairs", arguments[0])
     evaluation.budget.spend_memory(2 * len(items))
-    return TypedList(types.PAIR_SLICE, (TypedList(types.PAIR, item) for item in items))
+    return TypedList(gotypes.PAIR_SLICE, (TypedList(gotypes.PAIR, item) for item in items))
 
 
 def _from_pairs(evaluation: Evaluation, arguments: list[Value]) -> Value:
     if type(arguments[0]) not in SEQUENCES:
-        raise EvaluationError(f"cannot transform {type_name(arguments[0])} from pairs")
+        shown_value = print_value(arguments[0], evaluation.budget)
+        if type(arguments[0]) is not str:
+            shown_value = f"%!s({type_name(arguments[0])}={shown_value})"
+        raise EvaluationError(f"cannot transform {shown_value} from pairs")
     evaluation.budget.spend_memory(len(arguments[0]))
-    result = AnyMap(types.ANY_MAP)
+    result = AnyMap(gotypes.ANY_MAP)
     for pair in arguments[0]:
         if type(pair) not in SEQUENCES:
-            raise EvaluationError(f"invalid pair {type_name(pair)}")
+            raise EvaluationError(f"invalid pair {print_value(pair, evaluation.budget)}")
         if len(pair) != 2:
-            raise EvaluationError(f"invalid pair length {len(pair)}")
+            raise EvaluationError(f"invalid pair length {print_value(pair, evaluation.budget)}")
         result[pair[0]] = pair[1]
     return result
 
@@ -195,7 +211,7 @@ def _uniq(evaluation: Evaluation, arguments: list[Value]) -> Value:
     evaluation.budget.spend_memory(len(elements))
     found: list[Value] = []
     for element in elements:
-        evaluation.budget.spend_steps(len(found))
+        evaluation.budget.spend_steps(3 * len(found))
         if not any(equal(element, other, evaluation.budget) for other in found):
             found.append(element)
     return found
@@ -218,7 +234,7 @@ def _validate_concat(arguments: ArgumentTypes) -> GoType:
     for argument in arguments:
         if kind_of(argument) not in ARRAY_KINDS | {Kind.INTERFACE}:
             raise CompileError(f"cannot concat {shown(argument)}")
-    return types.ANY_SLICE
+    return gotypes.ANY_SLICE
 
 
 def _flatten(evaluation: Evaluation, arguments: list[Value]) -> Value:
@@ -233,7 +249,7 @@ def _flatten_into(flat: list[Value], elements: Value, budget: Budget, level: int
     budget.spend_steps(len(elements))
     for element in elements:
         if type(element) in SEQUENCES:
-            _flatten_into(flat, access.elements_of(element), budget, level + 1)
+            _flatten_into(flat, _sequence("cannot flatten", element), budget, level + 1)
         else:
             budget.spend_memory(1)
             flat.append(element)
@@ -264,40 +280,40 @@ BUILTINS = (
     Builtin(
         "len",
         lambda _, arguments: length_of(arguments[0]),
-        validate=taking("invalid argument for len (type {})", _MEASURABLE, types.INT),
+        validate=taking("invalid argument for len (type {})", _MEASURABLE, gotypes.INT),
     ),
-    Builtin("type", _type_word, (function_of(types.ANY, result=types.STRING),)),
+    Builtin("type", _type_word, (function_of(gotypes.ANY, result=gotypes.STRING),)),
     Builtin("first", _end(0), validate=_validate_end("first")),
     Builtin("last", _end(-1), validate=_validate_end("last")),
-    Builtin("get", lambda _, arguments: access.get(arguments[0], arguments[1])),
+    Builtin("get", _get),
     Builtin("take", _take, validate=_validate_take),
     Builtin(
         "keys",
         _keys,
-        validate=taking("cannot get keys from {}", frozenset((Kind.MAP,)), types.ANY_SLICE),
+        validate=taking("cannot get keys from {}", frozenset((Kind.MAP,)), gotypes.ANY_SLICE),
     ),
     Builtin(
         "values",
         _values,
-        validate=taking("cannot get values from {}", frozenset((Kind.MAP,)), types.ANY_SLICE),
+        validate=taking("cannot get values from {}", frozenset((Kind.MAP,)), gotypes.ANY_SLICE),
     ),
     Builtin(
         "toPairs",
         _to_pairs,
-        validate=taking("cannot transform {} to pairs", frozenset((Kind.MAP,)), types.ANY_SLICE),
+        validate=taking("cannot transform {} to pairs", frozenset((Kind.MAP,)), gotypes.ANY_SLICE),
     ),
     Builtin(
         "fromPairs",
         _from_pairs,
-        validate=taking("cannot transform {} from pairs", ARRAY_KINDS, types.ANY_MAP),
+        validate=taking("cannot transform {} from pairs", ARRAY_KINDS, gotypes.ANY_MAP),
     ),
     Builtin(
-        "reverse", _reverse, validate=taking("cannot reverse {}", ARRAY_KINDS, types.ANY_SLICE)
+        "reverse", _reverse, validate=taking("cannot reverse {}", ARRAY_KINDS, gotypes.ANY_SLICE)
     ),
-    Builtin("uniq", _uniq, validate=taking("cannot uniq {}", ARRAY_KINDS, types.ANY_SLICE)),
+    Builtin("uniq", _uniq, validate=taking("cannot uniq {}", ARRAY_KINDS, gotypes.ANY_SLICE)),
     Builtin("concat", _concat, validate=_validate_concat),
     Builtin(
-        "flatten", _flatten, validate=taking("cannot flatten {}", ARRAY_KINDS, types.ANY_SLICE)
+        "flatten", _flatten, validate=taking("cannot flatten {}", ARRAY_KINDS, gotypes.ANY_SLICE)
     ),
     Builtin("sort", _sort, _SORT),
 )

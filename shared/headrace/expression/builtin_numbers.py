@@ -6,15 +6,15 @@ import math
 import re
 from collections.abc import Callable, Iterator
 
-from headrace.expression import types
+from headrace.expression import gotypes
 from headrace.expression.errors import EvaluationError
 from headrace.expression.evaluation import Evaluation
+from headrace.expression.gotypes import Kind, function_of
 from headrace.expression.limits import MAX_VALUE_DEPTH, Budget
 from headrace.expression.operators import less, more
 from headrace.expression.printing import print_value
 from headrace.expression.signatures import NUMBER_KINDS, Builtin, aggregating, taking
 from headrace.expression.text import quote
-from headrace.expression.types import Kind, function_of
 from headrace.expression.values import (
     INTEGERS,
     NUMBERS,
@@ -26,11 +26,15 @@ from headrace.expression.values import (
 )
 
 _INTEGER_TEXT = re.compile(r"[+-]?[0-9]{1,40}\Z")
+_DIGITS = r"[0-9]+(?:_[0-9]+)*"
+_HEX_DIGITS = r"[0-9a-f]+(?:_[0-9a-f]+)*"
 _FLOAT_TEXT = re.compile(
-    r"[+-]?(?:inf|infinity|nan|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\Z", re.IGNORECASE
+    rf"[+-]?(?:inf|infinity|nan|(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:e[+-]?{_DIGITS})?)\Z",
+    re.IGNORECASE,
 )
 _HEX_FLOAT_TEXT = re.compile(
-    r"[+-]?0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)p[+-]?[0-9]+\Z", re.IGNORECASE
+    rf"[+-]?0x_?(?:{_HEX_DIGITS}\.?(?:{_HEX_DIGITS})?|\.{_HEX_DIGITS})p[+-]?{_DIGITS}\Z",
+    re.IGNORECASE,
 )
 _SPECIAL_FLOATS = ("inf", "infinity", "nan")
 
@@ -58,8 +62,9 @@ def parse_float_text(text: str) -> float:
     """
     problem = "invalid syntax"
     if _FLOAT_TEXT.match(text) or _HEX_FLOAT_TEXT.match(text):
+        plain = text.replace("_", "")
         try:
-            number = float.fromhex(text) if "x" in text.lower() else float(text)
+            number = float.fromhex(plain) if "x" in plain.lower() else float(plain)
         except OverflowError:
             number = math.inf
         if math.isfinite(number) or text.lstrip("+-").lower() in _SPECIAL_FLOATS:
@@ -88,7 +93,7 @@ def _rounding(name: str, apply: Callable[[float], int]) -> Builtin:
         return math.copysign(float(apply(exact)), exact)
 
     refusal = f"invalid argument for {name} (type {{}})"
-    return Builtin(name, call, validate=taking(refusal, NUMBER_KINDS, types.FLOAT64))
+    return Builtin(name, call, validate=taking(refusal, NUMBER_KINDS, gotypes.FLOAT64))
 
 
 def _round(number: float) -> int:
@@ -108,6 +113,8 @@ def _to_int(_: Evaluation, arguments: list[Value]) -> int:
             return parse_int_text(value)
         except EvaluationError:
             raise EvaluationError(f"invalid operation: int({value})") from None
+    if value is None:
+        raise EvaluationError("reflect: call of reflect.Value.Type on zero Value")
     raise EvaluationError(f"invalid operation: int({type_name(value)})")
 
 
@@ -123,7 +130,7 @@ def _to_float(_: Evaluation, arguments: list[Value]) -> float:
     raise EvaluationError(f"invalid operation: float({type_name(value)})")
 
 
-def _extreme(name: str, replaces: Callable[[Value, Value], bool]) -> Builtin:
+def _extreme(name: str, replaces: Callable[[Value, Value, Budget], bool]) -> Builtin:
     """Returns max or min; a number takes the place of another that it ``replaces``."""
 
     def call(evaluation: Evaluation, arguments: list[Value]) -> Value:
@@ -131,7 +138,7 @@ def _extreme(name: str, replaces: Callable[[Value, Value], bool]) -> Builtin:
             return arguments[0]
         best: Value = None
         for number in _numbers(name, arguments, evaluation.budget, MAX_VALUE_DEPTH):
-            if best is None or replaces(best, number):
+            if best is None or replaces(best, number, evaluation.budget):
                 best = number
         return best
 
@@ -146,7 +153,7 @@ def _numbers(
     name: str, arguments: list[Value], budget: Budget, levels: int
 ) -> Iterator[float | int]:
     """Yields all numbers of some arguments and of the arrays among them."""
-    budget.spend_steps(len(arguments))
+    budget.spend_steps(8 + 2 * len(arguments))
     for argument in arguments:
         if type(argument) in NUMBERS:
             yield argument
@@ -185,7 +192,7 @@ def _bitwise(name: str, apply: Callable[[int, int], int]) -> Builtin:
         left, right = (_bits(argument, name) for argument in arguments)
         return wrap(apply(left, right))
 
-    return Builtin(name, call, (function_of(types.INT, types.INT, result=types.INT),))
+    return Builtin(name, call, (function_of(gotypes.INT, gotypes.INT, result=gotypes.INT),))
 
 
 def _bits(value: Value, name: str) -> int:
@@ -213,20 +220,20 @@ BUILTINS = (
         "int",
         _to_int,
         validate=taking(
-            "invalid argument for int (type {})", NUMBER_KINDS | {Kind.STRING}, types.INT
+            "invalid argument for int (type {})", NUMBER_KINDS | {Kind.STRING}, gotypes.INT
         ),
     ),
     Builtin(
         "float",
         _to_float,
         validate=taking(
-            "invalid argument for float (type {})", NUMBER_KINDS | {Kind.STRING}, types.FLOAT64
+            "invalid argument for float (type {})", NUMBER_KINDS | {Kind.STRING}, gotypes.FLOAT64
         ),
     ),
     Builtin(
         "string",
         lambda evaluation, arguments: print_value(arguments[0], evaluation.budget),
-        (function_of(types.ANY, result=types.STRING),),
+        (function_of(gotypes.ANY, result=gotypes.STRING),),
     ),
     _extreme("max", less),
     _extreme("min", more),
@@ -239,5 +246,5 @@ BUILTINS = (
     _bitwise("bitshl", lambda left, right: left << _shift(right)),
     _bitwise("bitshr", lambda left, right: left >> _shift(right)),
     _bitwise("bitushr", lambda left, right: (left % 2**64) >> _shift(right)),
-    Builtin("bitnot", _bitnot, (function_of(types.INT, result=types.INT),)),
+    Builtin("bitnot", _bitnot, (function_of(gotypes.INT, result=gotypes.INT),)),
 )

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
+import string
 from collections.abc import Callable
 
-from headrace.expression import types
+from headrace.expression import gotypes
 from headrace.expression.errors import EvaluationError
 from headrace.expression.evaluation import Evaluation
+from headrace.expression.gotypes import GoType, function_of
 from headrace.expression.limits import Budget
 from headrace.expression.operators import to_int, to_string
 from headrace.expression.printing import parse_json, print_json
-from headrace.expression.signatures import Builtin
+from headrace.expression.signatures import Builtin, shown
 from headrace.expression.text import SPACES, to_bytes, to_text
-from headrace.expression.types import GoType, function_of
-from headrace.expression.values import TypedList, Value, type_name
+from headrace.expression.values import TypedList, Value, type_of
 
 _MAX_REPEATS = 1_000_000
-_BASE64_GROUPS = re.compile(rb"(?:[A-Za-z0-9+/]{4})*")
-_TEXT_TO_TEXT = function_of(types.STRING, result=types.STRING)
-_TWO_TEXTS_TO_TEXT = function_of(types.STRING, types.STRING, result=types.STRING)
+_BASE64_ALPHABET = frozenset((string.ascii_letters + string.digits + "+/").encode())
+_TEXT_TO_TEXT = function_of(gotypes.STRING, result=gotypes.STRING)
+_TWO_TEXTS_TO_TEXT = function_of(gotypes.STRING, gotypes.STRING, result=gotypes.STRING)
 _SPLIT = (
-    function_of(types.STRING, types.STRING, result=types.STRING_SLICE),
-    function_of(types.STRING, types.STRING, types.INT, result=types.STRING_SLICE),
+    function_of(gotypes.STRING, gotypes.STRING, result=gotypes.STRING_SLICE),
+    function_of(gotypes.STRING, gotypes.STRING, gotypes.INT, result=gotypes.STRING_SLICE),
 )
 _JOIN = (
-    function_of(types.STRING_SLICE, types.STRING, result=types.STRING),
-    function_of(types.ANY_SLICE, types.STRING, result=types.STRING),
-    function_of(types.ANY_SLICE, result=types.STRING),
-    function_of(types.STRING_SLICE, types.STRING, result=types.STRING),
-    function_of(types.STRING_SLICE, result=types.STRING),
+    function_of(gotypes.STRING_SLICE, gotypes.STRING, result=gotypes.STRING),
+    function_of(gotypes.ANY_SLICE, gotypes.STRING, result=gotypes.STRING),
+    function_of(gotypes.ANY_SLICE, result=gotypes.STRING),
+    function_of(gotypes.STRING_SLICE, gotypes.STRING, result=gotypes.STRING),
+    function_of(gotypes.STRING_SLICE, result=gotypes.STRING),
 )
-_THREE_TEXTS = (types.STRING, types.STRING, types.STRING)
-_SEARCH = function_of(types.STRING, types.STRING, result=types.INT)
-_TEST = function_of(types.STRING, types.STRING, result=types.BOOL)
+_THREE_TEXTS = (gotypes.STRING, gotypes.STRING, gotypes.STRING)
+_SEARCH = function_of(gotypes.STRING, gotypes.STRING, result=gotypes.INT)
+_TEST = function_of(gotypes.STRING, gotypes.STRING, result=gotypes.BOOL)
 
 
 def _of_texts(name: str, apply: Callable[..., Value], *overloads: GoType) -> Builtin:
@@ -43,7 +43,7 @@ def _of_texts(name: str, apply: Callable[..., Value], *overloads: GoType) -> Bui
 
     def call(evaluation: Evaluation, arguments: list[Value]) -> Value:
         texts = [to_string(argument) for argument in arguments]
-        evaluation.budget.spend_text(len(texts[0]))
+        evaluation.budget.spend_text(sum(map(len, texts)))
         return apply(*texts)
 
     return Builtin(name, call, overloads)
@@ -64,7 +64,7 @@ def _each_character(text: str, convert: Callable[[str], str]) -> str:
 def _split(text: str, separator: str, count: int, *, keep: bool, budget: Budget) -> TypedList:
     """Splits as Go's SplitN and SplitAfterN do; a negative count means all."""
     if count == 0:
-        return TypedList(types.STRING_SLICE, ())
+        return TypedList(gotypes.STRING_SLICE, ())
     budget.spend_text(len(text))
     if not separator:
         limit = len(text) if count < 0 else min(count, len(text))
@@ -72,13 +72,13 @@ def _split(text: str, separator: str, count: int, *, keep: bool, budget: Budget)
         parts = list(text[:limit])
         if parts:
             parts[-1] += text[limit:]
-        return TypedList(types.STRING_SLICE, parts)
+        return TypedList(gotypes.STRING_SLICE, parts)
     pieces = text.count(separator) + 1
     budget.spend_memory(pieces if count < 0 else min(pieces, count))
     parts = text.split(separator, -1 if count < 0 else count - 1)
     if keep:
         parts = [part + separator for part in parts[:-1]] + parts[-1:]
-    return TypedList(types.STRING_SLICE, parts)
+    return TypedList(gotypes.STRING_SLICE, parts)
 
 
 def _splitting(name: str, *, keep: bool) -> Builtin:
@@ -113,8 +113,8 @@ def _repeat(evaluation: Evaluation, arguments: list[Value]) -> str:
 def _join(evaluation: Evaluation, arguments: list[Value]) -> str:
     parts = arguments[0]
     glue = to_string(arguments[1]) if len(arguments) == 2 else ""
-    if type(parts) is not list and getattr(parts, "type", None) != types.STRING_SLICE:
-        raise EvaluationError(f"invalid argument for join (type {type_name(parts)})")
+    if type(parts) is not list and getattr(parts, "type", None) != gotypes.STRING_SLICE:
+        raise EvaluationError(f"invalid argument for join (type {shown(type_of(parts))})")
     evaluation.budget.spend_steps(len(parts))
     texts = [to_string(part) for part in parts]
     evaluation.budget.spend_text(sum(map(len, texts)) + len(glue) * len(texts))
@@ -128,18 +128,28 @@ def _byte_position(text: str, position: int) -> int:
 
 
 def _from_base64(text: str) -> str:
-    content = to_bytes(text).replace(b"\r", b"").replace(b"\n", b"")
+    content = to_bytes(text)
     try:
-        return to_text(base64.b64decode(content, validate=True))
+        return to_text(base64.b64decode(content.translate(None, b"\r\n"), validate=True))
     except binascii.Error:
-        groups = _BASE64_GROUPS.match(content)
-        position = groups.end() if groups else 0
-        tail = content[position:]
-        position += next(
-            (at for at, byte in enumerate(tail) if not chr(byte).isalnum() and byte not in b"+/"),
-            len(tail),
-        )
+        position = _first_corrupt(content)
         raise EvaluationError(f"illegal base64 data at input byte {position}") from None
+
+
+def _first_corrupt(content: bytes) -> int:
+    """Returns the position that the reference names: of a wrong byte, or of a broken group."""
+    group_start, count = 0, 0
+    for position, byte in enumerate(content):
+        if byte in b"\r\n":
+            continue
+        if byte not in _BASE64_ALPHABET:
+            if byte != ord("=") or count < 2:
+                return position
+            return len(content) if count == 2 and position + 1 == len(content) else position + 1
+        if count == 0:
+            group_start = position
+        count = (count + 1) % 4
+    return group_start
 
 
 def _from_json(evaluation: Evaluation, arguments: list[Value]) -> Value:
@@ -171,11 +181,11 @@ BUILTINS = (
         "replace",
         _replace,
         (
-            function_of(*_THREE_TEXTS, types.INT, result=types.STRING),
-            function_of(*_THREE_TEXTS, result=types.STRING),
+            function_of(*_THREE_TEXTS, gotypes.INT, result=gotypes.STRING),
+            function_of(*_THREE_TEXTS, result=gotypes.STRING),
         ),
     ),
-    Builtin("repeat", _repeat, (function_of(types.STRING, types.INT, result=types.STRING),)),
+    Builtin("repeat", _repeat, (function_of(gotypes.STRING, gotypes.INT, result=gotypes.STRING),)),
     Builtin("join", _join, _JOIN),
     _of_texts("indexOf", lambda text, part: _byte_position(text, text.find(part)), _SEARCH),
     _of_texts("lastIndexOf", lambda text, part: _byte_position(text, text.rfind(part)), _SEARCH),
@@ -184,9 +194,9 @@ BUILTINS = (
     Builtin(
         "toJSON",
         lambda evaluation, arguments: print_json(arguments[0], evaluation.budget),
-        (function_of(types.ANY, result=types.STRING),),
+        (function_of(gotypes.ANY, result=gotypes.STRING),),
     ),
-    Builtin("fromJSON", _from_json, (function_of(types.STRING, result=types.ANY),)),
+    Builtin("fromJSON", _from_json, (function_of(gotypes.STRING, result=gotypes.ANY),), cost=50),
     _of_texts("toBase64", lambda text: base64.b64encode(to_bytes(text)).decode(), _TEXT_TO_TEXT),
     _of_texts("fromBase64", _from_base64, _TEXT_TO_TEXT),
 )

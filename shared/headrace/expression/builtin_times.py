@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from headrace.expression import civil, layouts, types
+from headrace.expression import civil, gotypes, layouts
 from headrace.expression.durations import SECOND, parse_duration
 from headrace.expression.errors import CompileError, EvaluationError
 from headrace.expression.evaluation import Evaluation
+from headrace.expression.gotypes import GoType, function_of
+from headrace.expression.limits import MAX_TIME_CHARACTERS
 from headrace.expression.operators import to_string
 from headrace.expression.signatures import ArgumentTypes, Builtin
-from headrace.expression.types import GoType, function_of
 from headrace.expression.values import Location, Time, Value
 
 
@@ -20,9 +21,9 @@ def _now(evaluation: Evaluation, arguments: list[Value]) -> Time:
 
 
 def _validate_now(arguments: ArgumentTypes) -> GoType:
-    if arguments and (len(arguments) > 1 or arguments[0] != types.LOCATION):
+    if arguments and (len(arguments) > 1 or arguments[0] != gotypes.LOCATION):
         raise CompileError(f"invalid number of arguments (expected 0, got {len(arguments)})")
-    return types.TIME
+    return gotypes.TIME
 
 
 def _date(_: Evaluation, arguments: list[Value]) -> Time:
@@ -39,16 +40,16 @@ def _date(_: Evaluation, arguments: list[Value]) -> Time:
             return layouts.parse_time(layout, texts[0], location)
         except EvaluationError:
             continue
-    raise EvaluationError(f"invalid date {texts[0]}")
+    raise EvaluationError(f"invalid date {texts[0][:MAX_TIME_CHARACTERS]}")
 
 
 def _validate_date(arguments: ArgumentTypes) -> GoType:
     if not arguments:
         raise CompileError("invalid number of arguments (expected at least 1, got 0)")
-    count = len(arguments) - (arguments[0] == types.LOCATION)
+    count = len(arguments) - (arguments[0] == gotypes.LOCATION)
     if count > 3:
         raise CompileError(f"invalid number of arguments (expected at most 3, got {count})")
-    return types.TIME
+    return gotypes.TIME
 
 
 BUILTINS = (
@@ -56,12 +57,14 @@ BUILTINS = (
     Builtin(
         "duration",
         lambda _, arguments: parse_duration(to_string(arguments[0])),
-        (function_of(types.STRING, result=types.DURATION),),
+        (function_of(gotypes.STRING, result=gotypes.DURATION),),
+        cost=40,
     ),
-    Builtin("date", _date, validate=_validate_date),
+    Builtin("date", _date, validate=_validate_date, cost=200),
     Builtin(
         "timezone",
         lambda _, arguments: civil.load_location(to_string(arguments[0])),
-        (function_of(types.STRING, result=types.LOCATION),),
+        (function_of(gotypes.STRING, result=gotypes.LOCATION),),
+        cost=100,
     ),
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace.expression import builtins, natures, syntax, types
+from headrace.expression import functions, gotypes, natures, syntax
 from headrace.expression.errors import CompileError
+from headrace.expression.gotypes import GoType, Kind
 from headrace.expression.natures import BOOL, INT, UNKNOWN, Nature, PredicateScope
 from headrace.expression.syntax import Node
-from headrace.expression.types import GoType, Kind
 
 if TYPE_CHECKING:
     from headrace.expression.checker import Checker
@@ -36,9 +36,9 @@ def check_call(checker: Checker, node: syntax.Call) -> Nature:
     """
     name = _callee_name(node.callee)
     if isinstance(node.callee, syntax.Identifier) and name == "$env":
-        raise CompileError(f"{types.STRING_MAP} is not callable")
+        raise CompileError(f"{gotypes.STRING_MAP} is not callable")
     callee = checker.visit(node.callee)
-    if callee.builtin is not None and callee.builtin in builtins.FUNCTIONS:
+    if callee.builtin is not None and callee.builtin in functions.FUNCTIONS:
         return _check_function(checker, callee.builtin, node.arguments)
     if callee.is_nil:
         raise CompileError(f"{name} is nil; cannot call nil as function")
@@ -66,7 +66,7 @@ def check_builtin(checker: Checker, node: syntax.BuiltinCall) -> Nature:
     Raises:
         CompileError: it does not take these arguments.
     """
-    if node.name in builtins.PREDICATES:
+    if node.name in functions.PREDICATES:
         return _check_predicate_call(checker, node)
     if node.name == "get":
         return checker.check_get(node)
@@ -74,11 +74,11 @@ def check_builtin(checker: Checker, node: syntax.BuiltinCall) -> Nature:
 
 
 def _check_function(checker: Checker, name: str, arguments: tuple[Node, ...]) -> Nature:
-    builtin = builtins.FUNCTIONS[name]
+    builtin = functions.FUNCTIONS[name]
     if builtin.validate is not None:
         visited = [checker.visit(argument) for argument in arguments]
         return natures.of_type(
-            builtin.validate([types.ANY if one.is_unknown else one.type for one in visited])
+            builtin.validate([gotypes.ANY if one.is_unknown else one.type for one in visited])
         )
     error: CompileError | None = None
     for overload in builtin.overloads:
@@ -93,13 +93,14 @@ def _check_arguments(
 ) -> CompileError | None:
     """Returns why a function does not take these arguments, None if it does."""
     wanted = function.parameters
-    visited = [checker.visit(argument) for argument in arguments]
-    if len(arguments) > len(wanted):
-        return CompileError(f"too many arguments to call {name}")
-    if len(arguments) < len(wanted):
-        return CompileError(f"not enough arguments to call {name}")
-    for given, parameter in zip(visited, wanted, strict=True):
-        if given.is_integer and parameter in types.NUMBERS:
+    if len(arguments) != len(wanted):
+        for argument in arguments:
+            checker.visit(argument)
+        word = "too many" if len(arguments) > len(wanted) else "not enough"
+        return CompileError(f"{word} arguments to call {name}")
+    for argument, parameter in zip(arguments, wanted, strict=True):
+        given = checker.visit(argument)
+        if given.is_integer and parameter in gotypes.NUMBERS:
             continue
         if given.is_nil:
             if parameter.kind in (Kind.POINTER, Kind.INTERFACE):
@@ -116,7 +117,7 @@ def _check_arguments(
 
 def check_predicate(checker: Checker, node: syntax.Predicate) -> Nature:
     """Returns the nature of a predicate: its ``element`` is that of its result."""
-    return Nature(types.UNTYPED_FUNCTION, element=checker.visit(node.body))
+    return Nature(gotypes.UNTYPED_FUNCTION, element=checker.visit(node.body))
 
 
 def _check_predicate_call(checker: Checker, node: syntax.BuiltinCall) -> Nature:
@@ -167,7 +168,9 @@ def _result_with_predicate(name: str, collection: Nature, outcome: Nature) -> Na
     if name == "map":
         return natures.array_of(outcome)
     if name == "groupBy":
-        return natures.of_type(types.GROUP_MAP)
+        return natures.of_type(gotypes.GROUP_MAP)
     if name == "sortBy":
         return collection
-    return outcome  # sum and reduce
+    if name == "reduce":
+        return outcome
+    return natures.of_type(outcome.type or gotypes.ANY)  # sum: nothing is known of its elements

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from headrace.expression import builtins, calls, natures, regexes, syntax, times, types
+from headrace.expression import calls, functions, gotypes, natures, regexes, syntax, times
 from headrace.expression.errors import CompileError
+from headrace.expression.gotypes import GoType, Kind
 from headrace.expression.natures import (
     BOOL,
     FLOAT,
@@ -21,7 +22,6 @@ from headrace.expression.natures import (
     PredicateScope,
 )
 from headrace.expression.syntax import Node
-from headrace.expression.types import GoType, Kind
 
 Environment = Mapping[str, GoType | None]
 """The types of the names of the environment; None for nil."""
@@ -63,7 +63,7 @@ class Checker:
         if name in self._environment:
             type_ = self._environment[name]
             return NIL if type_ is None else natures.of_type(type_)
-        if builtins_too and (function_type := builtins.type_of_name(name)) is not None:
+        if builtins_too and (function_type := functions.type_of_name(name)) is not None:
             return Nature(function_type, builtin=name)
         if required:
             raise CompileError(f"unknown name {name}")
@@ -218,7 +218,7 @@ class Checker:
     def _let(self, node: syntax.Let) -> Nature:
         if node.name in self._environment:
             raise CompileError(f"cannot redeclare {node.name}")
-        if builtins.type_of_name(node.name) is not None:
+        if functions.type_of_name(node.name) is not None:
             raise CompileError(f"cannot redeclare builtin {node.name}")
         if any(name == node.name for name, _ in self._variables):
             raise CompileError(f"cannot redeclare variable {node.name}")
@@ -252,7 +252,7 @@ _VISITORS: Mapping[type[Node], Callable[..., Nature]] = {
     syntax.Integer: lambda _checker, _node: INT,
     syntax.Float: lambda _checker, _node: FLOAT,
     syntax.String: lambda _checker, _node: STRING,
-    syntax.Bytes: lambda _checker, _node: natures.of_type(types.BYTE_SLICE),
+    syntax.Bytes: lambda _checker, _node: natures.of_type(gotypes.BYTE_SLICE),
     syntax.Identifier: Checker._identifier,
     syntax.Pointer: Checker._pointer,
     syntax.Array: Checker._array,
@@ -323,8 +323,8 @@ def _promoted(left: Nature, right: Nature) -> Nature:
     return FLOAT if left.is_float or right.is_float else INT
 
 
-_TIME = natures.of_type(types.TIME)
-_DURATION = natures.of_type(types.DURATION)
+_TIME = natures.of_type(gotypes.TIME)
+_DURATION = natures.of_type(gotypes.DURATION)
 
 
 def _plus(left: Nature, right: Nature) -> Nature | None:
@@ -363,7 +363,7 @@ def _equality(left: Nature, right: Nature) -> Nature | None:
 
 
 def _matching(left: Nature, right: Nature) -> Nature | None:
-    if left.type == types.BYTE_SLICE and right.is_string:
+    if left.type == gotypes.BYTE_SLICE and right.is_string:
         return BOOL
     return _same(BOOL, _is_string)(left, right)
 

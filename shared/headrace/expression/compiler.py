@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from headrace.expression import access, builtins, operators, predicates, regexes, syntax
+from headrace.expression import access, functions, operators, predicates, regexes, syntax
 from headrace.expression.checker import Checker
 from headrace.expression.errors import CompileError, EvaluationError
 from headrace.expression.evaluation import Code, Evaluation
+from headrace.expression.gotypes import FLOAT64, Kind
+from headrace.expression.limits import Budget
 from headrace.expression.operators import to_bool, wrong_type
 from headrace.expression.predicates import Loop
 from headrace.expression.syntax import Node
-from headrace.expression.types import FLOAT64, Kind
-from headrace.expression.values import Function, Value, type_name, type_of
+from headrace.expression.values import Function, Value, is_nil, type_name, type_of
+
+CALL_STEPS = 20
+"""What calling a function of the environment or a method costs."""
 
 
 class _ChainEnded(Exception):
@@ -118,7 +122,9 @@ class Compiler:
 
         def code(evaluation: Evaluation) -> bool:
             value = text(evaluation)
-            return value is not None and regexes.matches(compiled, _text_or_bytes(value))
+            return value is not None and regexes.matches(
+                compiled, _text_or_bytes(value), evaluation.budget
+            )
 
         return code
 
@@ -132,9 +138,10 @@ class Compiler:
 
         def code(evaluation: Evaluation) -> Value:
             try:
-                return inner(evaluation)
+                value = inner(evaluation)
             except _ChainEnded:
                 return None
+            return None if is_nil(value) else value
 
         return code
 
@@ -180,14 +187,21 @@ class Compiler:
         return code
 
     def _builtin_call(self, node: syntax.BuiltinCall) -> Code:
-        if node.name in builtins.PREDICATES:
+        if node.name in functions.PREDICATES:
             return self._loop(node)
         arguments = [self.compile(argument) for argument in node.arguments]
-        call = builtins.FUNCTIONS[node.name].call
-        return lambda evaluation: call(evaluation, [argument(evaluation) for argument in arguments])
+        builtin = functions.FUNCTIONS[node.name]
+
+        def code(evaluation: Evaluation) -> Value:
+            values = [argument(evaluation) for argument in arguments]
+            evaluation.budget.spend_steps(builtin.cost)
+            return builtin.call(evaluation, values)
+
+        return code
 
     def _loop(self, node: syntax.BuiltinCall) -> Code:
         collection, *others = (self.compile(argument) for argument in node.arguments)
+        repeated = (*node.arguments[1:2], node.transform)
         transform = self.compile(node.transform) if node.transform else predicates.current
         return predicates.compile_loop(
             node.name,
@@ -198,7 +212,7 @@ class Compiler:
                 transform=transform,
                 required=node.required,
                 threshold=node.threshold,
-                cost=node.size(),
+                cost=1 + sum(part.size() for part in repeated if part),
             ),
         )
 
@@ -254,7 +268,7 @@ def _accumulator(evaluation: Evaluation) -> Value:
 def _ending_chain(base: Code) -> Code:
     def code(evaluation: Evaluation) -> Value:
         value = base(evaluation)
-        if value is None:
+        if is_nil(value):
             raise _ChainEnded
         return value
 
@@ -264,7 +278,7 @@ def _ending_chain(base: Code) -> Code:
 def _coalesce(left: Code, right: Code) -> Code:
     def code(evaluation: Evaluation) -> Value:
         value = left(evaluation)
-        return right(evaluation) if value is None else value
+        return right(evaluation) if is_nil(value) else value
 
     return code
 
@@ -284,6 +298,7 @@ def _with_floats(node: Node) -> Node:
 def _invoke(callee: Value, evaluation: Evaluation, arguments: list[Value]) -> Value:
     if callee is None:
         raise EvaluationError("invalid operation: cannot call nil")
+    evaluation.budget.spend_steps(CALL_STEPS)
     if not isinstance(callee, Function):
         raise EvaluationError(
             f"invalid operation: cannot call non-function of type {type_name(callee)}"
@@ -308,46 +323,48 @@ def _text_or_bytes(value: Value) -> str | bytes:
     raise wrong_type(value, "[]uint8")
 
 
-def _on_texts(test: Callable[[str, str], bool]) -> Callable[[Value, Value], bool]:
-    def apply(left: Value, right: Value) -> bool:
+def _on_texts(test: Callable[[str, str], bool]) -> Callable[[Value, Value, Budget], bool]:
+    def apply(left: Value, right: Value, budget: Budget) -> bool:
         if left is None or right is None:
             return False
-        return test(operators.to_string(left), operators.to_string(right))
+        text, part = operators.to_string(left), operators.to_string(right)
+        budget.spend_reading(len(text) + len(part))
+        return test(text, part)
 
     return apply
 
 
-def _matches(left: Value, right: Value) -> bool:
+def _matches(left: Value, right: Value, budget: Budget) -> bool:
     if left is None or right is None:
         return False
-    return regexes.matches(
-        regexes.compile_pattern(operators.to_string(right)), _text_or_bytes(left)
-    )
+    pattern = operators.to_string(right)
+    budget.spend_steps(regexes.COMPILE_STEPS + len(pattern))
+    return regexes.matches(regexes.compile_pattern(pattern), _text_or_bytes(left), budget)
 
 
 _BUDGETED: Mapping[str, Callable[..., Value]] = {
+    "<": operators.less,
+    "<=": operators.less_or_equal,
+    ">": operators.more,
+    ">=": operators.more_or_equal,
     "==": operators.equal,
     "!=": lambda left, right, budget: not operators.equal(left, right, budget),
     "+": operators.add,
     "in": lambda left, right, budget: access.contains(right, left, budget),
     "..": operators.make_range,
+    "matches": _matches,
+    "contains": _on_texts(lambda text, part: part in text),
+    "startsWith": _on_texts(str.startswith),
+    "endsWith": _on_texts(str.endswith),
 }
 
 _OPERATIONS: Mapping[str, Callable[[Value, Value], Value]] = {
-    "<": operators.less,
-    "<=": operators.less_or_equal,
-    ">": operators.more,
-    ">=": operators.more_or_equal,
     "-": operators.subtract,
     "*": operators.multiply,
     "/": operators.divide,
     "%": operators.modulo,
     "**": operators.power,
     "^": operators.power,
-    "matches": _matches,
-    "contains": _on_texts(lambda text, part: part in text),
-    "startsWith": _on_texts(str.startswith),
-    "endsWith": _on_texts(str.endswith),
 }
 
 _COMPILERS: Mapping[type[Node], Callable[..., Code]] = {

@@ -6,15 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from headrace.expression import types
+from headrace.expression import gotypes
 from headrace.expression.builtin_numbers import parse_float_text, parse_int_text
 from headrace.expression.durations import SECOND
 from headrace.expression.errors import EvaluationError, ExpressionError
 from headrace.expression.evaluation import Evaluation
+from headrace.expression.gotypes import function_of
+from headrace.expression.limits import MAX_MESSAGE_CHARACTERS
 from headrace.expression.operators import to_float, to_int
 from headrace.expression.printing import print_value
 from headrace.expression.program import evaluate
-from headrace.expression.types import function_of
 from headrace.expression.values import (
     NUMBERS,
     SEQUENCES,
@@ -60,7 +61,8 @@ def evaluate_conditions(
         reason: object = error
         if result is None or (type(result) in SEQUENCES and not result):
             reason = "metric result is nil or empty: no data returned from the metric provider"
-        return Verdict("Error", f'could not evaluate {condition} "{expression}": {reason}')
+        text = f'could not evaluate {condition} "{expression}": {reason}'
+        return Verdict("Error", text[:MAX_MESSAGE_CHARACTERS])
     return Verdict(_judge(success, failure))
 
 
@@ -127,18 +129,18 @@ def _unsupported(name: str, value: Value, evaluation: Evaluation) -> EvaluationE
 
 _IS_NAN = Function(
     "isNaN",
-    function_of(types.FLOAT64, result=types.BOOL),
+    function_of(gotypes.FLOAT64, result=gotypes.BOOL),
     lambda _, arguments: math.isnan(arguments[0]),
 )
 _IS_INF = Function(
     "isInf",
-    function_of(types.FLOAT64, result=types.BOOL),
+    function_of(gotypes.FLOAT64, result=gotypes.BOOL),
     lambda _, arguments: math.isinf(arguments[0]),
 )
-_AS_INT = Function("asInt", function_of(types.ANY, result=types.INT64), _as_int)
-_AS_FLOAT = Function("asFloat", function_of(types.ANY, result=types.FLOAT64), _as_float)
-_IS_NIL = function_of(types.ANY, result=types.BOOL)
-_DEFAULT = function_of(types.ANY, types.ANY, result=types.ANY)
+_AS_INT = Function("asInt", function_of(gotypes.ANY, result=gotypes.INT64), _as_int)
+_AS_FLOAT = Function("asFloat", function_of(gotypes.ANY, result=gotypes.FLOAT64), _as_float)
+_IS_NIL = function_of(gotypes.ANY, result=gotypes.BOOL)
+_DEFAULT = function_of(gotypes.ANY, gotypes.ANY, result=gotypes.ANY)
 _TIME_ENVIRONMENT = {"isNaN": _IS_NAN, "isInf": _IS_INF}
 
 

@@ -6,7 +6,8 @@ import re
 from fractions import Fraction
 
 from headrace.expression.errors import EvaluationError
-from headrace.expression.text import quote
+from headrace.expression.limits import MAX_TIME_CHARACTERS
+from headrace.expression.text import quote_ascii
 from headrace.expression.values import Duration
 
 NANOSECOND = 1
@@ -36,11 +37,11 @@ def parse_duration(text: str) -> Duration:
     Raises:
         EvaluationError: the text is no duration, or longer than 64 bits of nanoseconds.
     """
-    invalid = EvaluationError(f"time: invalid duration {quote(text)}")
+    invalid = EvaluationError(f"time: invalid duration {quote_ascii(text)}")
     rest = text[1:] if text[:1] in ("-", "+") else text
     if rest == "0":
         return Duration(0)
-    if not rest:
+    if not rest or len(rest) > MAX_TIME_CHARACTERS:
         raise invalid
     total = 0
     while rest:
@@ -61,9 +62,11 @@ def parse_duration(text: str) -> Duration:
 def _nanoseconds(match: re.Match[str], text: str) -> int:
     whole, fraction, unit = match[1], (match[2] or "")[:_MAX_DIGITS], match[3]
     if not unit:
-        raise EvaluationError(f"time: missing unit in duration {quote(text)}")
+        raise EvaluationError(f"time: missing unit in duration {quote_ascii(text)}")
     if unit not in _UNITS:
-        raise EvaluationError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
+        raise EvaluationError(
+            f"time: unknown unit {quote_ascii(unit)} in duration {quote_ascii(text)}"
+        )
     scale = _UNITS[unit]
     part = Fraction(int(fraction or 0), 10 ** len(fraction))
     return int(whole or 0) * scale + int(part * scale)

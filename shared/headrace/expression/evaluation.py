@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from headrace.expression.limits import Budget
 from headrace.expression.values import Value
+
+
+class Elements(Protocol):
+    """What a loop goes over."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Value: ...
 
 
 @dataclass(slots=True)
 class Scope:
     """Where a loop over a collection stands: what ``#``, ``#index`` and ``#acc`` mean."""
 
-    elements: Sequence[Value]
+    elements: Elements
     index: int = 0
     accumulator: Value = None
 

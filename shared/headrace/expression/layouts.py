@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from headrace.expression import civil
 from headrace.expression.civil import MONTHS, WEEKDAYS, ZONE_UTC, Civil
 from headrace.expression.errors import EvaluationError
-from headrace.expression.text import quote
+from headrace.expression.limits import MAX_TIME_CHARACTERS
+from headrace.expression.text import quote_ascii
 from headrace.expression.values import Location, Time
 
 RFC3339 = "2006-01-02T15:04:05Z07:00"
@@ -29,7 +30,6 @@ _CHUNK = re.compile(
     r"|PM|pm|-07:00:00|-070000|-07:00|-0700|-07|Z07:00:00|Z070000|Z07:00|Z0700|Z07"
     r"|[.,](?:0+|9+)(?![0-9])|[1-5]"
 )
-_MAX_LAYOUT_CHARACTERS = 1000
 _ZONE_TEXT = {
     "07": re.compile(r"[+-](\d\d)()()"),
     "0700": re.compile(r"[+-](\d\d)(\d\d)()"),
@@ -63,7 +63,13 @@ def print_time(time: Time) -> str:
 
 
 def format_time(time: Time, layout: str) -> str:
-    """Returns a time in the form of a layout."""
+    """Returns a time in the form of a layout.
+
+    Raises:
+        EvaluationError: the layout is too long.
+    """
+    if len(layout) > MAX_TIME_CHARACTERS:
+        raise EvaluationError("formatting time: layout is too long")
     moment = civil.civil_of(time)
     zone = civil.zone_of(time)
     parts: list[str] = []
@@ -72,7 +78,7 @@ def format_time(time: Time, layout: str) -> str:
         parts.append(layout[position : chunk.start()])
         text = chunk[0]
         if text == "MST":
-            parts.append(zone.abbreviation)
+            parts.append(zone.abbreviation or _format_offset(zone.offset_seconds, "-0700"))
         elif text[0] in "-Z":
             parts.append(_format_offset(zone.offset_seconds, text))
         else:
@@ -154,8 +160,8 @@ def parse_time(layout: str, text: str, location: Location = ZONE_UTC) -> Time:
     Raises:
         EvaluationError: the text does not have that form, or names no date.
     """
-    if len(layout) > _MAX_LAYOUT_CHARACTERS:
-        raise EvaluationError("layout is too long")
+    if max(len(layout), len(text)) > MAX_TIME_CHARACTERS:
+        raise EvaluationError("parsing time: text or layout is too long")
     parsed = _Parsed()
     rest, position, previous = text, 0, ""
     for chunk in _CHUNK.finditer(layout):
@@ -172,27 +178,28 @@ def parse_time(layout: str, text: str, location: Location = ZONE_UTC) -> Time:
             rest = _read_fraction(parsed, rest)
     rest = _skip(layout[position:], rest, layout, text)
     if rest:
-        raise EvaluationError(f"parsing time {quote(text)}: extra text: {quote(rest)}")
+        raise EvaluationError(f"parsing time {quote_ascii(text)}: extra text: {quote_ascii(rest)}")
     return _instant(parsed, text, location)
 
 
 def _cannot_parse(layout: str, text: str, rest: str, wanted: str) -> EvaluationError:
     return EvaluationError(
-        f"parsing time {quote(text)} as {quote(layout)}: "
-        f"cannot parse {quote(rest)} as {quote(wanted)}"
+        f"parsing time {quote_ascii(text)} as {quote_ascii(layout)}: "
+        f"cannot parse {quote_ascii(rest)} as {quote_ascii(wanted)}"
     )
 
 
 def _skip(literal: str, rest: str, layout: str, text: str) -> str:
     """Passes over what stands between the fields; a space stands for any number of them."""
+    wanted = literal
     while literal:
         if literal[0] == " ":
             if rest and rest[0] != " ":
-                raise _cannot_parse(layout, text, rest, literal)
+                raise _cannot_parse(layout, text, rest, wanted)
             literal, rest = literal.lstrip(" "), rest.lstrip(" ")
             continue
         if rest[:1] != literal[0]:
-            raise _cannot_parse(layout, text, rest, literal)
+            raise _cannot_parse(layout, text, rest, wanted)
         literal, rest = literal[1:], rest[1:]
     return rest
 
@@ -284,7 +291,7 @@ def _read_offset(parsed: _Parsed, chunk: str, rest: str) -> int | None:
         return None
     offset = hours * 3600 + minutes * 60 + seconds
     offset = -offset if rest[0] == "-" else offset
-    parsed.zone = Location("UTC" if not offset else match[0], offset)
+    parsed.zone = Location("" if offset else "UTC", offset)
     return match.end()
 
 
@@ -319,6 +326,6 @@ def _instant(parsed: _Parsed, text: str, location: Location) -> Time:
         ("day", 1 <= day <= day_limit),
     ):
         if not inside:
-            raise EvaluationError(f"parsing time {quote(text)}: {name} out of range")
+            raise EvaluationError(f"parsing time {quote_ascii(text)}: {name} out of range")
     moment = Civil(parsed.year, month, day, hour, parsed.minute, parsed.second, parsed.nanosecond)
     return civil.time_of(moment, parsed.zone or location)

@@ -112,6 +112,7 @@ class Lexer:
             content = unescape_bytes(self._word()[1:])
             self._emit(TokenKind.BYTES, to_text(content))
         elif character in "0123456789":
+            self._position = self._start
             self._read_number()
         elif is_word_start(character):
             self._read_word()
@@ -165,15 +166,13 @@ class Lexer:
             self._emit(TokenKind.IDENTIFIER)
 
     def _read_dot(self) -> None:
-        if self._peek() in _HEXADECIMAL and self._peek().isdecimal():
-            self._position = self._start
+        if (following := self._peek()) and following in "0123456789":
             self._read_number()
             return
         self._accept(".")
         self._emit(TokenKind.OPERATOR)
 
     def _read_number(self) -> None:
-        self._position = self._start
         digits = _DIGITS
         if self._accept("0") and (prefix := self._peek().lower()) in _DIGITS_OF_PREFIX:
             self._position += 1

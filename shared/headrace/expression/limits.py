@@ -27,8 +27,10 @@ MAX_DEPTH = 100
 MAX_VALUE_DEPTH = 200
 """Levels of nested values that are compared, flattened or printed."""
 
-MAX_STEPS = 2_000_000
-"""Nodes evaluated in loops, plus elements visited by functions: under a second of one core."""
+MAX_STEPS = 5_000_000
+"""Nodes evaluated in loops, and what functions do in the time of so many: a second of one core.
+
+A step is about 0.2 microseconds; the charges all over the package are measured against that."""
 
 MAX_MEMORY_UNITS = 1_000_000
 """Elements of all collections that one evaluation makes, as in the reference."""
@@ -36,11 +38,17 @@ MAX_MEMORY_UNITS = 1_000_000
 MAX_TEXT_CHARACTERS = 8_000_000
 """Characters of all texts that one evaluation makes."""
 
+MAX_MESSAGE_CHARACTERS = 16_000
+"""Longer messages of verdicts are cut: they may quote the expression and texts that it made."""
+
 MAX_CACHED_PROGRAMS = 1024
 """Compiled expressions that are kept; the least recently used one goes first."""
 
-MAX_PATTERN_MEMORY_BYTES = 1 << 20
+MAX_PATTERN_MEMORY_BYTES = 1 << 18
 """What one compiled regular expression may hold."""
+
+MAX_TIME_CHARACTERS = 1000
+"""Longer texts are no times, durations or layouts."""
 
 
 @dataclass(slots=True)
@@ -60,6 +68,14 @@ class Budget:
         self.steps -= count
         if self.steps < 0:
             raise EvaluationError("evaluation budget exceeded")
+
+    def spend_reading(self, characters: int) -> None:
+        """Pays for comparing or searching a text.
+
+        Raises:
+            EvaluationError: nothing is left.
+        """
+        self.spend_steps(characters >> 8)
 
     def spend_memory(self, units: int) -> None:
         """Pays for a collection of ``units`` elements, before or after it is made.

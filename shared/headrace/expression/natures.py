@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headrace.expression import types
-from headrace.expression.types import GoType, Kind
+from headrace.expression import gotypes
+from headrace.expression.gotypes import GoType, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ class Nature:
     @property
     def is_integer(self) -> bool:
         """An integer without a name of its own."""
-        return self.type in types.INTEGERS
+        return self.type in gotypes.INTEGERS
 
     @property
     def is_float(self) -> bool:
         """A float64."""
-        return self.type == types.FLOAT64
+        return self.type == gotypes.FLOAT64
 
     @property
     def is_number(self) -> bool:
         """An integer or float."""
-        return self.type in types.NUMBERS
+        return self.type in gotypes.NUMBERS
 
     @property
     def is_bool(self) -> bool:
@@ -63,12 +63,12 @@ class Nature:
     @property
     def is_time(self) -> bool:
         """A time.Time."""
-        return self.type == types.TIME
+        return self.type == gotypes.TIME
 
     @property
     def is_duration(self) -> bool:
         """A time.Duration."""
-        return self.type == types.DURATION
+        return self.type == gotypes.DURATION
 
     @property
     def is_array(self) -> bool:
@@ -135,15 +135,15 @@ def of_type(type_: GoType | None) -> Nature:
 
 def array_of(element: Nature) -> Nature:
     """Returns the nature of a []interface {} of which the elements are known better."""
-    return Nature(types.ANY_SLICE, element=element)
+    return Nature(gotypes.ANY_SLICE, element=element)
 
 
 UNKNOWN = Nature()
 NIL = Nature(is_nil=True)
-BOOL = of_type(types.BOOL)
-INT = of_type(types.INT)
-FLOAT = of_type(types.FLOAT64)
-STRING = of_type(types.STRING)
-ANY_SLICE = of_type(types.ANY_SLICE)
-STRING_MAP = of_type(types.STRING_MAP)
+BOOL = of_type(gotypes.BOOL)
+INT = of_type(gotypes.INT)
+FLOAT = of_type(gotypes.FLOAT64)
+STRING = of_type(gotypes.STRING)
+ANY_SLICE = of_type(gotypes.ANY_SLICE)
+STRING_MAP = of_type(gotypes.STRING_MAP)
 """Shorthands."""

@@ -20,6 +20,7 @@ from headrace.expression.values import (
     Struct,
     Time,
     Value,
+    is_nil,
     truncate,
     type_name,
     type_of,
@@ -29,6 +30,8 @@ from headrace.expression.values import (
 
 def equal(left: Value, right: Value, budget: Budget) -> bool:
     """Compares by value: numbers across types, collections element by element."""
+    if is_nil(left) and is_nil(right):
+        return True
     return _equal(left, right, budget, MAX_VALUE_DEPTH, strict=False)
 
 
@@ -47,6 +50,8 @@ def _equal(left: Value, right: Value, budget: Budget, levels: int, *, strict: bo
         return False
     if left_type is Time:
         return bool(left.nanoseconds == right.nanoseconds)
+    if left_type is str:
+        budget.spend_reading(len(left))
     if left_type is Struct:
         return left.type == right.type and _equal_maps(left.fields, right.fields, budget, levels)
     return bool(left == right)
@@ -62,7 +67,7 @@ def _equal_sequences(
         return False
     if len(left) != len(right):
         return False
-    budget.spend_steps(len(left))
+    budget.spend_steps(4 * len(left))
     return all(
         _equal(one, other, budget, levels - 1, strict=strict)
         for one, other in zip(left, right, strict=True)
@@ -74,7 +79,7 @@ def _equal_maps(left: Value, right: Value, budget: Budget, levels: int) -> bool:
         raise EvaluationError("recursion depth exceeded")
     if type_of_map(left) != type_of_map(right) or len(left) != len(right):
         return False
-    budget.spend_steps(len(left))
+    budget.spend_steps(4 * len(left))
     return all(
         key in right and _equal(element, right.get(key), budget, levels - 1, strict=True)
         for key, element in left.items()
@@ -88,15 +93,18 @@ def type_of_map(value: Value) -> object:
 
 def _comparison(
     symbol: str, compare: Callable[[Value, Value], bool]
-) -> Callable[[Value, Value], bool]:
-    def operate(left: Value, right: Value) -> bool:
+) -> Callable[[Value, Value, Budget], bool]:
+    def operate(left: Value, right: Value, budget: Budget) -> bool:
         left_type, right_type = type(left), type(right)
         if left_type in NUMBERS and right_type in NUMBERS:
             if float in (left_type, right_type):
                 return compare(float(left), float(right))
             return compare(left, right)
         if left_type is right_type:
-            if left_type is str or left_type is Duration:
+            if left_type is str:
+                budget.spend_reading(len(left))
+                return compare(left, right)
+            if left_type is Duration:
                 return compare(left, right)
             if left_type is Time:
                 return compare(left.nanoseconds, right.nanoseconds)
@@ -187,18 +195,58 @@ def modulo(left: Value, right: Value) -> int:
 
 
 def power(left: Value, right: Value) -> float:
-    """Raises to a power, in floats, with the special cases of C."""
+    """Raises to a power, in floats."""
     base, exponent = to_float(left), to_float(right)
-    try:
-        return math.pow(base, exponent)
-    except OverflowError:
-        odd = exponent == math.floor(exponent) and math.fmod(exponent, 2) != 0
-        return -math.inf if base < 0 and odd else math.inf
-    except ValueError:
-        if base:  # a negative number to a broken power
-            return math.nan
-        odd = math.fmod(exponent, 2) in (1.0, -1.0)
+    if not base or not math.isfinite(base) or not math.isfinite(exponent):
+        return _special_power(base, exponent)
+    if base < 0 and not exponent.is_integer():
+        return math.nan
+    return _finite_power(base, exponent)
+
+
+def _special_power(base: float, exponent: float) -> float:
+    """Returns powers of zero, and powers with infinity or NaN."""
+    if not base and exponent < 0:
+        odd = exponent.is_integer() and math.fmod(exponent, 2) != 0
         return math.copysign(math.inf, base) if odd else math.inf
+    return math.pow(base, exponent)
+
+
+def _finite_power(base: float, exponent: float) -> float:
+    """Multiplies by squaring, as the reference does, so that the last digit is the same."""
+    if abs(exponent) == 0.5:
+        return math.sqrt(base) if exponent > 0 else 1 / math.sqrt(base)
+    fraction, whole = math.modf(abs(exponent))
+    if whole >= 2.0**63:
+        if abs(base) == 1:
+            return 1.0
+        return 0.0 if (abs(base) < 1) == (exponent > 0) else math.inf
+    mantissa, scale = 1.0, 0
+    if fraction > 0.5:
+        fraction, whole = fraction - 1, whole + 1
+    if fraction:
+        mantissa = math.exp(fraction * math.log(base))
+    factor, factor_scale = math.frexp(base)
+    remaining = int(whole)
+    while remaining:
+        if abs(factor_scale) > 1 << 12:  # out of range, whatever follows
+            scale += factor_scale
+            break
+        if remaining & 1:
+            mantissa *= factor
+            scale += factor_scale
+        factor *= factor
+        factor_scale <<= 1
+        if factor < 0.5:
+            factor += factor
+            factor_scale -= 1
+        remaining >>= 1
+    if exponent < 0:
+        mantissa, scale = 1 / mantissa, -scale
+    try:
+        return math.ldexp(mantissa, scale)
+    except OverflowError:
+        return math.copysign(math.inf, mantissa)
 
 
 def make_range(first: Value, last: Value, budget: Budget) -> range:

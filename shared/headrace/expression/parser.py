@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.expression import builtins, syntax
+from headrace.expression import functions, syntax
 from headrace.expression.errors import CompileError
 from headrace.expression.lexer import Lexer, is_word
 from headrace.expression.limits import (
@@ -297,9 +297,9 @@ class _Parser:
 
     def _parse_call(self, name: str, piped: tuple[Node, ...]) -> Node:
         """Reads the arguments of a call; ``piped`` stands before them."""
-        if name in builtins.PREDICATES:
+        if name in functions.PREDICATES:
             return self._add(syntax.BuiltinCall(name, self._parse_predicate_call(name, piped)))
-        if name in builtins.FUNCTIONS:
+        if name in functions.FUNCTIONS:
             return self._add(syntax.BuiltinCall(name, self._parse_arguments(piped)))
         callee = self._add(syntax.Identifier(name))
         return self._add(syntax.Call(callee, self._parse_arguments(piped)))
@@ -307,7 +307,7 @@ class _Parser:
     def _parse_predicate_call(self, name: str, piped: tuple[Node, ...]) -> tuple[Node, ...]:
         """Reads a collection, a predicate, and what else the function takes."""
         self._expect_bracket("(")
-        least, most = builtins.PREDICATES[name]
+        least, most = functions.PREDICATES[name]
         arguments = list(piped)
         while len(arguments) < most:
             if self._current.is_bracket(")"):

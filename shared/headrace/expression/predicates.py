@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from headrace.expression import access, types
+from headrace.expression import access, gotypes
 from headrace.expression.builtin_collections import sort_values
 from headrace.expression.errors import EvaluationError
 from headrace.expression.evaluation import Code, Evaluation, Scope
@@ -146,11 +146,12 @@ def _sum(loop: Loop, evaluation: Evaluation, scope: Scope) -> Value:
 
 
 def _group_by(loop: Loop, evaluation: Evaluation, scope: Scope) -> Value:
-    groups = AnyMap(types.GROUP_MAP)
+    groups = AnyMap(gotypes.GROUP_MAP)
     evaluation.budget.spend_memory(len(scope.elements))
     for key in _outcomes(loop, evaluation, scope, _positions(scope)):
         group = groups.get(key)
         if group is None:
+            evaluation.budget.spend_memory(3)
             groups[key] = group = []
         group.append(current(evaluation))
     return groups
@@ -164,7 +165,12 @@ def _sort_by(loop: Loop, evaluation: Evaluation, scope: Scope) -> Value:
         raise EvaluationError("unknown order, use asc or desc")
     keys = list(_outcomes(loop, evaluation, scope, _positions(scope)))
     evaluation.budget.spend_memory(len(keys))
-    return sort_values(list(scope.elements), keys, evaluation.budget, descending=order == "desc")
+    return sort_values(
+        [scope.elements[position] for position in _positions(scope)],
+        keys,
+        evaluation.budget,
+        descending=order == "desc",
+    )
 
 
 def _reduce(loop: Loop, evaluation: Evaluation, scope: Scope) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Iterator
 
 from headrace.expression import layouts
@@ -35,6 +36,16 @@ _JSON_ESCAPES = {
     0x2029: "\\u2029",
 }
 _INDENT = "  "
+_JSON_PLACES = {
+    "Extra data": "after top-level value",
+    "Expecting property name": "looking for beginning of object key string",
+    "Illegal trailing comma": "looking for beginning of value",
+    "Expecting ':'": "after object key",
+    "Expecting ','": "after array element",
+    "Invalid control character": "in string literal",
+    "Invalid \\escape": "in string escape code",
+}
+_JSON_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
 def print_value(value: Value, budget: Budget) -> str:
@@ -47,7 +58,7 @@ def print_value(value: Value, budget: Budget) -> str:
 
 
 def _parts(value: Value, budget: Budget, levels: int) -> Iterator[str]:
-    budget.spend_steps(1)
+    budget.spend_steps(4)
     if type(value) is str:
         yield value
     elif isinstance(value, list | range | bytes):
@@ -95,7 +106,7 @@ def _print_scalar(value: Value) -> str:
         case Location():
             return value.name
         case Function():
-            return f"0x{id(value):x}"
+            return "0x0"  # the reference prints an address, which is nobody's business
     raise TypeError(f"no value of the condition language: {type(value).__name__}")
 
 
@@ -127,7 +138,7 @@ def print_json(value: Value, budget: Budget) -> str:
 
 
 def _json_parts(value: Value, budget: Budget, newline: str) -> Iterator[str]:
-    budget.spend_steps(1)
+    budget.spend_steps(8)
     if len(newline) > MAX_VALUE_DEPTH * len(_INDENT):
         raise EvaluationError("recursion depth exceeded")
     deeper = newline + _INDENT
@@ -189,15 +200,31 @@ def parse_json(text: str) -> Value:
             text, parse_constant=_refuse_constant, parse_int=_json_number, parse_float=_json_number
         )
     except json.JSONDecodeError as error:
-        if error.pos >= len(text.rstrip()):
-            reason = "unexpected end of JSON input"
-        elif error.msg == "Extra data":
-            reason = f"invalid character '{text[error.pos]}' after top-level value"
-        else:
-            reason = f"invalid character '{text[error.pos]}' looking for beginning of value"
-        raise EvaluationError(reason) from None
+        raise EvaluationError(_explain(error, text)) from None
     except RecursionError:
         raise EvaluationError("exceeded max depth") from None
+
+
+def _explain(error: json.JSONDecodeError, text: str) -> str:
+    """Returns the reason in the words of the reference."""
+    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
+        return "unexpected end of JSON input"
+    places = (place for start, place in _JSON_PLACES.items() if error.msg.startswith(start))
+    place = next(places, "looking for beginning of value")
+    if place == "after array element" and _is_in_object(text, error.pos):
+        place = "after object key:value pair"
+    return f"invalid character '{text[error.pos]}' {place}"
+
+
+def _is_in_object(text: str, end: int) -> bool:
+    """Tells whether a position of a JSON text lies in an object, not in an array."""
+    opened: list[str] = []
+    for bracket in _JSON_BRACKETS.findall(text[:end]):
+        if bracket in ("[", "{"):
+            opened.append(bracket)
+        elif bracket in ("]", "}") and opened:
+            opened.pop()
+    return bool(opened) and opened[-1] == "{"
 
 
 def _json_number(text: str) -> float:

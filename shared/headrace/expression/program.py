@@ -9,10 +9,10 @@ from functools import lru_cache
 from headrace.expression.checker import Checker
 from headrace.expression.compiler import Compiler
 from headrace.expression.evaluation import Code, Evaluation
+from headrace.expression.gotypes import GoType
 from headrace.expression.limits import MAX_CACHED_PROGRAMS
 from headrace.expression.parser import parse
 from headrace.expression.rewrites import rewrite
-from headrace.expression.types import GoType
 from headrace.expression.values import Value, type_of
 
 

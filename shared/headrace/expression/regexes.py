@@ -10,7 +10,7 @@ from typing import Protocol
 import re2  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from headrace.expression.errors import CompileError
-from headrace.expression.limits import MAX_PATTERN_MEMORY_BYTES
+from headrace.expression.limits import MAX_PATTERN_MEMORY_BYTES, Budget
 from headrace.expression.text import to_bytes
 
 _REASONS = {
@@ -28,8 +28,17 @@ _REASONS = {
 _TRAILING = "trailing \\"
 
 
+COMPILE_STEPS = 500
+"""What compiling a pattern costs, besides its length."""
+
+
 class Pattern(Protocol):
-    """A compiled pattern."""
+    """A compiled pattern; its time is at worst the product of the two sizes."""
+
+    @property
+    def programsize(self) -> int:
+        """The number of its instructions."""
+        ...
 
     def search(self, text: str | bytes) -> object | None:
         """Returns something where the pattern is found anywhere in the text."""
@@ -66,7 +75,8 @@ def _explain(error: Exception, pattern: str) -> str:
     return f"{_REASONS.get(reason, reason)}: `{part}`"
 
 
-def matches(pattern: Pattern, text: str | bytes) -> bool:
+def matches(pattern: Pattern, text: str | bytes, budget: Budget) -> bool:
     """Tells whether the pattern is found anywhere in the text."""
+    budget.spend_steps(10 + (len(text) * pattern.programsize >> 5))
     subject = to_bytes(text).decode("utf-8", "replace") if isinstance(text, str) else text
     return pattern.search(subject) is not None

@@ -14,6 +14,7 @@ from dataclasses import replace
 from headrace.expression import operators, syntax
 from headrace.expression.checker import Checker
 from headrace.expression.errors import CompileError
+from headrace.expression.gotypes import Kind
 from headrace.expression.limits import Budget
 from headrace.expression.syntax import (
     Array,
@@ -29,7 +30,6 @@ from headrace.expression.syntax import (
     String,
     Unary,
 )
-from headrace.expression.types import Kind
 from headrace.expression.values import wrap
 
 _Rule = Callable[[Node], Node]

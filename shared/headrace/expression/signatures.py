@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.expression import types
+from headrace.expression import gotypes
 from headrace.expression.errors import CompileError
 from headrace.expression.evaluation import Evaluation
-from headrace.expression.types import GoType, Kind
+from headrace.expression.gotypes import GoType, Kind
 from headrace.expression.values import Value
 
 ArgumentTypes = list[GoType | None]
@@ -20,12 +20,17 @@ ARRAY_KINDS = frozenset((Kind.SLICE, Kind.ARRAY))
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """A function of the language: either overloads, or ``validate`` giving the result's type."""
+    """A function of the language.
+
+    Either ``overloads`` or ``validate`` give the type of the result. ``cost`` is in steps; what
+    depends on the size of the arguments, the function spends itself.
+    """
 
     name: str
     call: Callable[[Evaluation, list[Value]], Value]
     overloads: tuple[GoType, ...] = ()
     validate: Callable[[ArgumentTypes], GoType] | None = None
+    cost: int = 10
 
 
 def kind_of(type_: GoType | None) -> Kind | None:
@@ -82,9 +87,9 @@ def aggregating(name: str) -> Callable[[ArgumentTypes], GoType]:
         for argument in arguments:
             kind = kind_of(argument)
             if kind is Kind.INTERFACE or kind in ARRAY_KINDS:
-                return types.ANY
+                return gotypes.ANY
             if kind not in NUMBER_KINDS:
                 raise CompileError(f"invalid argument for {name} (type {shown(argument)})")
-        return arguments[0] or types.ANY
+        return arguments[0] or gotypes.ANY
 
     return validate

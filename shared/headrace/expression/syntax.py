@@ -6,8 +6,10 @@ that a tree that is too deep for the Python stack is refused while it is built.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from operator import is_
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,8 @@ class Node:
 
     def children(self) -> Iterator[Node]:
         """Yields the nodes directly below, in the order of the text."""
-        for entry in fields(self):
-            if entry.name == "depth":
-                continue
-            value = getattr(self, entry.name)
+        for name in _branches(type(self)):
+            value = getattr(self, name)
             if isinstance(value, Node):
                 yield value
             elif isinstance(value, tuple):
@@ -224,18 +224,29 @@ class StringSet(Node):
 def map_children(node: Node, change: Callable[[Node], Node]) -> Node:
     """Returns the node with each node directly below changed; the same one where none was."""
     changes: dict[str, object] = {}
-    for entry in fields(node):
-        if entry.name == "depth":
-            continue
-        value = getattr(node, entry.name)
+    for name in _branches(type(node)):
+        value = getattr(node, name)
         if isinstance(value, Node):
             changed: object = change(value)
-        elif isinstance(value, tuple):
-            changed = tuple(change(element) for element in value)
-            if all(new is old for new, old in zip(changed, value, strict=True)):
+        elif value:
+            changed = tuple(map(change, value))
+            if all(map(is_, changed, value)):
                 continue
         else:
             continue
         if changed is not value:
-            changes[entry.name] = changed
+            changes[name] = changed
     return replace(node, **changes) if changes else node  # type: ignore[arg-type]
+
+
+def _branches(kind: type[Node]) -> tuple[str, ...]:
+    """Returns the names of the fields of a kind of node that hold other nodes."""
+    names = _BRANCHES.get(kind)
+    if names is None:
+        names = tuple(one.name for one in fields(kind) if _HOLDS_NODES.search(str(one.type)))
+        _BRANCHES[kind] = names
+    return names
+
+
+_BRANCHES: dict[type[Node], tuple[str, ...]] = {}
+_HOLDS_NODES = re.compile(r"\b(?:Node|Pair)\b")

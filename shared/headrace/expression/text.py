@@ -47,6 +47,17 @@ def quote(text: str) -> str:
     return '"' + "".join(map(_quoted_character, text)) + '"'
 
 
+def quote_ascii(text: str) -> str:
+    """Returns a text as a double-quoted literal in ASCII, as errors about times show it."""
+    return '"' + "".join(map(_quoted_byte, to_bytes(text))) + '"'
+
+
+def _quoted_byte(byte: int) -> str:
+    if byte in b'"\\':
+        return "\\" + chr(byte)
+    return chr(byte) if 0x20 <= byte < 0x80 else f"\\x{byte:02x}"
+
+
 def _quoted_character(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from headrace.expression import civil, layouts, types
+from headrace.expression import civil, gotypes, layouts
 from headrace.expression.civil import Civil
 from headrace.expression.durations import (
     HOUR,
@@ -19,8 +19,8 @@ from headrace.expression.durations import (
     SECOND,
     format_duration,
 )
+from headrace.expression.gotypes import GoType, function_of
 from headrace.expression.operators import elapsed
-from headrace.expression.types import GoType, function_of
 from headrace.expression.values import (
     Duration,
     Function,
@@ -106,74 +106,74 @@ def _field(name: str) -> Callable[[Time], int]:
 
 
 _DURATION_METHODS: Mapping[str, Method] = {
-    "Hours": _method(types.FLOAT64, lambda amount: amount / HOUR),
-    "Minutes": _method(types.FLOAT64, lambda amount: amount / MINUTE),
-    "Seconds": _method(types.FLOAT64, lambda amount: amount / SECOND),
-    "Milliseconds": _method(types.INT64, lambda amount: _divided(amount, MILLISECOND)),
-    "Microseconds": _method(types.INT64, lambda amount: _divided(amount, MICROSECOND)),
-    "Nanoseconds": _method(types.INT64, Int64),
-    "String": _method(types.STRING, format_duration),
-    "Abs": _method(types.DURATION, lambda amount: Duration(min(abs(amount), 2**63 - 1))),
-    "Truncate": _method(types.DURATION, _truncated, types.DURATION),
-    "Round": _method(types.DURATION, _rounded, types.DURATION),
+    "Hours": _method(gotypes.FLOAT64, lambda amount: amount / HOUR),
+    "Minutes": _method(gotypes.FLOAT64, lambda amount: amount / MINUTE),
+    "Seconds": _method(gotypes.FLOAT64, lambda amount: amount / SECOND),
+    "Milliseconds": _method(gotypes.INT64, lambda amount: _divided(amount, MILLISECOND)),
+    "Microseconds": _method(gotypes.INT64, lambda amount: _divided(amount, MICROSECOND)),
+    "Nanoseconds": _method(gotypes.INT64, Int64),
+    "String": _method(gotypes.STRING, format_duration),
+    "Abs": _method(gotypes.DURATION, lambda amount: Duration(min(abs(amount), 2**63 - 1))),
+    "Truncate": _method(gotypes.DURATION, _truncated, gotypes.DURATION),
+    "Round": _method(gotypes.DURATION, _rounded, gotypes.DURATION),
 }
 
 _TIME_METHODS: Mapping[str, Method] = {
     "Add": _method(
-        types.TIME,
+        gotypes.TIME,
         lambda time, amount: Time(time.nanoseconds + amount, time.location),
-        types.DURATION,
+        gotypes.DURATION,
     ),
-    "AddDate": _method(types.TIME, _add_date, types.INT, types.INT, types.INT),
+    "AddDate": _method(gotypes.TIME, _add_date, gotypes.INT, gotypes.INT, gotypes.INT),
     "After": _method(
-        types.BOOL, lambda time, other: time.nanoseconds > other.nanoseconds, types.TIME
+        gotypes.BOOL, lambda time, other: time.nanoseconds > other.nanoseconds, gotypes.TIME
     ),
     "Before": _method(
-        types.BOOL, lambda time, other: time.nanoseconds < other.nanoseconds, types.TIME
+        gotypes.BOOL, lambda time, other: time.nanoseconds < other.nanoseconds, gotypes.TIME
     ),
     "Compare": _method(
-        types.INT,
+        gotypes.INT,
         lambda time, other: (
             (time.nanoseconds > other.nanoseconds) - (time.nanoseconds < other.nanoseconds)
         ),
-        types.TIME,
+        gotypes.TIME,
     ),
     "Equal": _method(
-        types.BOOL, lambda time, other: time.nanoseconds == other.nanoseconds, types.TIME
+        gotypes.BOOL, lambda time, other: time.nanoseconds == other.nanoseconds, gotypes.TIME
     ),
-    "Sub": _method(types.DURATION, lambda time, since: elapsed(since, time), types.TIME),
-    "Unix": _method(types.INT64, partial(_unix, unit=SECOND)),
-    "UnixMilli": _method(types.INT64, partial(_unix, unit=MILLISECOND)),
-    "UnixMicro": _method(types.INT64, partial(_unix, unit=MICROSECOND)),
-    "UnixNano": _method(types.INT64, partial(_unix, unit=1)),
-    "Year": _method(types.INT, _field("year")),
-    "Month": _method(types.MONTH, lambda time: Month(civil.civil_of(time).month)),
-    "Day": _method(types.INT, _field("day")),
-    "Hour": _method(types.INT, _field("hour")),
-    "Minute": _method(types.INT, _field("minute")),
-    "Second": _method(types.INT, _field("second")),
-    "Nanosecond": _method(types.INT, _field("nanosecond")),
-    "Weekday": _method(types.WEEKDAY, lambda time: Weekday(civil.weekday_of(time))),
-    "YearDay": _method(types.INT, civil.day_of_year),
-    "IsZero": _method(types.BOOL, lambda time: time.nanoseconds == _YEAR_ONE),
-    "UTC": _method(types.TIME, lambda time: Time(time.nanoseconds)),
-    "Local": _method(types.TIME, lambda time: Time(time.nanoseconds)),
+    "Sub": _method(gotypes.DURATION, lambda time, since: elapsed(since, time), gotypes.TIME),
+    "Unix": _method(gotypes.INT64, partial(_unix, unit=SECOND)),
+    "UnixMilli": _method(gotypes.INT64, partial(_unix, unit=MILLISECOND)),
+    "UnixMicro": _method(gotypes.INT64, partial(_unix, unit=MICROSECOND)),
+    "UnixNano": _method(gotypes.INT64, partial(_unix, unit=1)),
+    "Year": _method(gotypes.INT, _field("year")),
+    "Month": _method(gotypes.MONTH, lambda time: Month(civil.civil_of(time).month)),
+    "Day": _method(gotypes.INT, _field("day")),
+    "Hour": _method(gotypes.INT, _field("hour")),
+    "Minute": _method(gotypes.INT, _field("minute")),
+    "Second": _method(gotypes.INT, _field("second")),
+    "Nanosecond": _method(gotypes.INT, _field("nanosecond")),
+    "Weekday": _method(gotypes.WEEKDAY, lambda time: Weekday(civil.weekday_of(time))),
+    "YearDay": _method(gotypes.INT, civil.day_of_year),
+    "IsZero": _method(gotypes.BOOL, lambda time: time.nanoseconds == _YEAR_ONE),
+    "UTC": _method(gotypes.TIME, lambda time: Time(time.nanoseconds)),
+    "Local": _method(gotypes.TIME, lambda time: Time(time.nanoseconds)),
     "In": _method(
-        types.TIME, lambda time, location: Time(time.nanoseconds, location), types.LOCATION
+        gotypes.TIME, lambda time, location: Time(time.nanoseconds, location), gotypes.LOCATION
     ),
-    "Location": _method(types.LOCATION, lambda time: time.location),
-    "Format": _method(types.STRING, layouts.format_time, types.STRING),
-    "String": _method(types.STRING, layouts.print_time),
-    "Truncate": _method(types.TIME, _truncated_time, types.DURATION),
-    "Round": _method(types.TIME, _rounded_time, types.DURATION),
+    "Location": _method(gotypes.LOCATION, lambda time: time.location),
+    "Format": _method(gotypes.STRING, layouts.format_time, gotypes.STRING),
+    "String": _method(gotypes.STRING, layouts.print_time),
+    "Truncate": _method(gotypes.TIME, _truncated_time, gotypes.DURATION),
+    "Round": _method(gotypes.TIME, _rounded_time, gotypes.DURATION),
 }
 
 _METHODS: Mapping[GoType, Mapping[str, Method]] = {
-    types.DURATION: _DURATION_METHODS,
-    types.TIME: _TIME_METHODS,
-    types.MONTH: {"String": _method(types.STRING, lambda month: civil.MONTHS[month - 1])},
-    types.WEEKDAY: {"String": _method(types.STRING, lambda day: civil.WEEKDAYS[day])},
-    types.LOCATION: {"String": _method(types.STRING, lambda location: location.name)},
+    gotypes.DURATION: _DURATION_METHODS,
+    gotypes.TIME: _TIME_METHODS,
+    gotypes.MONTH: {"String": _method(gotypes.STRING, lambda month: civil.MONTHS[month - 1])},
+    gotypes.WEEKDAY: {"String": _method(gotypes.STRING, lambda day: civil.WEEKDAYS[day])},
+    gotypes.LOCATION: {"String": _method(gotypes.STRING, lambda location: location.name)},
 }
 _WITH_METHODS = (Duration, Time, Month, Weekday, Location)
 

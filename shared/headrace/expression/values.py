@@ -24,10 +24,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from headrace.expression import types
+from headrace.expression import gotypes
 from headrace.expression.errors import EvaluationError
+from headrace.expression.gotypes import GoType
 from headrace.expression.limits import MAX_VALUE_DEPTH
-from headrace.expression.types import GoType
 
 if TYPE_CHECKING:
     from headrace.expression.evaluation import Evaluation
@@ -107,7 +107,7 @@ def _hashable(key: Value) -> tuple[type, Value]:
     try:
         hash(key)
     except TypeError:
-        raise EvaluationError(f"runtime error: hash of unhashable type {type_name(key)}") from None
+        raise EvaluationError(f"hash of unhashable type: {type_name(key)}") from None
     return type(key), key
 
 
@@ -145,21 +145,21 @@ class Function:
 
 
 _TYPE_OF_CLASS: Mapping[type, GoType] = {
-    bool: types.BOOL,
-    int: types.INT,
-    Int64: types.INT64,
-    Uint8: types.UINT8,
-    float: types.FLOAT64,
-    str: types.STRING,
-    bytes: types.BYTE_SLICE,
-    list: types.ANY_SLICE,
-    range: types.INT_SLICE,
-    dict: types.STRING_MAP,
-    Duration: types.DURATION,
-    Month: types.MONTH,
-    Weekday: types.WEEKDAY,
-    Time: types.TIME,
-    Location: types.LOCATION,
+    bool: gotypes.BOOL,
+    int: gotypes.INT,
+    Int64: gotypes.INT64,
+    Uint8: gotypes.UINT8,
+    float: gotypes.FLOAT64,
+    str: gotypes.STRING,
+    bytes: gotypes.BYTE_SLICE,
+    list: gotypes.ANY_SLICE,
+    range: gotypes.INT_SLICE,
+    dict: gotypes.STRING_MAP,
+    Duration: gotypes.DURATION,
+    Month: gotypes.MONTH,
+    Weekday: gotypes.WEEKDAY,
+    Time: gotypes.TIME,
+    Location: gotypes.LOCATION,
 }
 
 SEQUENCES: frozenset[type] = frozenset((list, TypedList, range, bytes))
@@ -204,7 +204,16 @@ def kind_name(value: Value) -> str:
 
 def floats(numbers: Iterable[float]) -> TypedList:
     """Returns a []float64, what Prometheus gives for a vector."""
-    return TypedList(types.FLOAT_SLICE, map(float, numbers))
+    return TypedList(gotypes.FLOAT_SLICE, map(float, numbers))
+
+
+NIL_SLICE = TypedList(gotypes.ANY_SLICE, ())
+"""A []interface {} that is nil, but has a type: what groupBy() gives for a key it has not."""
+
+
+def is_nil(value: Value) -> bool:
+    """Tells whether a value is nil, with or without a type."""
+    return value is None or value is NIL_SLICE
 
 
 def from_json(decoded: Value) -> Value:

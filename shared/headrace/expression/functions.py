@@ -10,10 +10,10 @@ from headrace.expression import (
     builtin_numbers,
     builtin_texts,
     builtin_times,
-    types,
+    gotypes,
 )
+from headrace.expression.gotypes import GoType
 from headrace.expression.signatures import Builtin
-from headrace.expression.types import GoType
 
 PREDICATES: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
@@ -53,8 +53,8 @@ FUNCTIONS: Mapping[str, Builtin] = MappingProxyType(
 def type_of_name(name: str) -> GoType | None:
     """Returns the type that a function's bare name has, None for other names."""
     if name in PREDICATES:
-        return types.UNTYPED_FUNCTION
+        return gotypes.UNTYPED_FUNCTION
     builtin = FUNCTIONS.get(name)
     if builtin is None:
         return None
-    return builtin.overloads[0] if builtin.overloads else types.UNTYPED_FUNCTION
+    return builtin.overloads[0] if builtin.overloads else gotypes.UNTYPED_FUNCTION

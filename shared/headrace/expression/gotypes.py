@@ -41,6 +41,9 @@ class GoType:
     def __str__(self) -> str:
         return self.name
 
+    def __hash__(self) -> int:  # quicker than all the fields, and types of one name are rare
+        return hash(self.name)
+
     def is_assignable_to(self, target: GoType) -> bool:
         """Tells whether a value of this type may stand where the target is wanted."""
         if target.kind is Kind.INTERFACE:
@@ -69,7 +72,7 @@ def pointer_to(element: GoType) -> GoType:
 
 
 def struct_of(name: str, fields: tuple[tuple[str, GoType], ...]) -> GoType:
-    """Returns a named struct, the name with its package as in ``types.MetricDataResult``."""
+    """Returns a named struct, the name with its package as in ``gotypes.MetricDataResult``."""
     return GoType(Kind.STRUCT, name, fields=fields, named=True)
 
 
