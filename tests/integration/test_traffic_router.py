@@ -16,7 +16,14 @@ from headrace.events.envelope import Event, decode
 from headrace.events.rollout import RouteRequested, RouteVerifyRequested
 from headrace.events.topics import TopicSettings, topics
 from headrace.events.traffic import RouteApplied, RouteDrifted, RouteRefused, RouteVerified
-from headrace.kubernetes.resources import HTTP_ROUTES, ROLLOUTS, TRAFFIC_SPLITS, Manifest, Resource
+from headrace.kubernetes.resources import (
+    EVENTS,
+    HTTP_ROUTES,
+    ROLLOUTS,
+    TRAFFIC_SPLITS,
+    Manifest,
+    Resource,
+)
 from headrace.model.meta import format_time
 from headrace.model.route import (
     Hashes,
@@ -32,11 +39,13 @@ from headrace.runtime.bus_memory import MemoryBroker, MemoryBus
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.cluster import JsonPatch, MergePatch
 from headrace.runtime.cluster_memory import MemoryCluster, MemoryClusterSettings, Request
+from headrace.runtime.component import Ports
 from headrace.runtime.lease import Terms
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.ownership import Membership, Ownership
+from headrace.runtime.recorder import Recorder
 from headrace.runtime.service import Part, Service, ownership_part
-from traffic_router.router import Ports, TrafficRouter
+from traffic_router.router import TrafficRouter
 from traffic_router.settings import RouterSettings
 
 SPLITS = TRAFFIC_SPLITS.at_version("v1alpha4")
@@ -48,18 +57,6 @@ GATEWAY = RouterConfig(
 WAIT_SECONDS = 5.0
 
 
-class ListRecorder:
-    """Keeps Kubernetes Events in order."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, str, str]] = []
-
-    async def record(
-        self, involved: Manifest, reason: str, message: str, *, type: str = "Normal"
-    ) -> None:
-        self.events.append((type, str(reason), message))
-
-
 class World:
     """A memory cluster and bus, a router on them, and the controller's hand."""
 
@@ -69,7 +66,6 @@ class World:
         self.user = self.cluster.client("user")
         self.broker = MemoryBroker()
         self.controller_bus = MemoryBus(self.broker, "controller")
-        self.recorder = ListRecorder()
         self.settings = RouterSettings(
             bus="memory", route_verify_seconds=0.02, rediscover_seconds=0.02
         )
@@ -85,6 +81,8 @@ class World:
         terms = Terms(duration_seconds=0.5, renew_seconds=0.1, retry_seconds=0.02)
         membership = Membership("traffic-router", "default", identity, terms=terms)
         ownership = Ownership(client, self.clock, membership)
+        metrics = Metrics(("traffic-router",), self.clock)
+        recorder = Recorder(lambda key: ownership.guard(client, key), self.clock, metrics)
         ports = Ports(
             cluster=client,
             bus=bus,
@@ -92,15 +90,18 @@ class World:
             ownership=ownership,
             clock=self.clock,
             rng=random.Random(1),
-            recorder=self.recorder,
-            metrics=Metrics(("traffic-router",), self.clock),
+            recorder=recorder,
+            metrics=metrics,
             source="memory",
         )
         self.router = TrafficRouter(ports, self.settings)
         service = Service(
             "traffic-router",
-            base=(Part("bus", start=bus.start, close=bus.close),),
-            parts=(self.router.caches, ownership_part(ownership), *self.router.work),
+            parts=(
+                Part("bus", start=bus.start, close=bus.close),
+                ownership_part(ownership),
+                Part("router", run=self.router.run),
+            ),
             grace_seconds=1.0,
         )
         self._task = asyncio.create_task(service.run())
@@ -194,6 +195,10 @@ class World:
     def fact_ids(self) -> list[str]:
         return [record.headers["ce_id"] for record in self.broker.records(TOPICS.traffic.name)]
 
+    async def events(self) -> list[tuple[str, str, str]]:
+        listing = await self.user.list(EVENTS)
+        return [(each["type"], each["reason"], each["message"]) for each in listing.items]
+
     def writes(self) -> list[Request]:
         return [
             request
@@ -260,9 +265,7 @@ async def test_applies_a_durable_request_with_one_write(world: World) -> None:
     assert fence is not None
     assert fence.epoch == 1
     assert [request.verb for request in world.writes()] == ["create"]
-    assert world.recorder.events == [
-        ("Normal", "TrafficSplitCreated", "TrafficSplit `web` created")
-    ]
+    assert await world.events() == [("Normal", "TrafficSplitCreated", "TrafficSplit `web` created")]
 
 
 async def test_applies_a_request_of_the_bus_before_the_watch_brings_it(world: World) -> None:
@@ -488,7 +491,7 @@ async def test_a_forbidden_create_is_told_and_tried_again_at_the_renewal(world: 
     await world.until(lambda: world.facts(RouteRefused))
     refused = world.facts(RouteRefused)[-1]
     assert refused.answers[0].error == "cannot create trafficsplits"
-    assert world.recorder.events == [
+    assert await world.events() == [
         (
             "Normal",
             "TrafficSplitNotCreated",

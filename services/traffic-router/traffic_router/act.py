@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import structlog
 
@@ -28,22 +28,13 @@ from headrace.runtime.bus import Bus
 from headrace.runtime.clock import Clock
 from headrace.runtime.cluster import Cluster, JsonPatch, MergePatch
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.recorder import Recorder
 from headrace.runtime.store import Store
 from traffic_router.core.observed import Failure, Observed
 from traffic_router.core.plan import Plan, Write
 from traffic_router.memory import RouteMemory
 
 log = structlog.get_logger(__name__)
-
-
-class Recorder(Protocol):
-    """Creates Kubernetes Events; never fails a reconcile."""
-
-    async def record(
-        self, involved: Manifest, reason: str, message: str, *, type: str = "Normal"
-    ) -> None:
-        """Create one Event on an object."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +171,7 @@ class Actor:
             return  # said again when the bus is back
         match fact:
             case RouteApplied() | RouteRefused() if plan.said is not None:
-                self._memory.answered(observed.key, plan.said)
+                self._memory.answered(observed.key, plan.said, now)
                 log.info(
                     "route answered",
                     key=observed.key,

@@ -22,6 +22,7 @@ _ALIVE_SECONDS: Final = 60.0
 class _Entry:
     document: RouteDocument | None = None
     memory: Memory = field(default_factory=Memory)
+    said_at: Instant | None = None
 
 
 class RouteMemory:
@@ -49,13 +50,20 @@ class RouteMemory:
             return durable
         return entry.document
 
-    def ask(self, key: str, document: RouteDocument) -> None:
-        """Note a request that came by the bus; it wants an answer even if nothing is to do."""
+    def ask(self, key: str, document: RouteDocument, sent_at: Instant) -> None:
+        """Note a request that came by the bus; it wants an answer even if nothing is to do.
+
+        Mostly the watch brings the same request a moment earlier: what was answered since the
+        request was sent is not answered twice. Where clocks differ too much for this, the
+        request is sent again, or its sender reads the object.
+        """
         entry = self._entries.get(key, _Entry())
         known = entry.document
         if known is None or known.uid != document.uid or is_newer(document, known):
             entry = replace(entry, document=document)
-        self._entries[key] = replace(entry, memory=replace(entry.memory, is_asked=True))
+        self._entries[key] = entry
+        if entry.said_at is None or entry.said_at < sent_at:
+            self._remember(key, is_asked=True)
 
     def ask_verify(self, key: str, request: RouteVerifyRequested) -> None:
         """Note a check that came by the bus."""
@@ -67,9 +75,10 @@ class RouteMemory:
         if entry is not None:
             self._entries[key] = replace(entry, document=None)
 
-    def answered(self, key: str, said: Said) -> None:
+    def answered(self, key: str, said: Said, now: Instant) -> None:
         """Note an answer that the bus took."""
         self._remember(key, is_asked=False, said=said)
+        self._entries[key] = replace(self._entries[key], said_at=now)
 
     def verified(self, key: str) -> None:
         """Note that a check was answered."""
@@ -94,7 +103,8 @@ class RouteMemory:
     def say_again(self) -> None:
         """Let every answer be said again: the bus is back and may have lost some."""
         for key, entry in self._entries.items():
-            self._entries[key] = replace(entry, memory=replace(entry.memory, said=None))
+            memory = replace(entry.memory, said=None)
+            self._entries[key] = replace(entry, memory=memory, said_at=None)
 
     def is_alive(self, uid: str, now: Instant) -> bool:
         """Return whether a Rollout that is not in the caches was found alive a moment ago."""

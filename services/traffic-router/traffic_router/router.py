@@ -1,31 +1,26 @@
-"""The router as a component: its caches, its queue and its parts, over ports that it is given.
+"""The router as a component: its caches, its queue and its loops, over ports that it is given.
 
-`app.py` gives it the real ports, the all-in-one and the tests give it theirs. Nothing is
-reconciled before every cache is complete: an object that is not cached yet looks deleted.
+Nothing is reconciled before every cache is complete: an object that is not cached yet looks
+deleted.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
-from headrace.backoff import Rng
-from headrace.events.topics import Topics
 from headrace.kubernetes.resources import HTTP_ROUTES, ROLLOUTS, TRAFFIC_SPLITS
 from headrace.model.quantities import Instant
-from headrace.runtime.bus import Bus
-from headrace.runtime.clock import Clock
-from headrace.runtime.cluster import Cluster, Selection
+from headrace.runtime.cluster import Selection
+from headrace.runtime.component import Ports
 from headrace.runtime.consumer import ConsumerSettings, EventConsumer
+from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.guard import Caches
 from headrace.runtime.metrics import ConsumerMetrics, Metrics, ReconcileMetrics
-from headrace.runtime.ownership import Ownership
 from headrace.runtime.reconciler import Reconciler
 from headrace.runtime.reflector import Reflector, Source
-from headrace.runtime.service import Part, queue_part
 from headrace.runtime.store import Store
 from headrace.runtime.workqueue import Lane, WorkQueue
-from traffic_router.act import Actor, Recorder, Voice
+from traffic_router.act import Actor, Voice
 from traffic_router.core.decide import decide
 from traffic_router.core.invariants import check
 from traffic_router.core.observed import Observed
@@ -38,30 +33,6 @@ from traffic_router.sources import Sources, Surroundings
 from traffic_router.wake import Waker
 
 _QUEUE = "Routes"
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the router stands on.
-
-    Attributes:
-        cluster: The API server.
-        bus: The broker.
-        topics: Names of the topics.
-        ownership: Which keys this replica may act for.
-        recorder: For Kubernetes Events.
-        source: UID of the kube-system namespace.
-    """
-
-    cluster: Cluster
-    bus: Bus
-    topics: Topics
-    ownership: Ownership
-    clock: Clock
-    rng: Rng
-    recorder: Recorder
-    metrics: Metrics
-    source: str
 
 
 class RouterShell:
@@ -134,38 +105,36 @@ class TrafficRouter:
         )
         self._consumer.observe(ConsumerMetrics(ports.metrics))
         self._measure(ports.metrics)
-        self._waker.listen()
 
     @property
     def is_ready(self) -> bool:
         """Whether all caches are complete."""
         return self._reflector.is_synced and self._sources.is_settled
 
-    @property
-    def caches(self) -> Part:
-        """The part that fills the caches; it comes before the Leases."""
-        return Part("route caches", run=self._follow, ready=self._wait_ready)
-
-    @property
-    def work(self) -> tuple[Part, ...]:
-        """The parts that read requests and carry them out; they come after the Leases."""
-        consumer = Part("route requests", start=self._begin, run=self._consumer.run)
-        workers = self._settings.workers
-        return consumer, queue_part("routes", self._reconciler, self.queue, workers)
+    async def run(self) -> None:
+        """Route until the queue is closed and the task cancelled."""
+        ports = self._ports
+        self._waker.listen()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reflector.run())
+            for kind in self._sources.kinds:
+                group.create_task(kind.run(self._waker.wake_all))
+            await self._reflector.wait_synced()
+            await self._sources.wait_settled()
+            ports.ownership.listen(self)
+            ports.bus.watch(self._bus_changed)
+            feeder = QueueFeeder(self.queue, ports.ownership, self._waker.known_keys, ports.clock)
+            group.create_task(self._consumer.run())
+            group.create_task(self._reconciler.run(self.queue, self._settings.workers))
+            group.create_task(feeder.resync(self._settings.resync_seconds))
 
     def gained(self, shards: frozenset[int]) -> None:
-        """Look at every route of these shards, and read their messages."""
-        ownership = self._ports.ownership
-        self._consumer.assign(ownership.partitions)
-        for key in self._waker.known_keys():
-            if ownership.shard_of(key) in shards:
-                self.queue.add(key)
+        """Read the messages of these shards, too; the feeder adds their keys."""
+        self._consumer.assign(self._ports.ownership.partitions)
 
     def lost(self, shards: frozenset[int]) -> None:
-        """Leave these shards to the replica that holds their Leases now."""
-        ownership = self._ports.ownership
-        self._consumer.assign(ownership.partitions)
-        self.queue.drop(lambda key: ownership.shard_of(key) in shards)
+        """Read the messages of these shards no more."""
+        self._consumer.assign(self._ports.ownership.partitions)
 
     def _add(self, key: str, lane: Lane) -> None:
         if self.is_ready and self._ports.ownership.may_act(key):
@@ -193,20 +162,6 @@ class TrafficRouter:
             ports.clock,
             voice,
         )
-
-    async def _follow(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._reflector.run())
-            for kind in self._sources.kinds:
-                group.create_task(kind.run(self._waker.wake_all))
-
-    async def _wait_ready(self) -> None:
-        await self._reflector.wait_synced()
-        await self._sources.wait_settled()
-
-    async def _begin(self) -> None:
-        self._ports.ownership.listen(self)
-        self._ports.bus.watch(self._bus_changed)
 
     def _bus_changed(self, is_up: bool) -> None:
         """Say again what the fences show when the bus is back."""

@@ -97,7 +97,7 @@ class Waker:
         """Take a request of the topic `steps`."""
         payload = event.payload
         if isinstance(payload, RouteRequested):
-            self._memory.ask(payload.key, payload.route)
+            self._memory.ask(payload.key, payload.route, event.time)
             self._add(payload.key, Lane.ABORT if payload.route.aborted else Lane.FACT)
         elif isinstance(payload, RouteVerifyRequested):
             self._memory.ask_verify(payload.key, payload)

@@ -10,6 +10,7 @@ from traffic_router.memory import RouteMemory, is_newer
 
 KEY = "shop/web"
 REF = ObjectRef(TRAFFIC_SPLITS, "shop", "web")
+SENT = Instant(100.0)
 SAID = Said("applied", 1, 0, "written")
 
 
@@ -32,7 +33,7 @@ def document(epoch: int, renewal: int = 0, uid: str = "5f0c") -> RouteDocument:
 
 def test_the_newer_of_both_paths_wins() -> None:
     memory = RouteMemory()
-    memory.ask(KEY, document(2))
+    memory.ask(KEY, document(2), SENT)
     assert memory.document(KEY, document(1)) == document(2)
     assert memory.document(KEY, None) == document(2)
     assert memory.document(KEY, document(3)) == document(3)
@@ -41,17 +42,17 @@ def test_the_newer_of_both_paths_wins() -> None:
 
 def test_a_late_message_does_not_replace_a_newer_one_but_asks() -> None:
     memory = RouteMemory()
-    memory.ask(KEY, document(2, renewal=1))
-    memory.answered(KEY, SAID)
-    memory.ask(KEY, document(2))
+    memory.ask(KEY, document(2, renewal=1), SENT)
+    memory.answered(KEY, SAID, Instant(SENT - 1))
+    memory.ask(KEY, document(2), SENT)
     assert memory.document(KEY, None) == document(2, renewal=1)
     assert memory.of(KEY).is_asked
 
 
 def test_a_message_for_another_uid_replaces_what_is_known() -> None:
     memory = RouteMemory()
-    memory.ask(KEY, document(9))
-    memory.ask(KEY, document(1, uid="new"))
+    memory.ask(KEY, document(9), SENT)
+    memory.ask(KEY, document(1, uid="new"), SENT)
     assert memory.document(KEY, None) == document(1, uid="new")
     memory.drop_document(KEY)
     assert memory.document(KEY, None) is None
@@ -65,12 +66,21 @@ def test_renewals_count_within_an_epoch() -> None:
 
 def test_an_answer_ends_the_question_until_the_bus_comes_back() -> None:
     memory = RouteMemory()
-    memory.ask(KEY, document(1))
-    memory.answered(KEY, SAID)
+    memory.ask(KEY, document(1), SENT)
+    memory.answered(KEY, SAID, Instant(SENT - 1))
     assert memory.of(KEY).said == SAID
     assert not memory.of(KEY).is_asked
     memory.say_again()
     assert memory.of(KEY).said is None
+
+
+def test_a_request_that_was_sent_before_the_answer_is_answered_by_it() -> None:
+    memory = RouteMemory()
+    memory.answered(KEY, SAID, SENT)
+    memory.ask(KEY, document(1), Instant(SENT - 0.001))
+    assert not memory.of(KEY).is_asked
+    memory.ask(KEY, document(1), Instant(SENT + 1))
+    assert memory.of(KEY).is_asked
 
 
 def test_a_check_is_kept_until_it_is_answered() -> None:

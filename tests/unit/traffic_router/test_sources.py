@@ -82,9 +82,7 @@ async def test_discovery_is_tried_again_after_an_error() -> None:
 
 async def test_a_kind_that_comes_later_is_followed() -> None:
     clock = VirtualClock()
-    served: dict[str, tuple[str, ...]] = {**MemoryClusterSettings().served}
-    served.pop(GROUP)
-    cluster = MemoryCluster(clock, replace(MemoryClusterSettings(), served=served))
+    cluster = MemoryCluster(clock)
     answers = iter([(), (), ("v1alpha4",)])
     around = Surroundings(cluster.client("router"), clock, random.Random(1), None, 30.0)
     kind = TrafficKind(around, TRAFFIC_SPLITS, lambda _: next(iter(next(answers)), None))

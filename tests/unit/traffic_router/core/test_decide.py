@@ -129,7 +129,7 @@ def traffic_split(
 
 def http_route(canary: int, epoch: int | None = None, level: Level = "written") -> dict[str, Any]:
     refs = [{"name": each.service, "weight": each.weight} for each in split(canary)]
-    manifest = {
+    manifest: dict[str, Any] = {
         "metadata": {"name": "web", "namespace": "shop", "resourceVersion": "8", "generation": 2},
         "spec": {"rules": [{"backendRefs": refs}]},
     }
