@@ -1,8 +1,8 @@
 """Feeds a work queue with the keys of the shards that are held.
 
-Watches and the bus add keys as things happen; the feeder adds all keys of a shard when its Lease
+Watches and the bus wake keys as things happen; the feeder adds all keys of a shard when its Lease
 was got (what happened before is in the objects), forgets them when it was lost, and looks at every
-key again from time to time, as a net under lost events.
+key again from time to time, as a net under lost events. Every service has one per queue.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class QueueFeeder:
         ownership: Which keys are ours.
         keys: Returns every key that there is, from the caches.
         clock: Paces the resync.
+        assign: Told the partitions to read whenever they change; `EventConsumer.assign`.
     """
 
     def __init__(
@@ -31,33 +32,50 @@ class QueueFeeder:
         ownership: Ownership,
         keys: Callable[[], Iterable[str]],
         clock: Clock,
+        assign: Callable[[frozenset[int]], None] = lambda _: None,
     ) -> None:
         self._queue = queue
         self._ownership = ownership
         self._keys = keys
         self._clock = clock
-        ownership.listen(self)
+        self._assign = assign
+        self._has_begun = False
 
-    def wake(self, key: str, *, lane: Lane = Lane.REST, at: Instant | None = None) -> None:
+    def begin(self) -> None:
+        """Feed from now on; call when the caches are complete.
+
+        An object that is not cached yet looks deleted, so nothing is reconciled before.
+        """
+        self._has_begun = True
+        self._ownership.listen(self)
+
+    def wake(self, key: str, lane: Lane = Lane.REST, at: Instant | None = None) -> None:
         """Add a key to the queue, if it is ours; whoever gets its shard later adds it then."""
-        if self._ownership.may_act(key):
+        if self._has_begun and self._ownership.may_act(key):
             self._queue.add(key, lane=lane, at=at)
 
+    def wake_all(self) -> None:
+        """Add every key that is ours."""
+        for key in self._keys():
+            self.wake(key)
+
     def gained(self, shards: frozenset[int]) -> None:
-        """Add the keys of these shards."""
+        """Read the partitions of these shards, and add their keys."""
+        self._assign(self._ownership.partitions)
         for key in self._keys():
             if self._ownership.shard_of(key) in shards:
                 self._queue.add(key)
 
     def lost(self, shards: frozenset[int]) -> None:
-        """Forget the keys of these shards."""
+        """Leave these shards to the replica that holds their Leases now."""
+        self._assign(self._ownership.partitions)
         self._queue.drop(lambda key: self._ownership.shard_of(key) in shards)
 
     async def resync(self, seconds: float) -> None:
-        """Add each of our keys once in so many seconds, evenly spread, until cancelled."""
+        """Wake each of our keys once in so many seconds, evenly spread, until cancelled."""
         while True:
             ours = [key for key in self._keys() if self._ownership.may_act(key)]
             began = self._clock.now()
             for number, key in enumerate(ours, start=1):
-                self._queue.add(key, at=Instant(began + seconds * number / len(ours)))
+                self.wake(key, at=Instant(began + seconds * number / len(ours)))
             await self._clock.sleep(seconds)

@@ -24,7 +24,11 @@ class World:
         self.ownership = Ownership(cluster.client("us"), self.clock, membership)
         self.queue = WorkQueue(self.clock)
         self.keys = [f"ns/app-{number}" for number in range(40)]
-        self.feeder = QueueFeeder(self.queue, self.ownership, lambda: self.keys, self.clock)
+        self.assigned: list[frozenset[int]] = []
+        self.feeder = QueueFeeder(
+            self.queue, self.ownership, lambda: self.keys, self.clock, self.assigned.append
+        )
+        self.feeder.begin()
 
     async def own(self) -> asyncio.Task[None]:
         task = asyncio.create_task(self.ownership.run())
@@ -68,6 +72,27 @@ async def test_a_wake_up_for_the_key_of_another_replica_is_none() -> None:
     world = World()
     world.feeder.wake("ns/app-1", lane=Lane.ABORT)
     assert world.queue.depth == 0
+
+
+async def test_nothing_is_fed_before_the_caches_are_complete() -> None:
+    world = World()
+    late = QueueFeeder(world.queue, world.ownership, lambda: world.keys, world.clock)
+    task = await world.own()
+    await world.taken()
+    late.wake("ns/app-1")
+    assert world.queue.depth == 0
+    late.begin()
+    assert world.queue.depth == len(world.keys)
+    await end(task)
+
+
+async def test_the_consumer_reads_the_partitions_of_the_held_shards() -> None:
+    world = World()
+    task = await world.own()
+    assert world.assigned[-1] == frozenset(range(12))
+    await end(task)
+    await world.ownership.release()
+    assert world.assigned[-1] == frozenset()
 
 
 async def test_a_resync_spreads_the_keys_over_its_time() -> None:

@@ -261,10 +261,14 @@ class World:
         self.service = Service(
             "x",
             parts=[
+                Part("feeder", start=self._begin),
                 ownership_part(self.ownership),
                 queue_part("reconciler", reconciler, self.queue, 4),
             ],
         )
+
+    async def _begin(self) -> None:
+        self.feeder.begin()
 
 
 async def test_a_running_reconcile_finishes_before_the_leases_are_released() -> None:
