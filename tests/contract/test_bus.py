@@ -32,6 +32,19 @@ _numbers = itertools.count(1)
 
 
 @dataclass
+class Notes:
+    """What the observer was told."""
+
+    topics: list[str] = field(default_factory=list)
+
+    def published(self, topic: str) -> None:
+        self.topics.append(topic)
+
+    def refused(self, topic: str) -> None:
+        raise AssertionError(topic)
+
+
+@dataclass
 class World:
     """Topics of one test, and how to connect a service to them."""
 
@@ -285,6 +298,16 @@ class BusContract:
             "headrace_dead_partition": str(record.partition),
             "headrace_dead_offset": "0",
         }
+
+    async def test_tells_its_observer_what_arrived(self, world: World) -> None:
+        bus = world.bus()
+        notes = Notes()
+        bus.observe(notes)
+        bus.publish(world.topics.steps, fact(1))
+        assert (bus.queued, notes.topics) == (1, [])
+        await bus.start()
+        await until(lambda: bus.queued == 0)
+        assert notes.topics == [world.topics.steps.name]
 
     async def test_says_when_it_is_up(self, world: World) -> None:
         bus = world.bus()

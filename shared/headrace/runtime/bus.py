@@ -64,6 +64,28 @@ class Consumer(Protocol):
         ...
 
 
+class BusObserver(Protocol):
+    """Who is told what becomes of events; the metrics implement it."""
+
+    def published(self, topic: str) -> None:
+        """Note a message that the broker acknowledged."""
+        ...
+
+    def refused(self, topic: str) -> None:
+        """Note a message that found the queue full."""
+        ...
+
+
+class SilentObserver:
+    """Tells nobody."""
+
+    def published(self, topic: str) -> None:
+        """Do nothing."""
+
+    def refused(self, topic: str) -> None:
+        """Do nothing."""
+
+
 class Bus(Protocol):
     """One connection of one service to the broker."""
 
@@ -99,6 +121,15 @@ class Bus(Protocol):
     @property
     def is_up(self) -> bool:
         """True while the broker answers."""
+        ...
+
+    @property
+    def queued(self) -> int:
+        """How many messages wait for the broker."""
+        ...
+
+    def observe(self, observer: BusObserver) -> None:
+        """Tell `observer` from now on what becomes of events."""
         ...
 
     def watch(self, listener: Callable[[bool], None]) -> None:

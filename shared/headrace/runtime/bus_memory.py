@@ -16,7 +16,7 @@ from typing import Final
 from headrace.errors import Unavailable
 from headrace.events.envelope import Event
 from headrace.events.topics import Topic
-from headrace.runtime.bus import Record
+from headrace.runtime.bus import BusObserver, Record
 from headrace.runtime.bus_queue import (
     QUEUE_SIZE_MAX,
     Outgoing,
@@ -171,6 +171,15 @@ class MemoryBus:
         """True between start and close while the broker is up."""
         return self._is_started and self._broker.is_up
 
+    @property
+    def queued(self) -> int:
+        """How many messages wait for the broker."""
+        return len(self._queue)
+
+    def observe(self, observer: BusObserver) -> None:
+        """Tell `observer` from now on what becomes of events."""
+        self._queue.observe(observer)
+
     def watch(self, listener: Callable[[bool], None]) -> None:
         """Call `listener(is_up)` on each change."""
         self._watchers.append(listener)
@@ -209,8 +218,7 @@ class MemoryBus:
         while self.is_up and len(self._queue):
             for message in self._queue.take(1):
                 self._broker.append(message)
-                if message.acknowledge is not None:
-                    message.acknowledge()
+                self._queue.acknowledged(message)
 
 
 class MemoryConsumer:

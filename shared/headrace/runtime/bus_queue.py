@@ -9,7 +9,7 @@ from typing import Final
 
 from headrace.events.envelope import Event, encode
 from headrace.events.topics import Topic
-from headrace.runtime.bus import Record
+from headrace.runtime.bus import BusObserver, Record, SilentObserver
 
 QUEUE_SIZE_MAX: Final = 10_000
 """Messages that may wait for the broker; at about 1 KB each, some 10 MB."""
@@ -87,9 +87,14 @@ class PublishQueue:
         self._size_max = size_max
         self._waiting: OrderedDict[Hashable, Outgoing] = OrderedDict()
         self._numbered = 0
+        self._observer: BusObserver = SilentObserver()
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def observe(self, observer: BusObserver) -> None:
+        """Tell `observer` from now on what becomes of messages."""
+        self._observer = observer
 
     def put(self, message: Outgoing) -> bool:
         """Append a message; False when there is no room.
@@ -100,6 +105,7 @@ class PublishQueue:
         if message.slot is not None:
             self._waiting.pop(message.slot, None)
         if len(self._waiting) >= self._size_max:
+            self._observer.refused(message.topic)
             return False
         self._waiting[self._place(message)] = message
         return True
@@ -121,6 +127,12 @@ class PublishQueue:
             place = self._place(message)
             self._waiting[place] = message
             self._waiting.move_to_end(place, last=False)
+
+    def acknowledged(self, message: Outgoing) -> None:
+        """Note that the broker has a message that was taken, and tell its sender."""
+        self._observer.published(message.topic)
+        if message.acknowledge is not None:
+            message.acknowledge()
 
     def _place(self, message: Outgoing) -> Hashable:
         if message.slot is not None:

@@ -230,6 +230,21 @@ class ReconcileMetrics:
         self._metrics.count("headrace_runtime_reconcile_conflicts_total", self._queue_name)
 
 
+class BusMetrics:
+    """A `BusObserver` that counts what becomes of events."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def published(self, topic: str) -> None:
+        """Count a message that the broker acknowledged."""
+        self._metrics.count("headrace_runtime_bus_published_total", topic)
+
+    def refused(self, topic: str) -> None:
+        """Count a message that found the queue full."""
+        self._metrics.count("headrace_runtime_bus_refused_total", topic)
+
+
 class ConsumerMetrics:
     """A `ConsumerObserver` that counts what becomes of records."""
 

@@ -22,7 +22,7 @@ from headrace.backoff import CONNECTION, Rng
 from headrace.errors import Unavailable
 from headrace.events.envelope import Event
 from headrace.events.topics import Topic
-from headrace.runtime.bus import Record
+from headrace.runtime.bus import BusObserver, Record
 from headrace.runtime.bus_kafka.consumer import KafkaConsumer
 from headrace.runtime.bus_kafka.settings import (
     CLIENT_ERRORS,
@@ -98,6 +98,15 @@ class KafkaBus:
         """True while the broker answers and the topics exist."""
         return self._is_up
 
+    @property
+    def queued(self) -> int:
+        """How many messages wait for the broker."""
+        return len(self._queue) + len(self._in_flight)
+
+    def observe(self, observer: BusObserver) -> None:
+        """Tell `observer` from now on what becomes of events."""
+        self._queue.observe(observer)
+
     def watch(self, listener: Callable[[bool], None]) -> None:
         """Call `listener(is_up)` on each change."""
         self._watchers.append(listener)
@@ -116,8 +125,8 @@ class KafkaBus:
             return
         if self._is_up:
             await self._flush()
-        if len(self._queue):
-            log.warning("messages not sent before the end", messages=len(self._queue))
+        if self.queued:
+            log.warning("messages not sent before the end", messages=self.queued)
         task.cancel()
         await asyncio.wait([task])
         if self._leaving is not None:
@@ -249,8 +258,7 @@ class KafkaBus:
         for message, future in in_flight:
             error = future.exception() if _has_result(future) else Unavailable("not acknowledged")
             if error is None:
-                if message.acknowledge is not None:
-                    message.acknowledge()
+                self._queue.acknowledged(message)
             elif isinstance(error, _REFUSED):
                 _drop(message, error)
             else:

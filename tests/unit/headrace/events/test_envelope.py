@@ -83,7 +83,9 @@ def test_the_cloudevents_sdk_reads_what_we_write() -> None:
     assert read.get_source() == EVENT.source
     assert read.get_subject() == EVENT.subject
     assert read.get_specversion() == "1.0"
-    assert read.get_time().timestamp() == EVENT.time
+    time = read.get_time()
+    assert time is not None
+    assert time.timestamp() == EVENT.time
     assert read.get_datacontenttype() == "application/json"
     assert read.get_extension("epoch") == "7"
     assert read.get_extension("causationid") == "k8s:6b5c/1234"

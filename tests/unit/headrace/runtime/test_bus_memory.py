@@ -68,10 +68,12 @@ async def test_keeps_what_is_published_while_the_broker_is_away() -> None:
     for number in range(5000):
         assert bus.publish(TOPIC, fact(number), on_delivered=delivered.append)
     assert broker.records(TOPIC.name) == ()
+    assert bus.queued == 5000
     broker.is_up = True
     assert delivered == [fact(number) for number in range(5000)]
     assert [record.offset for record in broker.records(TOPIC.name)] == list(range(5000))
     assert changes == [False, True]
+    assert bus.queued == 0
 
 
 async def test_who_hears_of_a_delivery_may_publish() -> None:

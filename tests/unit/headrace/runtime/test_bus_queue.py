@@ -117,6 +117,26 @@ def test_requests_share_a_slot_by_topic_key_and_type() -> None:
     assert item.acknowledge is None
 
 
+def test_tells_its_observer_what_was_refused_and_what_arrived() -> None:
+    class Notes:
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def published(self, topic: str) -> None:
+            self.seen.append(f"published on {topic}")
+
+        def refused(self, topic: str) -> None:
+            self.seen.append(f"refused on {topic}")
+
+    notes = Notes()
+    queue = PublishQueue(size_max=1)
+    queue.observe(notes)
+    queue.put(message("a"))
+    queue.put(message("b"))
+    queue.acknowledged(*queue.take(1))
+    assert notes.seen == ["refused on t", "published on t"]
+
+
 def test_a_dead_letter_says_why_and_whence_within_bounds() -> None:
     record = Record("headrace.test.steps", 2, 41, "shop/web", {"ce_id": "x"}, b"\xff")
     item = dead_letter(TOPIC, record, "r" * 5000)
