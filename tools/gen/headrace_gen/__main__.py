@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from headrace_gen import crds, events, metrics_doc, pod_schemas
+from headrace_gen import crds, events, metrics_doc, pod_schemas, settings_doc
 
 Generator = Callable[[], Mapping[str, str]]
 
@@ -21,6 +21,7 @@ GENERATORS: Final[Mapping[str, Generator]] = {
     "crds": crds.render,
     "events": events.render,
     "metrics": metrics_doc.render,
+    "settings": settings_doc.render,
 }
 ROOT: Final = Path(__file__).resolve().parents[3]
 
