@@ -82,7 +82,7 @@ class Gatherer:
         sources: Caches and facts.
         cluster: For the live reads.
         settings: Durations and identities for the decisions.
-        versions: API versions of traffic objects.
+        versions: API versions of traffic objects, which discovery may change.
         is_bus_up: Whether acknowledgements can be expected from the bus.
     """
 
@@ -91,7 +91,7 @@ class Gatherer:
         sources: tuple[Caches, Facts],
         cluster: Cluster,
         settings: Settings,
-        versions: ApiVersions,
+        versions: Callable[[], ApiVersions],
         is_bus_up: Callable[[], bool],
     ) -> None:
         self._caches, self._facts = sources
@@ -269,7 +269,7 @@ class Gatherer:
         epoch = acknowledged.epoch if acknowledged else 0
         answers = []
         for router in route.routers:
-            targets = locate(router, route, self._versions)
+            targets = locate(router, route, self._versions())
             try:
                 named = {ref: await self._read_object(ref) for ref in targets.refs}
                 selected = [await self._select(selector) for selector in targets.selectors]

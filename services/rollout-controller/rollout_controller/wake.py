@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headrace.events.analysis import AnalysisJudged
-from headrace.events.commands import RolloutCommanded
 from headrace.events.envelope import Event
 from headrace.events.traffic import RouteApplied, RouteDrifted, RouteRefused
 from headrace.kubernetes.resources import Manifest
@@ -29,7 +28,6 @@ class Waker:
         caches: The stores to listen to.
         facts: Takes what the bus says.
         add: The queue.
-        on_command: Takes a command; the application applies it.
         on_deleted: Told the uid of a Rollout that is gone.
     """
 
@@ -93,7 +91,6 @@ class Waker:
     async def hear(self, event: Event) -> None:
         """Take a fact of the topics `traffic` and `verdicts`."""
         payload = event.payload
-        lane = Lane.FACT
         if isinstance(payload, RouteApplied | RouteRefused):
             answer = acknowledgement_of(payload.epoch, payload.answers)
             self._facts.acknowledge(payload.uid, answer)
@@ -101,12 +98,10 @@ class Waker:
             self._facts.verdicts[payload.run_uid] = Verdict(
                 payload.resource_version, payload.phase, payload.message
             )
-        elif isinstance(payload, RouteDrifted | RolloutCommanded):
-            lane = Lane.REST
-        else:
+        elif not isinstance(payload, RouteDrifted):
             return
         self._facts.causes[payload.uid] = (event.id, event.actor)
-        self._add(payload.key, lane)
+        self._add(payload.key, Lane.FACT)
 
 
 def _key(manifest: Manifest) -> str:

@@ -31,6 +31,8 @@ _CHECK_AGAIN: Final = Backoff(first_seconds=0.5, seconds_max=10.0)
 _CLOSE_RATIO: Final = 0.25
 """Part of the grace period that is kept for closing, whatever stopping took."""
 
+_PARTS: Final = "the parts of the service"
+
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 Hook = Callable[[], Awaitable[None]]
@@ -69,7 +71,8 @@ class Service:
     Args:
         name: As `rollout-controller`.
         base: What is there before the checks: HTTP endpoints, connections.
-        parts: The work; started when the checks have passed.
+        parts: The work; started when the checks have passed. A function is called then, for parts
+            that need what the checks found.
         checks: Must all pass first. One that is not passed is asked again and shown in `/readyz`.
         grace_seconds: For the orderly end.
     """
@@ -79,19 +82,22 @@ class Service:
         name: str,
         *,
         base: Sequence[Part] = (),
-        parts: Sequence[Part] = (),
+        parts: Sequence[Part] | Callable[[], Sequence[Part]] = (),
         checks: Sequence[Check] = (),
         grace_seconds: float = 20.0,
     ) -> None:
         self._name = name
         self._base = tuple(base)
-        self._parts = tuple(parts)
+        self._parts = parts if callable(parts) else tuple(parts)
         self._checks = tuple(checks)
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
         self._deadline = 0.0
         self._failure: BaseException | None = None
-        self._waiting_for = [part.name for part in self._base + self._parts]
+        known = self._base if callable(self._parts) else (*self._base, *self._parts)
+        self._waiting_for = [part.name for part in known]
+        if callable(self._parts):
+            self._waiting_for.append(_PARTS)
         self._missing = ""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._patience: asyncio.Timeout | None = None
@@ -132,7 +138,7 @@ class Service:
             for part in self._base:
                 await self._begin(part, stack)
             await self._until_stopped(self._pass_checks())
-            for part in self._parts:
+            for part in self._made_parts():
                 if self._stopping.is_set():
                     return
                 await self._begin(part, stack)
@@ -141,6 +147,14 @@ class Service:
             await self._stopping.wait()
         finally:
             self._begin_end()
+
+    def _made_parts(self) -> Sequence[Part]:
+        if not callable(self._parts):
+            return self._parts
+        parts = self._parts()
+        self._waiting_for.remove(_PARTS)
+        self._waiting_for.extend(part.name for part in parts)
+        return parts
 
     def _begin_end(self) -> None:
         if not self._stopping.is_set():

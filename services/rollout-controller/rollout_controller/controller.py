@@ -1,0 +1,235 @@
+"""The rollout-controller as a component: its caches, its queue and its loops.
+
+Nothing is reconciled before every cache is complete: an object that is not cached yet looks
+deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from headrace.errors import RolloutError
+from headrace.events.commands import RolloutCommanded
+from headrace.events.envelope import Event
+from headrace.kubernetes.resources import (
+    ANALYSIS_RUNS,
+    ANALYSIS_TEMPLATES,
+    CLUSTER_ANALYSIS_TEMPLATES,
+    PODS,
+    REPLICA_SETS,
+    ROLLOUTS,
+    SERVICES,
+    TRAFFIC_SPLITS,
+    Manifest,
+    Resource,
+)
+from headrace.routes import ApiVersions
+from headrace.runtime import guard
+from headrace.runtime.cluster import Selection
+from headrace.runtime.component import Ports
+from headrace.runtime.consumer import ConsumerSettings, EventConsumer
+from headrace.runtime.metrics import ConsumerMetrics, ReconcileMetrics
+from headrace.runtime.reconciler import Reconciler
+from headrace.runtime.reflector import Reflector, Source
+from headrace.runtime.service import Part, queue_part
+from headrace.runtime.store import Store
+from headrace.runtime.workqueue import Lane, WorkQueue
+from rollout_controller.act import Actor
+from rollout_controller.caches import Caches, Facts
+from rollout_controller.commands import CommandHandler
+from rollout_controller.core import labels
+from rollout_controller.core.observed import Settings
+from rollout_controller.gather import Gatherer
+from rollout_controller.gauges import export_gauges
+from rollout_controller.settings import ControllerSettings
+from rollout_controller.shell import ControllerShell
+from rollout_controller.wake import Waker
+
+log = structlog.get_logger(__name__)
+
+_QUEUE = "Rollouts"
+
+
+class RolloutController:
+    """One controller over its ports.
+
+    Attributes:
+        objects: Everything that it has read.
+        queue: Rollouts that must be looked at.
+    """
+
+    def __init__(self, ports: Ports, settings: ControllerSettings) -> None:
+        self._ports = ports
+        self._settings = settings
+        self.objects, self.facts = Caches(), Facts()
+        self.queue = WorkQueue(ports.clock, rng=ports.rng)
+        self._versions = ApiVersions(settings.traffic_split_api_version or TRAFFIC_SPLITS.version)
+        self._reflectors = tuple(self._reflector(*entry) for entry in self._kinds())
+        self._gatherer = Gatherer(
+            (self.objects, self.facts),
+            ports.cluster,
+            self._core_settings(),
+            lambda: self._versions,
+            lambda: ports.bus.is_up,
+        )
+        cached = guard.Caches({resource: store for resource, store, _ in self._kinds()})
+        self._actor = Actor(
+            lambda key: ports.ownership.guard(ports.cluster, key, cached),
+            self.facts,
+            ports.bus,
+            ports.topics.steps,
+            ports.recorder,
+        )
+        self._reconciler = Reconciler(
+            ControllerShell(self._gatherer, self._actor),
+            ports.clock,
+            ports.ownership.may_act,
+            observer=ReconcileMetrics(ports.metrics, "rollout-controller", _QUEUE),
+        )
+        self._waker = Waker(self.objects, self.facts, self._add, self._deleted)
+        self._waker.listen()
+        self._commands = CommandHandler(
+            lambda key: ports.ownership.guard(ports.cluster, key, cached),
+            self.objects,
+            self.facts,
+            ports.clock,
+        )
+        self._consumer = EventConsumer(
+            ports.bus,
+            (ports.topics.traffic, ports.topics.verdicts, ports.topics.commands),
+            self._hear,
+            lambda number: number in ports.ownership.partitions,
+            ports.clock,
+            ConsumerSettings(cluster=ports.source),
+        )
+        self._consumer.observe(ConsumerMetrics(ports.metrics))
+        ports.metrics.watch_queue(_QUEUE, self.queue)
+        export_gauges(ports.metrics, self.objects.rollouts)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all caches are complete."""
+        return all(reflector.is_synced for reflector in self._reflectors)
+
+    @property
+    def caches(self) -> Part:
+        """The part that fills the caches; it comes before the Leases."""
+        return Part("rollout caches", run=self._follow, ready=self._wait_ready)
+
+    @property
+    def work(self) -> tuple[Part, ...]:
+        """The parts that hear and act; they come after the Leases."""
+        consumer = Part("rollout facts", start=self._begin, run=self._consumer.run)
+        resync = Part("rollout resync", run=self._resync)
+        workers = self._settings.workers
+        return consumer, resync, queue_part("rollouts", self._reconciler, self.queue, workers)
+
+    async def _follow(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for reflector in self._reflectors:
+                group.create_task(reflector.run())
+
+    async def _wait_ready(self) -> None:
+        await self._choose_versions()
+        for reflector in self._reflectors:
+            await reflector.wait_synced()
+
+    async def _begin(self) -> None:
+        self._ports.ownership.listen(self)
+
+    def gained(self, shards: frozenset[int]) -> None:
+        """Look at every Rollout of these shards, and read their messages."""
+        ownership = self._ports.ownership
+        self._consumer.assign(ownership.partitions)
+        for rollout in self.objects.rollouts.list():
+            key = _key(rollout)
+            if ownership.shard_of(key) in shards:
+                self.queue.add(key)
+
+    def lost(self, shards: frozenset[int]) -> None:
+        """Leave these shards to the replica that holds their Leases now."""
+        ownership = self._ports.ownership
+        self._consumer.assign(ownership.partitions)
+        self.queue.drop(lambda key: ownership.shard_of(key) in shards)
+
+    def _add(self, key: str, lane: Lane) -> None:
+        if self.is_ready and self._ports.ownership.may_act(key):
+            self.queue.add(key, lane=lane)
+
+    def _deleted(self, rollout: Manifest) -> None:
+        metadata = rollout["metadata"]
+        for part in (self._gatherer, self._actor):
+            part.forget(metadata["uid"])
+        self._ports.metrics.forget("Rollout", metadata.get("namespace", ""), metadata["name"])
+
+    async def _hear(self, event: Event) -> None:
+        if isinstance(event.payload, RolloutCommanded):
+            await self._commands.handle(event, event.payload)
+        else:
+            await self._waker.hear(event)
+
+    async def _resync(self) -> None:
+        """Look at everything again from time to time (rollout-api 9)."""
+        while True:
+            await self._ports.clock.sleep(self._settings.resync_seconds)
+            for rollout in self.objects.rollouts.list():
+                self._add(_key(rollout), Lane.REST)
+
+    async def _choose_versions(self) -> None:
+        """Take the TrafficSplit version that the server prefers, unless the flag names one."""
+        if self._settings.traffic_split_api_version:
+            return
+        try:
+            served = await self._ports.cluster.versions(TRAFFIC_SPLITS.group)
+        except RolloutError as error:
+            log.warning("discovery failed", group=TRAFFIC_SPLITS.group, error=str(error))
+            return
+        if served:
+            self._versions = ApiVersions(served[0])
+
+    def _kinds(self) -> tuple[tuple[Resource, Store, Selection], ...]:
+        """Every kind that is followed: where it is kept and which objects of it."""
+        namespace = self._settings.watched_namespace
+        instance_id = self._settings.instance_id
+        instance = (
+            f"{labels.INSTANCE_ID}={instance_id}" if instance_id else f"!{labels.INSTANCE_ID}"
+        )
+        ours = Selection(namespace, instance)
+        caches = self.objects
+        kinds: list[tuple[Resource, Store, Selection]] = [
+            (ROLLOUTS, caches.rollouts, ours),
+            (REPLICA_SETS, caches.replica_sets, Selection(namespace, labels.HASH)),
+            (SERVICES, caches.services, Selection(namespace)),
+            (ANALYSIS_RUNS, caches.runs, ours),
+            (ANALYSIS_TEMPLATES, caches.templates, ours),
+            (PODS, caches.pods, Selection(namespace, labels.HASH)),
+        ]
+        if namespace is None:
+            kinds.append(
+                (CLUSTER_ANALYSIS_TEMPLATES, caches.cluster_templates, Selection(None, instance))
+            )
+        return tuple(kinds)
+
+    def _reflector(self, resource: Resource, store: Store, selection: Selection) -> Reflector:
+        ports = self._ports
+        return Reflector(
+            Source(ports.cluster, resource, selection), store, clock=ports.clock, rng=ports.rng
+        )
+
+    def _core_settings(self) -> Settings:
+        settings = self._settings
+        return Settings(
+            cluster_uid=self._ports.source,
+            instance_id=settings.instance_id,
+            route_valid_seconds=settings.route_valid_seconds,
+            route_renew_seconds=settings.route_renew_seconds,
+            route_resend_seconds=settings.route_resend_seconds,
+            abort_claim_seconds=settings.abort_claim_seconds,
+        )
+
+
+def _key(manifest: Manifest) -> str:
+    metadata = manifest["metadata"]
+    return f"{metadata.get('namespace', '')}/{metadata['name']}"
