@@ -15,8 +15,7 @@ from typing import Final
 
 _RESOLUTION_SECONDS: Final = 1.0
 _DRIFT_RATIO: Final = 1e-4
-"""How fast two clocks may part: twice what NTP corrects at most (500 ppm is its slew limit for
-one clock; unsteered quartz is below 100 ppm)."""
+"""How fast two clocks may part, at most: an unsteered quartz keeps within 100 ppm."""
 
 
 class ServerTime:

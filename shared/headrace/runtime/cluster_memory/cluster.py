@@ -108,18 +108,19 @@ class MemoryCluster:
             changed.set()
 
         self._objects.observe(wake)
+        bookmark_at = self._clock.now()
         while True:
-            changed.clear()
+            if self._clock.now() >= bookmark_at:
+                self.send_bookmarks()
+                bookmark_at = Instant(self._clock.now() + self._settings.bookmark_seconds)
             self.step()
-            changed.clear()
+            changed.clear()  # by the step's own writes, which it has dealt with
             wake_at = self.wake_at()
-            pause = self._settings.bookmark_seconds
-            if wake_at is not None:
-                pause = min(pause, max(0.0, wake_at - self._clock.now()))
-            await self._pause(changed, pause)
+            due = bookmark_at if wake_at is None else min(wake_at, bookmark_at)
+            await self._pause(changed, max(0.0, due - self._clock.now()))
 
     async def _pause(self, changed: asyncio.Event, seconds: float) -> None:
-        """Return at the next change or after `seconds`, then with bookmarks sent."""
+        """Return at the next change, or after `seconds`."""
         waits = [
             asyncio.ensure_future(changed.wait()),
             asyncio.ensure_future(self._clock.sleep(seconds)),
@@ -129,8 +130,6 @@ class MemoryCluster:
         finally:
             for wait in waits:
                 wait.cancel()
-        if not changed.is_set():
-            self.send_bookmarks()
 
     # Faults and hooks.
 
