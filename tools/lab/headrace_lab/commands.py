@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +41,14 @@ def run_logged(
         errors.flush()
         try:
             process = subprocess.Popen(
-                argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=errors
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=errors,
+                # A group of its own, so that a compiler's children end with it.
+                start_new_session=True,
             )
         except OSError as error:
             raise BuildFailed(f"{argv[0]} cannot be run: {error}") from error
@@ -68,6 +77,6 @@ def _wait(process: subprocess.Popen[bytes], on_wait: Callable[[], None]) -> int:
             except subprocess.TimeoutExpired:
                 on_wait()
     except BaseException:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise

@@ -328,10 +328,12 @@ class Lab:
             try:
                 for part in parts:
                     futures[part.name] = pool.submit(bring_up, part)
-                wait(futures.values(), return_when=FIRST_EXCEPTION)
+                done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
             finally:
                 cancelled.set()
-        for future in futures.values():
+        # Those that are done now are all of them, or the first that failed; what fails later
+        # fails because it was cancelled.
+        for future in done:
             future.result()
 
     def _tear_down(self, *, keep_data: bool) -> None:

@@ -38,12 +38,7 @@ class OwnedProcess:
         with suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
         stat = _stat(self.pid)
-        return stat is not None and stat.started == self.started and stat.state not in "ZX"
-
-    def is_suspended(self) -> bool:
-        """Say whether SIGSTOP holds it."""
-        stat = _stat(self.pid)
-        return stat is not None and stat.started == self.started and stat.state == "T"
+        return stat is not None and stat.started == self.started and not stat.is_dead
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, unless the process is gone."""
@@ -121,7 +116,7 @@ def owned_by(owner: str) -> list[OwnedProcess]:
         except OSError:
             continue
         stat = _stat(int(folder.name))
-        if wanted in environment.split(b"\0") and stat is not None and stat.state not in "ZX":
+        if wanted in environment.split(b"\0") and stat is not None and not stat.is_dead:
             found.append(OwnedProcess(int(folder.name), stat.started))
     return found
 
@@ -129,7 +124,13 @@ def owned_by(owner: str) -> list[OwnedProcess]:
 @dataclass(frozen=True, slots=True)
 class _Stat:
     state: str
+    threads: int
     started: int
+
+    @property
+    def is_dead(self) -> bool:
+        # The first thread may be a zombie while others still hold the process's ports.
+        return self.state in "ZX" and self.threads <= 1
 
 
 def _stat(pid: int) -> _Stat | None:
@@ -139,4 +140,4 @@ def _stat(pid: int) -> _Stat | None:
         return None
     # The command's name is in parentheses and may hold anything, so read after the last one.
     fields = text.rpartition(")")[2].split()
-    return _Stat(state=fields[0], started=int(fields[19]))
+    return _Stat(state=fields[0], threads=int(fields[17]), started=int(fields[19]))

@@ -194,7 +194,12 @@ class Hold(Rule):
 
 
 class FaultProxy(ABC):
-    """A server on loopback that passes messages on, but for what its rules say."""
+    """A server on loopback that passes messages on, but for what its rules say.
+
+    Attributes:
+        port: Where it listens.
+        passable: For the subclasses: awaited before anything is passed.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -205,6 +210,8 @@ class FaultProxy(ABC):
         self._thread: threading.Thread | None = None
         self._server: asyncio.AbstractServer | None = None
         self._stopped: asyncio.Event | None = None
+        self.passable = asyncio.Event()
+        self.passable.set()
 
     def __enter__(self) -> Self:
         self.start()
@@ -265,8 +272,13 @@ class FaultProxy(ABC):
         """Cut all connections and refuse new ones until `heal`."""
         self._call(self._partition())
 
+    def stall(self) -> None:
+        """Pass nothing until `heal`, and leave all connections open, as a silent network does."""
+        self._call(self._set_passable(passable=False))
+
     def heal(self) -> None:
-        """Accept connections again."""
+        """Accept connections again, and let everything pass."""
+        self._call(self._set_passable(passable=True))
         self._call(self._listen())
 
     # What passed
@@ -284,7 +296,8 @@ class FaultProxy(ABC):
     # For the subclasses
 
     async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
-        """Apply the first rule that takes the message."""
+        """Apply the first rule that takes the message, once anything passes at all."""
+        await self.passable.wait()
         for rule in self._snapshot():
             if rule.takes(exchange, phase):
                 return await rule.apply(exchange)
@@ -330,6 +343,12 @@ class FaultProxy(ABC):
     async def _listen(self) -> None:
         if self._server is None:
             self._server = await self.listen()
+
+    async def _set_passable(self, *, passable: bool) -> None:
+        if passable:
+            self.passable.set()
+        else:
+            self.passable.clear()
 
     async def _partition(self) -> None:
         if self._server is not None:

@@ -112,7 +112,11 @@ class ApiProxy(FaultProxy):
             allow_redirects=False,
         ) as upstream:
             if _is_stream(exchange):
-                return await self._stream(request, exchange, upstream)
+                try:
+                    return await self._stream(request, exchange, upstream)
+                finally:
+                    # A polite end of TLS would outlast the proxy's loop.
+                    abort(upstream.connection.transport if upstream.connection else None)
             answered = replace(exchange, status=upstream.status, answer=await upstream.read())
             self.record(answered)
             if await self.judge(answered, Phase.ANSWER) is Verdict.DROP:
@@ -132,6 +136,7 @@ class ApiProxy(FaultProxy):
         _copy_headers(upstream, response)
         await response.prepare(request)
         async for chunk in upstream.content.iter_any():
+            await self.passable.wait()
             await response.write(chunk)
         await response.write_eof()
         return response
