@@ -109,4 +109,10 @@ def _renderers(log_format: Literal["text", "json"], *, is_terminal: bool) -> lis
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(default=str, sort_keys=False),
         ]
-    return [structlog.dev.ConsoleRenderer(colors=is_terminal, timestamp_key="time")]
+    console = structlog.dev.ConsoleRenderer(
+        colors=is_terminal,
+        timestamp_key="time",
+        # The one that is chosen by default shows local variables, secrets among them.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return [console]

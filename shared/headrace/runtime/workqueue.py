@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from enum import IntEnum
 from itertools import count
@@ -134,7 +134,8 @@ class KeyedQueue:
     def __init__(self, *, backoff: Backoff = RECONCILE, rng: Rng | None = None) -> None:
         self._backoff = backoff
         self._rng = rng
-        self._lanes: tuple[dict[str, Instant], ...] = tuple({} for _ in Lane)
+        # Ordered dictionaries, since the first key of a plain one is slow to find after deletes.
+        self._lanes: tuple[OrderedDict[str, Instant], ...] = tuple(OrderedDict() for _ in Lane)
         self._lane_of: dict[str, Lane] = {}
         self._processing: dict[str, Instant] = {}
         self._again: dict[str, tuple[Lane, Instant]] = {}
@@ -197,8 +198,7 @@ class KeyedQueue:
         lane = self._choose_lane()
         if lane is None:
             return None
-        key = next(iter(self._lanes[lane]))
-        since = self._lanes[lane].pop(key)
+        key, since = self._lanes[lane].popitem(last=False)
         del self._lane_of[key]
         self._processing[key] = now
         return key, max(now - since, 0.0)

@@ -85,6 +85,18 @@ def test_writes_the_traceback_of_an_exception() -> None:
     assert "ValueError: broken" in lines(stream)[0]["exception"]
 
 
+def test_a_traceback_does_not_show_local_variables() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "text", stream=stream)
+    kafka_password = "".join(["hunter", "2"])
+    try:
+        raise ValueError("broken" if kafka_password else "")
+    except ValueError:
+        structlog.get_logger("x").exception("reconcile crashed")
+    assert "ValueError: broken" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
+
+
 def test_text_form_has_no_colours_outside_a_terminal() -> None:
     stream = io.StringIO()
     logs.configure("info", "text", stream=stream)
