@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from headrace.expression import calls, functions, gotypes, natures, regexes, syntax, times
 from headrace.expression.errors import CompileError
 from headrace.expression.gotypes import GoType, Kind
+from headrace.expression.limits import MAX_PATTERNS
 from headrace.expression.natures import (
     BOOL,
     FLOAT,
@@ -33,16 +34,19 @@ class Checker:
     def __init__(self, environment: Environment) -> None:
         self.predicate_scopes: list[PredicateScope] = []
         self._environment = environment
+        self._pattern_count = 0
         self._variables: list[tuple[str, Nature]] = []
-        self._natures: dict[int, Nature] = {}
+        # By identity; the node is kept, so that no other one gets its id.
+        self._natures: dict[int, tuple[Node, Nature]] = {}
 
     def nature_of(self, node: Node) -> Nature:
         """Returns what was found about a node of the tree."""
-        return self._natures.get(id(node), UNKNOWN)
+        known = self._natures.get(id(node))
+        return known[1] if known else UNKNOWN
 
     def copy_nature(self, source: Node, target: Node) -> None:
         """Notes that a node that replaces another has the same nature."""
-        self._natures[id(target)] = self.nature_of(source)
+        self._natures[id(target)] = target, self.nature_of(source)
 
     def visit(self, node: Node) -> Nature:
         """Returns the nature of a node, and notes it for it and all below.
@@ -50,8 +54,11 @@ class Checker:
         Raises:
             CompileError: the node cannot be evaluated.
         """
+        known = self._natures.get(id(node))
+        if known is not None:  # overloads look at their arguments again
+            return known[1]
         nature = _VISITORS[type(node)](self, node)
-        self._natures[id(node)] = nature
+        self._natures[id(node)] = node, nature
         return nature
 
     def find_name(self, name: str, *, builtins_too: bool, required: bool = True) -> Nature:
@@ -122,13 +129,22 @@ class Checker:
         left = self.visit(node.left).dereferenced()
         right = self.visit(node.right).dereferenced()
         if node.operator == "matches" and isinstance(node.right, syntax.String):
-            regexes.compile_pattern(node.right.value)
-        found = _BINARY_RULES[node.operator](left, right)
-        if found is None:
-            raise CompileError(
-                f"invalid operation: {node.operator} (mismatched types {left} and {right})"
-            )
-        return found
+            self._check_pattern(node.right.value)
+        return _require(_BINARY_RULES[node.operator](left, right), node.operator, left, right)
+
+    def _check_pattern(self, pattern: str) -> None:
+        self._pattern_count += 1
+        if self._pattern_count > MAX_PATTERNS:
+            raise CompileError(f"expression has too many patterns (at most {MAX_PATTERNS})")
+        regexes.cached_pattern(pattern)
+
+    def _comparisons(self, node: syntax.Comparisons) -> Nature:
+        left = self.visit(node.operands[0]).dereferenced()
+        for operator, operand in zip(node.operators, node.operands[1:], strict=True):
+            right = self.visit(operand).dereferenced()
+            _require(_ORDER(left, right), operator, left, right)
+            left = right
+        return BOOL
 
     # Members.
 
@@ -234,7 +250,8 @@ class Checker:
         condition = self.visit(node.condition).dereferenced()
         if not condition.is_bool and not condition.is_unknown:
             raise CompileError(f"non-bool expression (type {condition}) used as condition")
-        yes, no = self.visit(node.yes), self.visit(node.no)
+        yes = self.visit(node.yes) if node.yes is not None else self.visit(node.condition)
+        no = self.visit(node.no)
         if yes.is_nil or no.is_nil:
             return no if yes.is_nil else yes
         if not yes.is_assignable_to(no):
@@ -260,6 +277,7 @@ _VISITORS: Mapping[type[Node], Callable[..., Nature]] = {
     syntax.Pair: Checker._pair,
     syntax.Unary: Checker._unary,
     syntax.Binary: Checker._binary,
+    syntax.Comparisons: Checker._comparisons,
     syntax.Chain: Checker._chain,
     syntax.Member: Checker._member,
     syntax.Slice: Checker._slice,
@@ -276,6 +294,12 @@ _VISITORS: Mapping[type[Node], Callable[..., Nature]] = {
 
 _Rule = Callable[[Nature, Nature], Nature | None]
 _Trait = Callable[[Nature], bool]
+
+
+def _require(found: Nature | None, operator: str, left: Nature, right: Nature) -> Nature:
+    if found is None:
+        raise CompileError(f"invalid operation: {operator} (mismatched types {left} and {right})")
+    return found
 
 
 def _is_number(nature: Nature) -> bool:

@@ -102,6 +102,8 @@ class Compiler:
         operator = node.operator
         if operator == "matches" and isinstance(node.right, syntax.String):
             return self._matches_literal(node.left, node.right.value)
+        if operator == "in" and (bounds := self._constant_range(node)) is not None:
+            return _between(self.compile(node.left), *bounds)
         left, right = self.compile(node.left), self.compile(node.right)
         if operator in ("and", "&&"):
             return lambda evaluation: right(evaluation) if to_bool(left(evaluation)) else False
@@ -117,14 +119,41 @@ class Compiler:
         apply = _OPERATIONS[operator]
         return lambda evaluation: apply(left(evaluation), right(evaluation))
 
+    def _constant_range(self, node: syntax.Binary) -> tuple[int, int] | None:
+        """Returns the bounds in ``count in 1..9``: two comparisons, which need no memory."""
+        match node.right:
+            case syntax.Binary("..", syntax.Integer(first), syntax.Integer(last)):
+                if self._checker.nature_of(node.left).kind is Kind.INT:
+                    return first, last
+        return None
+
+    def _comparisons(self, node: syntax.Comparisons) -> Code:
+        first, *others = (self.compile(operand) for operand in node.operands)
+        steps = [
+            (_BUDGETED[operator], operand)
+            for operator, operand in zip(node.operators, others, strict=True)
+        ]
+
+        def code(evaluation: Evaluation) -> bool:
+            left = first(evaluation)
+            for compare, operand in steps:
+                right = operand(evaluation)
+                if not compare(left, right, evaluation.budget):
+                    return False
+                left = right
+            return True
+
+        return code
+
     def _matches_literal(self, subject: Node, pattern: str) -> Code:
-        text, compiled = self.compile(subject), regexes.compile_pattern(pattern)
+        text = self.compile(subject)
 
         def code(evaluation: Evaluation) -> bool:
             value = text(evaluation)
-            return value is not None and regexes.matches(
-                compiled, _text_or_bytes(value), evaluation.budget
-            )
+            if value is None:
+                return False
+            compiled = regexes.cached_pattern(pattern)
+            return regexes.matches(compiled, _text_or_bytes(value), evaluation.budget)
 
         return code
 
@@ -188,7 +217,7 @@ class Compiler:
 
     def _builtin_call(self, node: syntax.BuiltinCall) -> Code:
         if node.name in functions.PREDICATES:
-            return self._loop(node)
+            return self._sum_of_array(node) or self._loop(node)
         arguments = [self.compile(argument) for argument in node.arguments]
         builtin = functions.FUNCTIONS[node.name]
 
@@ -198,6 +227,14 @@ class Compiler:
             return builtin.call(evaluation, values)
 
         return code
+
+    def _sum_of_array(self, node: syntax.BuiltinCall) -> Code | None:
+        """Returns the code of ``sum([a, b])``, which is a + b, so that b may be a text."""
+        match node:
+            case syntax.BuiltinCall("sum", (syntax.Array(nodes),)) if len(nodes) >= 2:
+                if not all(isinstance(element, _LITERALS) for element in nodes):
+                    return _added([self.compile(element) for element in nodes])
+        return None
 
     def _loop(self, node: syntax.BuiltinCall) -> Code:
         collection, *others = (self.compile(argument) for argument in node.arguments)
@@ -246,13 +283,33 @@ class Compiler:
         return code
 
     def _conditional(self, node: syntax.Conditional) -> Code:
-        condition = self.compile(node.condition)
-        yes, no = self.compile(node.yes), self.compile(node.no)
+        condition, no = self.compile(node.condition), self.compile(node.no)
+        yes = self.compile(node.yes) if node.yes is not None else _constant(True)
         return lambda evaluation: (yes if to_bool(condition(evaluation)) else no)(evaluation)
+
+
+_LITERALS = (syntax.Integer, syntax.Float, syntax.String, syntax.Boolean)
+
+
+def _added(summands: list[Code]) -> Code:
+    def code(evaluation: Evaluation) -> Value:
+        *others, total = [summand(evaluation) for summand in summands]
+        for value in reversed(others):
+            total = operators.add(value, total, evaluation.budget)
+        return total
+
+    return code
 
 
 def _constant(value: Value) -> Code:
     return lambda _: value
+
+
+def _between(operand: Code, first: int, last: int) -> Code:
+    def code(evaluation: Evaluation) -> bool:
+        return bool(first <= operand(evaluation) <= last)
+
+    return code
 
 
 def _index(evaluation: Evaluation) -> Value:
@@ -380,6 +437,7 @@ _COMPILERS: Mapping[type[Node], Callable[..., Code]] = {
     syntax.Map: Compiler._map,
     syntax.Unary: Compiler._unary,
     syntax.Binary: Compiler._binary,
+    syntax.Comparisons: Compiler._comparisons,
     syntax.StringSet: Compiler._string_set,
     syntax.Chain: Compiler._chain,
     syntax.Member: Compiler._member,

@@ -44,6 +44,15 @@ MAX_MESSAGE_CHARACTERS = 16_000
 MAX_CACHED_PROGRAMS = 1024
 """Compiled expressions that are kept; the least recently used one goes first."""
 
+MAX_CACHED_CHARACTERS = 1000
+"""Longer expressions are compiled at each evaluation, so that the cache stays small."""
+
+MAX_PATTERNS = 64
+"""Regular expressions that stand in one expression."""
+
+MAX_CACHED_PATTERNS = 128
+"""Compiled regular expressions that are kept; the least recently used one goes first."""
+
 MAX_PATTERN_MEMORY_BYTES = 1 << 18
 """What one compiled regular expression may hold."""
 

@@ -186,16 +186,15 @@ class _Parser:
         return self._add(syntax.Binary(operator, left, right))
 
     def _parse_comparison(self, left: Node, operator: str, power: int) -> Node:
-        """Reads ``a < b < c``, which means ``a < b && b < c``."""
-        root: Node | None = None
-        while True:
-            right = self._parse_expression(power + 1)
-            comparison = self._add(syntax.Binary(operator, left, right))
-            root = comparison if root is None else self._add(syntax.Binary("&&", root, comparison))
-            left, operator = right, self._current.text
-            if self._current.kind is not TokenKind.OPERATOR or operator not in _COMPARISONS:
-                return root
+        """Reads ``a < b``, and ``a < b < c``, which means ``a < b && b < c``."""
+        operators, operands = [operator], [left, self._parse_expression(power + 1)]
+        while self._current.kind is TokenKind.OPERATOR and self._current.text in _COMPARISONS:
+            operators.append(self._current.text)
             self._advance()
+            operands.append(self._parse_expression(power + 1))
+        if len(operators) == 1:
+            return self._add(syntax.Binary(operator, *operands))
+        return self._add(syntax.Comparisons(tuple(operators), tuple(operands)))
 
     def _parse_let(self) -> Node:
         self._advance()
@@ -224,12 +223,10 @@ class _Parser:
     def _parse_ternary(self, node: Node) -> Node:
         while self._current.is_operator("?"):
             self._advance()
-            if self._current.is_operator(":"):
-                self._advance()
-                yes = node
-            else:
+            yes = None
+            if not self._current.is_operator(":"):
                 yes = self._parse_expression(0)
-                self._expect_operator(":")
+            self._expect_operator(":")
             node = self._add(syntax.Conditional(node, yes, self._parse_expression(0)))
         return node
 

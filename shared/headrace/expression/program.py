@@ -10,7 +10,7 @@ from headrace.expression.checker import Checker
 from headrace.expression.compiler import Compiler
 from headrace.expression.evaluation import Code, Evaluation
 from headrace.expression.gotypes import GoType
-from headrace.expression.limits import MAX_CACHED_PROGRAMS
+from headrace.expression.limits import MAX_CACHED_CHARACTERS, MAX_CACHED_PROGRAMS
 from headrace.expression.parser import parse
 from headrace.expression.rewrites import rewrite
 from headrace.expression.values import Value, type_of
@@ -36,7 +36,23 @@ class Program:
         return self.code(Evaluation(environment, now, [None] * self.variables))
 
 
-@lru_cache(maxsize=MAX_CACHED_PROGRAMS)
+def evaluate(expression: str, environment: Mapping[str, Value], *, now: float) -> Value:
+    """Returns the value of an expression in an environment.
+
+    Args:
+        expression: the text.
+        environment: the values of the names, as ``values`` describes them.
+        now: what now() says, in seconds since the Unix epoch.
+
+    Raises:
+        ExpressionError: there is no value.
+    """
+    types = tuple((name, type_of(value)) for name, value in environment.items())
+    is_short = len(expression) <= MAX_CACHED_CHARACTERS
+    program = (_cached_program if is_short else compile_program)(expression, types)
+    return program.run(environment, now=now)
+
+
 def compile_program(expression: str, environment: tuple[tuple[str, GoType | None], ...]) -> Program:
     """Compiles an expression for an environment whose names have these types.
 
@@ -51,16 +67,4 @@ def compile_program(expression: str, environment: tuple[tuple[str, GoType | None
     return Program(code, compiler.variables)
 
 
-def evaluate(expression: str, environment: Mapping[str, Value], *, now: float) -> Value:
-    """Returns the value of an expression in an environment.
-
-    Args:
-        expression: the text.
-        environment: the values of the names, as ``values`` describes them.
-        now: what now() says, in seconds since the Unix epoch.
-
-    Raises:
-        ExpressionError: there is no value.
-    """
-    types = tuple((name, type_of(value)) for name, value in environment.items())
-    return compile_program(expression, types).run(environment, now=now)
+_cached_program = lru_cache(maxsize=MAX_CACHED_PROGRAMS)(compile_program)

@@ -5,12 +5,13 @@ A pattern comes from a user who is not trusted, so Python's own backtracking eng
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol
 
 import re2  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from headrace.expression.errors import CompileError
-from headrace.expression.limits import MAX_PATTERN_MEMORY_BYTES, Budget
+from headrace.expression.limits import MAX_CACHED_PATTERNS, MAX_PATTERN_MEMORY_BYTES, Budget
 from headrace.expression.text import to_bytes
 
 _REASONS = {
@@ -73,6 +74,16 @@ def _explain(error: Exception, pattern: str) -> str:
     if reason == "missing )":
         part = pattern  # the reference shows all of it
     return f"{_REASONS.get(reason, reason)}: `{part}`"
+
+
+@lru_cache(maxsize=MAX_CACHED_PATTERNS)
+def cached_pattern(pattern: str) -> Pattern:
+    """Compiles a pattern that stands in an expression, once for all its evaluations.
+
+    Raises:
+        CompileError: it is no pattern, or too large.
+    """
+    return compile_pattern(pattern)
 
 
 def matches(pattern: Pattern, text: str | bytes, budget: Budget) -> bool:

@@ -14,7 +14,6 @@ from dataclasses import replace
 from headrace.expression import operators, syntax
 from headrace.expression.checker import Checker
 from headrace.expression.errors import CompileError
-from headrace.expression.gotypes import Kind
 from headrace.expression.limits import Budget
 from headrace.expression.syntax import (
     Array,
@@ -33,7 +32,6 @@ from headrace.expression.syntax import (
 from headrace.expression.values import wrap
 
 _Rule = Callable[[Node], Node]
-_LITERALS = (Integer, Float, String, Boolean)
 
 
 def rewrite(node: Node, checker: Checker) -> Node:
@@ -44,7 +42,7 @@ def rewrite(node: Node, checker: Checker) -> Node:
     """
     for rule in _RULES:
         node = _apply(rule, node, checker)
-    return _apply(lambda one: _in_range(one, checker), node, checker)
+    return node
 
 
 def _apply(rule: _Rule, node: Node, checker: Checker) -> Node:
@@ -62,15 +60,6 @@ def _in_strings(node: Node) -> Node:
             if all(isinstance(element, String) for element in elements):
                 texts = frozenset(one.value for one in elements if isinstance(one, String))
                 return Binary("in", left, syntax.StringSet(texts))
-    return node
-
-
-def _in_range(node: Node, checker: Checker) -> Node:
-    """Makes ``count in 1..9`` two comparisons, which need no memory."""
-    match node:
-        case Binary("in", left, Binary("..", Integer() as first, Integer() as last)):
-            if checker.nature_of(left).kind is Kind.INT:
-                return Binary("and", Binary(">=", left, first), Binary("<=", left, last))
     return node
 
 
@@ -201,18 +190,6 @@ def _combined_predicates(node: Node) -> Node:
     return node
 
 
-def _sum_of_array(node: Node) -> Node:
-    match node:
-        case BuiltinCall("sum", (Array(elements),)) if len(elements) >= 2:
-            if all(isinstance(element, _LITERALS) for element in elements):
-                return node
-            *before, total = elements
-            for element in reversed(before):
-                total = Binary("+", element, total)
-            return total
-    return node
-
-
 def _sum_of_map(node: Node) -> Node:
     match node:
         case BuiltinCall("sum", (BuiltinCall("map", arguments),)):
@@ -243,7 +220,6 @@ _RULES: tuple[_Rule, ...] = (
     _length_of_filter,
     _end_of_filter,
     _combined_predicates,
-    _sum_of_array,
     _sum_of_map,
     _compared_count,
 )

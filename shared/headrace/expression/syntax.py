@@ -105,6 +105,14 @@ class Binary(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Comparisons(Node):
+    """``a < b <= c``: true where each neighbours compare so; one operator less than operands."""
+
+    operators: tuple[str, ...]
+    operands: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Chain(Node):
     """What ends with nil as a whole where an optional member inside it meets nil."""
 
@@ -185,10 +193,13 @@ class Sequence(Node):
 
 @dataclass(frozen=True, slots=True)
 class Conditional(Node):
-    """``condition ? yes : no``, ``if condition { yes } else { no }``."""
+    """``condition ? yes : no``, ``if condition { yes } else { no }``.
+
+    Without ``yes`` it is ``condition ?: no``: the condition's own value where it holds.
+    """
 
     condition: Node
-    yes: Node
+    yes: Node | None
     no: Node
 
 
