@@ -6,6 +6,8 @@ import asyncio
 import json
 import socket
 import ssl
+import subprocess
+import sys
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -441,3 +443,15 @@ def test_our_own_parts_outlive_a_restart_of_the_api_server(tmp_path: Path) -> No
         assert all(status.ready for status in lab.status())
     finally:
         lab.stop()
+
+
+def test_a_command_runs_with_a_lab_for_the_time(tmp_path: Path) -> None:
+    lab = [sys.executable, "-m", "headrace_lab", "run"]
+    lab += ["--dir", str(tmp_path), "--parts", "etcd", "--"]
+    script = "from headrace_lab.lab import Lab; print(Lab.attach().part('etcd').is_ready())"
+
+    answer = subprocess.run([*lab, sys.executable, "-c", script], capture_output=True, check=False)
+
+    assert (answer.returncode, answer.stdout) == (0, b"True\n")
+    assert owned_by(str(tmp_path)) == []
+    assert subprocess.run([*lab, "/bin/false"], capture_output=True, check=False).returncode == 1

@@ -37,3 +37,9 @@ def test_an_unknown_part_is_refused_before_anything_starts(
 
     assert "no part zookeeper" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_running_needs_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--dir", str(tmp_path)]) == 1
+
+    assert "no command to run" in capsys.readouterr().err

@@ -1,16 +1,19 @@
-"""`python -m headrace_lab up|down|status|env`: the lab from a command line."""
+"""`python -m headrace_lab up|down|status|env|run`: the lab from a command line."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from headrace_lab.borrow import borrowed_lab
 from headrace_lab.errors import LabError
 from headrace_lab.lab import DIRECTORY_VARIABLE, Lab, default_directory
 from headrace_lab.progress import Progress
@@ -61,6 +64,20 @@ def _status(arguments: argparse.Namespace) -> int:
         word = "ready" if status.ready else "running, not ready" if status.running else "down"
         _write(f"{status.name:<20} {status.pid or '-':>8}  {word}")
     return 0 if all(status.ready for status in statuses) else 3
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # argparse keeps the -- that ends our own options.
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    if not command:
+        raise LabError("no command to run: python -m headrace_lab run [OPTIONS] COMMAND …")
+    os.environ[DIRECTORY_VARIABLE] = str(arguments.dir.resolve())
+    with borrowed_lab(parts=arguments.parts, progress=Progress()) as lab:
+        os.environ.update(_variables(lab))
+        try:
+            return subprocess.run(command, check=False).returncode
+        except OSError as error:
+            raise LabError(f"{command[0]} cannot be run: {error}") from error
 
 
 def _env(arguments: argparse.Namespace) -> int:
@@ -116,11 +133,6 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--profile", choices=get_args(Profile))
     up.add_argument("--audit", action="store_true", help="let the API server log every request")
     up.add_argument("--ports", type=_ports, default={}, metavar="NAME=PORT,…")
-    up.add_argument(
-        "--parts",
-        type=lambda text: text.split(","),
-        help="only these, with what they need (kubernetes, kafka, prometheus, pods, traffic)",
-    )
     up.set_defaults(run=_up)
 
     down = commands.add_parser("down", help="stop everything of the lab")
@@ -134,13 +146,25 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("--json", action="store_true")
     env.set_defaults(run=_env)
 
-    for command in (up, down, status, env):
+    run = commands.add_parser(
+        "run", help="run a command with a lab: the one that runs, else one for the time"
+    )
+    run.set_defaults(run=_run)
+
+    for command in (up, run):
+        command.add_argument(
+            "--parts",
+            type=lambda text: text.split(","),
+            help="only these, with what they need (kubernetes, kafka, prometheus, pods, traffic)",
+        )
+    for command in (up, down, status, env, run):
         command.add_argument(
             "--dir",
             type=Path,
             default=default_directory(),
             help=f"the lab's folder (default ${DIRECTORY_VARIABLE}, else .lab)",
         )
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND …")
     return parser
 
 

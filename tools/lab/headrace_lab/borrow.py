@@ -13,7 +13,10 @@ from headrace_lab.state import StateFile
 
 @contextmanager
 def borrowed_lab(
-    own_directory: Path, *, parts: Iterable[str] | None = None, progress: Progress | None = None
+    own_directory: Path | None = None,
+    *,
+    parts: Iterable[str] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Lab]:
     """Yield a running lab with some parts.
 
@@ -21,7 +24,7 @@ def borrowed_lab(
     else one is started in a folder of the caller's and stopped in the end.
 
     Args:
-        own_directory: For a lab of its own.
+        own_directory: For a lab of its own; None means the default folder.
         parts: See `Lab.start`.
         progress: Where to tell what happens.
     """
@@ -29,7 +32,7 @@ def borrowed_lab(
     if StateFile(shared).exists():
         yield Lab.start(shared, parts=parts, progress=progress)
         return
-    lab = Lab.start(own_directory, parts=parts, progress=progress)
+    lab = Lab.start(own_directory or shared, parts=parts, progress=progress)
     try:
         yield lab
     finally:
