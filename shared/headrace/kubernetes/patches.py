@@ -62,7 +62,7 @@ def merge_diff(old: Mapping[str, Json], new: Mapping[str, Json]) -> dict[str, Js
 
 
 def json_equal(left: Json, right: Json) -> bool:
-    """Return whether two values are the same JSON: 1 equals 1.0, but not true."""
+    """Return whether two values are the same JSON: 1 equals 1.0 but not true; tuples are lists."""
     if left is right:
         return True
     if isinstance(left, Mapping) and isinstance(right, Mapping):

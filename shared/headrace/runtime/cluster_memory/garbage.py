@@ -6,37 +6,18 @@ Source: kube-controller-manager's garbage-collector controller.
 from __future__ import annotations
 
 from headrace.model.quantities import Instant
-from headrace.runtime.cluster_memory.agenda import Agenda
+from headrace.runtime.cluster_memory.controller import Controller
 from headrace.runtime.cluster_memory.objects import (
     FOREGROUND,
     ORPHAN,
     Change,
-    Objects,
     Record,
     owner_uids,
 )
 
 
-class GarbageCollector:
+class GarbageCollector(Controller):
     """Deletes dependents of absent owners, and serves the deletion finalizers."""
-
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
-        self._agenda = Agenda()
-        objects.observe(self._observe)
-
-    def step(self, now: Instant) -> bool:
-        """Collect what is due; return whether there was anything."""
-        uids = self._agenda.take(now)
-        for uid in uids:
-            record = self._objects.by_uid(uid)
-            if record is not None:
-                self._collect(record)
-        return bool(uids)
-
-    def wake_at(self) -> Instant | None:
-        """Return when there is something to collect."""
-        return self._agenda.wake_at()
 
     def _observe(self, change: Change) -> None:
         if change.new is None:
@@ -47,7 +28,7 @@ class GarbageCollector:
         elif change.new.is_terminating or owner_uids(change.new) != owner_uids(change.old):
             self._agenda.add(change.new.uid)
 
-    def _collect(self, record: Record) -> None:
+    def _sync(self, record: Record, now: Instant) -> None:
         finalizers = record.metadata.get("finalizers") or ()
         if record.is_terminating and ORPHAN in finalizers:
             for dependent in self._objects.dependents(record.uid):

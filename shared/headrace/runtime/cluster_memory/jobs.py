@@ -11,57 +11,34 @@ from headrace.backoff import Backoff
 from headrace.kubernetes.resources import JOBS, PODS, Manifest
 from headrace.model.meta import format_time, parse_time
 from headrace.model.quantities import Instant
-from headrace.runtime.cluster_memory.agenda import Agenda
-from headrace.runtime.cluster_memory.objects import (
-    Change,
-    Objects,
-    Record,
-    controller_of,
-    table_key,
-)
-from headrace.runtime.cluster_memory.pods import is_active, is_ready
+from headrace.runtime.cluster_memory.controller import Controller
+from headrace.runtime.cluster_memory.objects import Change, Record, controller_uid, table_key
+from headrace.runtime.cluster_memory.pods import is_active, is_ready, phase
 from headrace.runtime.cluster_memory.replica_sets import pod_of
 
 _RETRY: Final = Backoff(first_seconds=10.0, seconds_max=600.0)
 _BACKOFF_LIMIT: Final = 6
 
 
-class JobController:
+class JobController(Controller):
     """Runs pods until enough have succeeded or too many have failed."""
-
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
-        self._agenda = Agenda()
-        objects.observe(self._observe)
-
-    def step(self, now: Instant) -> bool:
-        """Sync all Jobs that have something to do; return whether there were any."""
-        uids = self._agenda.take(now)
-        for uid in uids:
-            job = self._objects.by_uid(uid)
-            if job is not None and not job.is_terminating and not _is_finished(job):
-                self._sync(job, now)
-        return bool(uids)
-
-    def wake_at(self) -> Instant | None:
-        """Return when the next Job has something to do."""
-        return self._agenda.wake_at()
 
     def _observe(self, change: Change) -> None:
         kind = table_key(change.record.resource)
         if kind == table_key(JOBS):
             self._agenda.add(change.record.uid)
-        elif kind == table_key(PODS):
-            owner = controller_of(change.record)
-            if owner is not None and owner["kind"] == JOBS.kind:
-                self._agenda.add(owner["uid"])
+        elif kind == table_key(PODS) and (uid := controller_uid(change.record, JOBS)):
+            self._agenda.add(uid)
 
-    def _sync(self, job: Record, now: Instant) -> None:
+    def _sync(self, record: Record, now: Instant) -> None:
+        job = record
+        if job.is_terminating or _is_finished(job):
+            return
         before = job.manifest.get("status", {})
         started = before.get("startTime", format_time(now))
         pods = self._pods(job)
-        failures = [pod for pod in pods if _phase(pod) == "Failed"]
-        succeeded = sum(1 for pod in pods if _phase(pod) == "Succeeded")
+        failures = [pod for pod in pods if phase(pod) == "Failed"]
+        succeeded = sum(1 for pod in pods if phase(pod) == "Succeeded")
         verdict = self._verdict(job, parse_time(started), succeeded, len(failures), now)
         active = [pod for pod in pods if is_active(pod)]
         if verdict:
@@ -150,10 +127,6 @@ def _conditions(kind: str, reason: str, message: str, now: Instant) -> list[Mani
 def _is_finished(job: Record) -> bool:
     conditions = job.manifest.get("status", {}).get("conditions") or ()
     return any(found["type"] in ("Complete", "Failed") for found in conditions)
-
-
-def _phase(pod: Record) -> str:
-    return str(pod.manifest.get("status", {}).get("phase", ""))
 
 
 def _finished_at(pod: Record) -> Instant:

@@ -361,6 +361,12 @@ def controller_of(record: Record) -> Mapping[str, Any] | None:
     return next((owner for owner in owners if owner.get("controller")), None)
 
 
+def controller_uid(record: Record, resource: Resource) -> str | None:
+    """Return the uid of the controller of an object if it is of one kind."""
+    owner = controller_of(record)
+    return owner["uid"] if owner is not None and owner["kind"] == resource.kind else None
+
+
 def name_suffix(uid: str) -> str:
     """Return the five characters that complete a generateName; derived, never drawn."""
     number = UUID(uid).int

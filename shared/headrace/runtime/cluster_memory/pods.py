@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from headrace.kubernetes.resources import PODS, Manifest
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
-from headrace.runtime.cluster_memory.agenda import Agenda
+from headrace.runtime.cluster_memory.controller import Controller
 from headrace.runtime.cluster_memory.objects import Change, Objects, Record, table_key
 
 NODE: Final = "memory-node"
@@ -48,7 +48,7 @@ UNPULLABLE: Final = PodBehaviour(ready_seconds=None, waiting_reason="ImagePullBa
 
 def is_active(pod: Record) -> bool:
     """Return whether a pod counts as a replica: neither finished nor being deleted."""
-    return not pod.is_terminating and _phase(pod) not in _FINISHED
+    return not pod.is_terminating and phase(pod) not in _FINISHED
 
 
 def is_ready(pod: Record) -> bool:
@@ -62,7 +62,7 @@ def condition(record: Record, kind: str) -> Mapping[str, str]:
     return next((found for found in conditions if found["type"] == kind), {})
 
 
-class PodLife:
+class PodLife(Controller):
     """Scheduler, kubelet and containers of all pods.
 
     Args:
@@ -74,34 +74,19 @@ class PodLife:
     def __init__(
         self, objects: Objects, behaviour: PodBehaviour, termination_seconds: float
     ) -> None:
-        self._objects = objects
+        super().__init__(objects)
         self._default = behaviour
         self._termination_seconds = termination_seconds
         self._images: dict[str, PodBehaviour] = {}
         self._started: dict[str, Instant] = {}
         self._terminating: dict[str, Instant] = {}
         self._addresses = 0
-        self._agenda = Agenda()
-        objects.observe(self._observe)
 
     def behave(self, image: str, behaviour: PodBehaviour) -> None:
         """Let pods with a matching image (a glob) behave so from now on, running ones too."""
         self._images[image] = behaviour
         for pod in self._objects.all(PODS):
             self._agenda.add(pod.uid)
-
-    def step(self, now: Instant) -> bool:
-        """Move all pods that have something to do; return whether there were any."""
-        uids = self._agenda.take(now)
-        for uid in uids:
-            pod = self._objects.by_uid(uid)
-            if pod is not None:
-                self._move(pod, now)
-        return bool(uids)
-
-    def wake_at(self) -> Instant | None:
-        """Return when the next pod has something to do."""
-        return self._agenda.wake_at()
 
     def _observe(self, change: Change) -> None:
         if table_key(change.record.resource) != table_key(PODS):
@@ -112,11 +97,12 @@ class PodLife:
             self._started.pop(change.record.uid, None)
             self._terminating.pop(change.record.uid, None)
 
-    def _move(self, pod: Record, now: Instant) -> None:
+    def _sync(self, record: Record, now: Instant) -> None:
+        pod = record
         if pod.is_terminating:
             self._terminate(pod, now)
             return
-        if _phase(pod) in _FINISHED:
+        if phase(pod) in _FINISHED:
             return
         if not pod.manifest["spec"].get("nodeName"):
             spec = {**pod.manifest["spec"], "nodeName": NODE}
@@ -169,8 +155,8 @@ class PodLife:
             "startedAt": format_time(started),
             "finishedAt": format_time(now),
         }
-        phase: _Phase = "Failed" if code else "Succeeded"
-        return _status(pod, phase, {"terminated": ended}, now, is_ready=False)
+        outcome: _Phase = "Failed" if code else "Succeeded"
+        return _status(pod, outcome, {"terminated": ended}, now, is_ready=False)
 
     def _serves(self, pod: Record, started: Instant, now: Instant) -> Manifest:
         """Return the status of a pod that runs for ever, or tries to."""
@@ -197,7 +183,8 @@ class PodLife:
 _Phase = Literal["Pending", "Running", "Succeeded", "Failed"]
 
 
-def _phase(pod: Record) -> str:
+def phase(pod: Record) -> str:
+    """Return a pod's phase."""
     return str(pod.manifest.get("status", {}).get("phase", ""))
 
 

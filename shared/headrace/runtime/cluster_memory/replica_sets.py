@@ -10,50 +10,25 @@ from typing import Any
 from headrace.kubernetes.resources import PODS, REPLICA_SETS, Manifest
 from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
-from headrace.runtime.cluster_memory.agenda import Agenda
-from headrace.runtime.cluster_memory.objects import (
-    Change,
-    Objects,
-    Record,
-    controller_of,
-    table_key,
-)
+from headrace.runtime.cluster_memory.controller import Controller
+from headrace.runtime.cluster_memory.objects import Change, Record, controller_uid, table_key
 from headrace.runtime.cluster_memory.pods import condition, is_active, is_ready
 
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
-class ReplicaSetController:
+class ReplicaSetController(Controller):
     """Keeps as many pods as `spec.replicas` says, and counts them in the status."""
-
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
-        self._agenda = Agenda()
-        objects.observe(self._observe)
-
-    def step(self, now: Instant) -> bool:
-        """Sync all ReplicaSets that changed; return whether there were any."""
-        uids = self._agenda.take(now)
-        for uid in uids:
-            replica_set = self._objects.by_uid(uid)
-            if replica_set is not None:
-                self._sync(replica_set, now)
-        return bool(uids)
-
-    def wake_at(self) -> Instant | None:
-        """Return when the next ReplicaSet has something to do."""
-        return self._agenda.wake_at()
 
     def _observe(self, change: Change) -> None:
         kind = table_key(change.record.resource)
         if kind == table_key(REPLICA_SETS):
             self._agenda.add(change.record.uid)
-        elif kind == table_key(PODS):
-            owner = controller_of(change.record)
-            if owner is not None and owner["kind"] == REPLICA_SETS.kind:
-                self._agenda.add(owner["uid"])
+        elif kind == table_key(PODS) and (uid := controller_uid(change.record, REPLICA_SETS)):
+            self._agenda.add(uid)
 
-    def _sync(self, replica_set: Record, now: Instant) -> None:
+    def _sync(self, record: Record, now: Instant) -> None:
+        replica_set = record
         if not replica_set.is_terminating:
             self._scale(replica_set)
         pods = self._pods(replica_set)
@@ -68,7 +43,7 @@ class ReplicaSetController:
             record
             for record in self._objects.dependents(replica_set.uid)
             if table_key(record.resource) == table_key(PODS)
-            and (controller_of(record) or {}).get("uid") == replica_set.uid
+            and controller_uid(record, REPLICA_SETS) == replica_set.uid
             and is_active(record)
         ]
 

@@ -82,6 +82,10 @@ def test_sees_that_true_became_one() -> None:
     assert merge_diff({"a": 1}, {"a": 1.0}) == {}
 
 
+def test_a_tuple_is_the_list_that_it_is_on_the_wire() -> None:
+    assert merge_diff({"a": [1, {"b": [2]}]}, {"a": (1, {"b": (2,)})}) == {}
+
+
 @given(objects, objects)
 @settings(max_examples=200)
 def test_a_difference_leads_from_old_to_new(old: dict[str, Any], new: dict[str, Any]) -> None:
