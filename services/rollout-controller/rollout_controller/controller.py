@@ -7,6 +7,7 @@ deleted.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import structlog
 
@@ -30,12 +31,13 @@ from headrace.runtime import guard
 from headrace.runtime.cluster import Selection
 from headrace.runtime.component import Ports
 from headrace.runtime.consumer import ConsumerSettings, EventConsumer
+from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.metrics import ConsumerMetrics, ReconcileMetrics
 from headrace.runtime.reconciler import Reconciler
 from headrace.runtime.reflector import Reflector, Source
 from headrace.runtime.service import Part, queue_part
 from headrace.runtime.store import Store
-from headrace.runtime.workqueue import Lane, WorkQueue
+from headrace.runtime.workqueue import WorkQueue
 from rollout_controller.act import Actor
 from rollout_controller.caches import Caches, Facts
 from rollout_controller.commands import CommandHandler
@@ -88,8 +90,6 @@ class RolloutController:
             ports.ownership.may_act,
             observer=ReconcileMetrics(ports.metrics, "rollout-controller", _QUEUE),
         )
-        self._waker = Waker(self.objects, self.facts, self._add, self._deleted)
-        self._waker.listen()
         self._commands = CommandHandler(
             lambda key: ports.ownership.guard(ports.cluster, key, cached),
             self.objects,
@@ -104,14 +104,14 @@ class RolloutController:
             ports.clock,
             ConsumerSettings(cluster=ports.source),
         )
+        self._feeder = QueueFeeder(
+            self.queue, ports.ownership, self._keys, ports.clock, self._consumer.assign
+        )
+        self._waker = Waker(self.objects, self.facts, self._feeder.wake, self._deleted)
+        self._waker.listen()
         self._consumer.observe(ConsumerMetrics(ports.metrics))
         ports.metrics.watch_queue(_QUEUE, self.queue)
         export_gauges(ports.metrics, self.objects.rollouts)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether all caches are complete."""
-        return all(reflector.is_synced for reflector in self._reflectors)
 
     @property
     def caches(self) -> Part:
@@ -137,26 +137,10 @@ class RolloutController:
             await reflector.wait_synced()
 
     async def _begin(self) -> None:
-        self._ports.ownership.listen(self)
+        self._feeder.begin()
 
-    def gained(self, shards: frozenset[int]) -> None:
-        """Look at every Rollout of these shards, and read their messages."""
-        ownership = self._ports.ownership
-        self._consumer.assign(ownership.partitions)
-        for rollout in self.objects.rollouts.list():
-            key = _key(rollout)
-            if ownership.shard_of(key) in shards:
-                self.queue.add(key)
-
-    def lost(self, shards: frozenset[int]) -> None:
-        """Leave these shards to the replica that holds their Leases now."""
-        ownership = self._ports.ownership
-        self._consumer.assign(ownership.partitions)
-        self.queue.drop(lambda key: ownership.shard_of(key) in shards)
-
-    def _add(self, key: str, lane: Lane) -> None:
-        if self.is_ready and self._ports.ownership.may_act(key):
-            self.queue.add(key, lane=lane)
+    async def _resync(self) -> None:
+        await self._feeder.resync(self._settings.resync_seconds)
 
     def _deleted(self, rollout: Manifest) -> None:
         metadata = rollout["metadata"]
@@ -170,13 +154,6 @@ class RolloutController:
         else:
             await self._waker.hear(event)
 
-    async def _resync(self) -> None:
-        """Look at everything again from time to time (rollout-api 9)."""
-        while True:
-            await self._ports.clock.sleep(self._settings.resync_seconds)
-            for rollout in self.objects.rollouts.list():
-                self._add(_key(rollout), Lane.REST)
-
     async def _choose_versions(self) -> None:
         """Take the TrafficSplit version that the server prefers, unless the flag names one."""
         if self._settings.traffic_split_api_version:
@@ -188,6 +165,11 @@ class RolloutController:
             return
         if served:
             self._versions = ApiVersions(served[0])
+
+    def _keys(self) -> Iterator[str]:
+        for rollout in self.objects.rollouts.list():
+            metadata = rollout["metadata"]
+            yield f"{metadata.get('namespace', '')}/{metadata['name']}"
 
     def _kinds(self) -> tuple[tuple[Resource, Store, Selection], ...]:
         """Every kind that is followed: where it is kept and which objects of it."""
@@ -228,8 +210,3 @@ class RolloutController:
             route_resend_seconds=settings.route_resend_seconds,
             abort_claim_seconds=settings.abort_claim_seconds,
         )
-
-
-def _key(manifest: Manifest) -> str:
-    metadata = manifest["metadata"]
-    return f"{metadata.get('namespace', '')}/{metadata['name']}"

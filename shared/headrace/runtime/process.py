@@ -146,7 +146,9 @@ class _Process:
         settings = self._settings
         group = group_name(self._program.name, topic_settings(settings))
         if settings.bus == "memory":
-            return MemoryBus(MemoryBroker(), group)
+            broker = MemoryBroker()
+            broker.is_up = len(self._program.components) > 1  # alone there is nobody to talk to
+            return MemoryBus(broker, group)
         return KafkaBus(kafka_settings(settings, group), self._topics.all(), self._clock, self._rng)
 
     def _membership(self) -> Membership:
