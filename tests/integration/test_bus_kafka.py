@@ -212,6 +212,15 @@ async def test_prints_the_definitions_of_topics_that_it_may_not_make(broker: Bro
     await until(lambda: bus.is_up, BACK_SECONDS)
 
 
+async def test_says_why_topics_cannot_be_created(broker: Broker) -> None:
+    bus = broker.bus(replace(broker.settings, replication_factor=3))
+    with capture_logs() as lines:
+        await bus.start()
+        await until(lambda: bool(lines), NOTICED_SECONDS)
+    assert "topics cannot be created (InvalidReplicationFactorError" in lines[0]["error"]
+    assert broker.topics.steps.definition() in lines[0]["error"]
+
+
 async def test_refuses_topics_with_another_number_of_partitions(broker: Broker) -> None:
     await broker.started()
     scope = broker.topics.steps.name.split(".")[1]

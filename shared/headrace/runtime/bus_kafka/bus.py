@@ -117,6 +117,7 @@ class KafkaBus:
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="bus-kafka")
+            self._task.add_done_callback(_tell_crash)
 
     async def close(self) -> None:
         """Wait for what is queued, within the grace time, and disconnect."""
@@ -271,6 +272,12 @@ class KafkaBus:
         async with asyncio.timeout(self._settings.request_seconds):
             if not await producer.client.force_metadata_update():
                 raise Unavailable("the broker does not answer")
+
+
+def _tell_crash(task: asyncio.Task[None]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log.error("bus crashed, the durable path goes on alone", exc_info=error)
 
 
 async def _stop_at_once(producer: AIOKafkaProducer) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import structlog
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
+from headrace.errors import InvalidSpec
 from headrace.runtime.bus_queue import QUEUE_SIZE_MAX
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,9 @@ class KafkaSettings:
             answers; then the topics are looked at again.
         probe_seconds: How often the broker is asked whether it is there.
         grace_seconds: How long `close` waits for what is queued.
+
+    Raises:
+        InvalidSpec: A server is not `host:port`, or SASL lacks its credentials.
     """
 
     bootstrap_servers: str
@@ -63,21 +67,46 @@ class KafkaSettings:
     probe_seconds: float = 1.0
     grace_seconds: float = 5.0
 
+    def __post_init__(self) -> None:
+        """Refuse what the client would fail on later, in the background."""
+        for server in self.bootstrap_servers.split(","):
+            host, _, port = server.strip().rpartition(":")
+            if not host or not port.isdecimal():
+                raise InvalidSpec(f"bootstrap server {server.strip()!r} is not host:port")
+        if self.is_sasl and (self.username is None or self.password is None):
+            raise InvalidSpec(f"{self.security_protocol} needs a user name and a password")
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def is_sasl(self) -> bool:
+        """Whether connections begin with a user name and password."""
+        return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
-    """Return the arguments that all clients of the library share."""
+    """Return the arguments that all clients of the library share.
+
+    Certificates are read each time, so that renewed files are taken with the next connection.
+
+    Raises:
+        OSError: A certificate or key cannot be read.
+    """
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
         "client_id": settings.client_id,
         "request_timeout_ms": int(settings.request_seconds * 1000),
         "security_protocol": settings.security_protocol,
     }
-    if settings.security_protocol in ("SSL", "SASL_SSL"):
+    if settings.is_tls:
         context = ssl.create_default_context(cafile=settings.ca_file)
         if settings.certificate_file is not None:
             context.load_cert_chain(settings.certificate_file, settings.key_file)
         options["ssl_context"] = context
-    if settings.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL"):
+    if settings.is_sasl:
         options["sasl_mechanism"] = settings.sasl_mechanism
         options["sasl_plain_username"] = settings.username
         options["sasl_plain_password"] = settings.password
