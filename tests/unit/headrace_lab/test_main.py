@@ -43,3 +43,22 @@ def test_running_needs_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["run", "--dir", str(tmp_path)]) == 1
 
     assert "no command to run" in capsys.readouterr().err
+
+
+def test_checking_the_tools_names_all_that_a_bare_machine_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+
+    assert main(["check-tools"]) == 1
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.removeprefix("headrace-lab: ").split()[0] for line in lines] == [
+        "go",
+        "java",
+        "mvn",
+        "apt-get",
+        "dpkg-deb",
+    ]

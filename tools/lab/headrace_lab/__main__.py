@@ -1,4 +1,4 @@
-"""`python -m headrace_lab up|down|status|env|run`: the lab from a command line."""
+"""`python -m headrace_lab up|down|status|env|run|check-tools`: the lab from a command line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import get_args
 
 from headrace_lab.borrow import borrowed_lab
+from headrace_lab.cache import Cache
 from headrace_lab.errors import LabError
-from headrace_lab.lab import DIRECTORY_VARIABLE, Lab, default_directory
+from headrace_lab.lab import DIRECTORY_VARIABLE, Lab, check_tools, default_directory
+from headrace_lab.parts import select
 from headrace_lab.progress import Progress
 from headrace_lab.state import Options, Profile
 
@@ -64,6 +66,12 @@ def _status(arguments: argparse.Namespace) -> int:
         word = "ready" if status.ready else "running, not ready" if status.running else "down"
         _write(f"{status.name:<20} {status.pid or '-':>8}  {word}")
     return 0 if all(status.ready for status in statuses) else 3
+
+
+def _check_tools(arguments: argparse.Namespace) -> int:
+    del arguments
+    check_tools(Cache(), select(None))
+    return 0
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -145,6 +153,11 @@ def _parser() -> argparse.ArgumentParser:
     env = commands.add_parser("env", help="print addresses as shell exports")
     env.add_argument("--json", action="store_true")
     env.set_defaults(run=_env)
+
+    tools = commands.add_parser(
+        "check-tools", help="say what the machine lacks to build and run the lab"
+    )
+    tools.set_defaults(run=_check_tools)
 
     run = commands.add_parser(
         "run", help="run a command with a lab: the one that runs, else one for the time"

@@ -28,7 +28,7 @@ from headrace_lab.progress import Progress
 from headrace_lab.running import RunningPart
 from headrace_lab.site import Part, Site
 from headrace_lab.state import Options, State, StateFile
-from headrace_lab.toolchain import JAVA, require
+from headrace_lab.toolchain import JAVA, envoy_binary, require
 
 # Set by `env`, so that commands and tests of a shell use the same lab.
 DIRECTORY_VARIABLE: Final = "HEADRACE_LAB_DIR"
@@ -99,7 +99,7 @@ class Lab:
         wanted = _existing(select(parts), progress)
         with lab._state.lock("up.lock"):
             is_new = not lab._state.exists()
-            _require_tools(lab._cache, wanted, progress)
+            _prepare(lab._cache, wanted, progress)
             lab._settle(wanted, options, ports or {})
             try:
                 lab._bring_up(progress)
@@ -389,12 +389,28 @@ def _existing(names: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _require_tools(cache: Cache, names: Iterable[str], progress: Progress) -> None:
-    """Check and build everything before the first process is started."""
+def check_tools(cache: Cache, names: Iterable[str]) -> None:
+    """Check that the machine has what running some parts, and building the missing ones, needs.
+
+    Raises:
+        ToolMissing: With a line for each tool that is missing or too old.
+    """
     parts = [named(name) for name in names]
-    if any(part.name == "kafka" for part in parts):
-        require([JAVA])
     artifacts = dict.fromkeys(artifact for part in parts for artifact in part.artifacts)
+    missing = [artifact for artifact in artifacts if not cache.has(artifact)]
+    tools = [tool for artifact in missing for tool in artifact.tools]
+    if any(part.name == "kafka" for part in parts):
+        tools.append(JAVA)
+    require(list(dict.fromkeys(tools)))
+    if any(part.name == "envoy" for part in parts):
+        envoy_binary()
+
+
+def _prepare(cache: Cache, names: Iterable[str], progress: Progress) -> None:
+    """Check and build everything before the first process is started."""
+    names = list(names)
+    check_tools(cache, names)
+    artifacts = dict.fromkeys(artifact for name in names for artifact in named(name).artifacts)
     cache.ensure(list(artifacts), progress)
 
 
