@@ -15,7 +15,14 @@ from typing import Final
 import structlog
 
 from headrace.backoff import CONNECTION, Backoff, Rng
-from headrace.errors import Expired, NotFound, RolloutError, TransientError, Unavailable
+from headrace.errors import (
+    Expired,
+    NotFound,
+    PermanentError,
+    RolloutError,
+    TransientError,
+    Unavailable,
+)
 from headrace.kubernetes.resources import Resource
 from headrace.model.quantities import Instant
 from headrace.runtime.clock import Clock
@@ -117,7 +124,7 @@ class Reflector:
             self._must_list = True
             return error
         except RolloutError as error:
-            self._must_list = self._must_list or isinstance(error, NotFound)
+            self._must_list = self._must_list or isinstance(error, PermanentError)
             if self._is_absent(error):
                 self._take(Listing((), self._store.resource_version))
             else:

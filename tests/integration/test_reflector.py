@@ -1,0 +1,103 @@
+"""The reflector over a real API server that dies and forgets."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from headrace.errors import RolloutError
+from headrace.kubernetes.resources import CONFIG_MAPS, Manifest
+from headrace.runtime.clock import SystemClock
+from headrace.runtime.cluster import MergePatch, Selection
+from headrace.runtime.cluster_kube import KubeCluster, Kubeconfig
+from headrace.runtime.reflector import Reflector, Source
+from headrace.runtime.store import Store
+from headrace_lab.lab import Lab
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+
+NAMESPACE = "default"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """An API server of our own: it is killed here."""
+    lab = Lab.start(tmp_path_factory.mktemp("lab"), parts=["etcd", "apiserver"])
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture
+async def cluster(lab: Lab) -> AsyncIterator[KubeCluster]:
+    kubeconfig = Kubeconfig(str(lab.kubeconfig("admin")))
+    cluster = await KubeCluster.connect(kubeconfig, clock=SystemClock())
+    yield cluster
+    await cluster.close()
+
+
+@asynccontextmanager
+async def reflecting(cluster: KubeCluster, labels: str) -> AsyncIterator[tuple[Reflector, Store]]:
+    store = Store()
+    source = Source(cluster, CONFIG_MAPS, Selection(NAMESPACE, labels=labels))
+    reflector = Reflector(source, store, clock=SystemClock(), rng=random.Random(7))
+    task = asyncio.create_task(reflector.run())
+    try:
+        async with asyncio.timeout(20):
+            await reflector.wait_synced()
+        yield reflector, store
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def create(cluster: KubeCluster, name: str, label: str) -> Manifest:
+    metadata = {"name": name, "namespace": NAMESPACE, "labels": {"test": label}}
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await cluster.create(CONFIG_MAPS, {"metadata": metadata})
+            except RolloutError:  # the server is not back yet
+                await asyncio.sleep(0.1)
+
+
+def names(store: Store) -> list[str]:
+    return sorted(found["metadata"]["name"] for found in store.list())
+
+
+async def test_survives_a_restart_of_the_server(lab: Lab, cluster: KubeCluster) -> None:
+    await create(cluster, "restart-a", "restart")
+    async with reflecting(cluster, "test=restart") as (reflector, store):
+        server = lab.part("apiserver")
+        server.kill()
+        await until(lambda: reflector.last_error is not None)
+        assert names(store) == ["restart-a"]
+        await asyncio.to_thread(server.start)
+        await create(cluster, "restart-b", "restart")
+        await until(lambda: names(store) == ["restart-a", "restart-b"])
+        assert reflector.last_error is None
+
+
+async def test_survives_a_forgotten_version(lab: Lab, cluster: KubeCluster) -> None:
+    for name in ("expired-a", "expired-b"):
+        await create(cluster, name, "expired")
+    async with reflecting(cluster, "test=expired") as (_, store):
+        heard: list[str] = []
+        store.listen(lambda change, _old, _new: heard.append(change))
+        await asyncio.to_thread(lab.expire_watches)
+        await create(cluster, "expired-c", "expired")
+        await cluster.delete(CONFIG_MAPS, NAMESPACE, "expired-a")
+        patch = MergePatch({"data": {"x": "1"}})
+        await cluster.patch(CONFIG_MAPS, NAMESPACE, "expired-b", patch)
+        await until(lambda: sorted(heard) == ["ADDED", "DELETED", "MODIFIED"])
+        assert names(store) == ["expired-b", "expired-c"]
