@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from headrace.events.topics import Topic
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
@@ -26,6 +27,7 @@ from rollout_controller.caches import Caches, Facts
 from rollout_controller.core.observed import Acknowledgement, Settings
 from rollout_controller.gather import Gatherer
 from rollout_controller.shell import ControllerShell
+from rollout_controller.voice import Voice
 
 STEPS: list[dict[str, Any]] = [
     {"setWeight": 10},
@@ -86,10 +88,9 @@ class World:
         self.stores = stores
         guard = GuardedCluster(client, lambda: True, GuardCaches(stores))
         settings = Settings(cluster_uid="cluster")
-        gatherer = Gatherer(
-            (self.caches, self.facts), client, settings, ApiVersions(), lambda: True
-        )
-        actor = Actor(lambda key: guard, self.facts, self.bus, Topic("steps"), self.recorder)
+        gatherer = Gatherer((self.caches, self.facts), client, settings, ApiVersions, lambda: True)
+        voice = Voice(self.bus, Topic("steps"), self.recorder, self.facts)
+        actor = Actor(lambda key: guard, self.facts, voice)
         shell = ControllerShell(gatherer, actor)
         self.reconciler = Reconciler(shell, self.clock, lambda key: True)
         self.rollout = {

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from headrace.errors import (
     AlreadyExists,
     Conflict,
     NotFound,
     RateLimited,
-    Rejected,
     RolloutError,
 )
-from headrace.events.envelope import Event
-from headrace.events.outbox import Teller, unpublished
-from headrace.events.rollout import AnalysisRequested, RouteRequested
-from headrace.events.topics import Topic
-from headrace.kubernetes.patches import merge_diff, pointer
+from headrace.kubernetes.patches import merge_diff
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     PODS,
@@ -35,12 +30,8 @@ from headrace.kubernetes.resources import (
 )
 from headrace.kubernetes.templates import has_template
 from headrace.model.conditions import Reason
-from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
-from headrace.model.rollout_status import RolloutStatus
-from headrace.model.route import RouteDocument
-from headrace.runtime.bus import Bus
 from headrace.runtime.cluster import Cluster, JsonPatch, MergePatch
 from rollout_controller.caches import Facts
 from rollout_controller.core import labels
@@ -60,29 +51,17 @@ from rollout_controller.core.plan import (
     SwitchService,
     TerminateRun,
 )
+from rollout_controller.patches import (
+    check_kept,
+    is_same_run,
+    replica_set_operations,
+    stored_status,
+    with_run_names,
+)
+from rollout_controller.voice import Voice
 
 RUN_NAMES_MAX = 100
 """Names tried for one run before the reconcile gives up; each is taken by another run."""
-
-
-class Recorder(Protocol):
-    """Creates Kubernetes Events; never fails a reconcile."""
-
-    async def record(
-        self, involved: Manifest, reason: str, message: str, type: str = "Normal"
-    ) -> None:
-        """Create one Event on an object."""
-        ...
-
-
-@dataclass(slots=True)
-class _Resend:
-    """When an unacknowledged request was published last, and the delay until it is again."""
-
-    epoch: int
-    renewal: int
-    at: Instant
-    delay_seconds: float
 
 
 @dataclass(slots=True)
@@ -102,32 +81,18 @@ class Actor:
     Args:
         guard: Returns the port for the writes of a key: it needs the key's Lease, and feeds the
             caches (headrace.runtime.guard).
-        facts: Told which history facts the broker has.
-        bus: Where requests and facts go.
-        steps: Topic of both.
-        recorder: For Kubernetes Events.
+        facts: Keeps the cause through the passes of one reconcile.
+        voice: Bus and Kubernetes Events.
     """
 
-    def __init__(
-        self,
-        guard: Callable[[str], Cluster],
-        facts: Facts,
-        bus: Bus,
-        steps: Topic,
-        recorder: Recorder,
-    ) -> None:
+    def __init__(self, guard: Callable[[str], Cluster], facts: Facts, voice: Voice) -> None:
         self._guard = guard
         self._facts = facts
-        self._bus = bus
-        self._steps = steps
-        self._recorder = recorder
-        self._resends: dict[str, _Resend] = {}
-        self._queued: dict[str, int] = {}
+        self._voice = voice
 
     def forget(self, uid: str) -> None:
         """Drop what is kept about a Rollout that is gone."""
-        self._resends.pop(uid, None)
-        self._queued.pop(uid, None)
+        self._voice.forget(uid)
 
     async def act(self, observed: Observed, plan: Plan, *, now: Instant) -> bool:
         """Carry a plan out; return whether anything was written.
@@ -138,29 +103,40 @@ class Actor:
         """
         written = _Written(
             observed.resource_version,
-            _stored(observed.status, observed.headrace),
+            stored_status(observed.status, observed.headrace),
             replica_sets={rs.name: rs.manifest for rs in observed.replica_sets},
         )
         is_joined = not plan.effects and plan.claim is not None
         if plan.intent is not None and not is_joined:
             await self._write_intent(observed, plan, written)
-            self._publish_request(observed, plan.request, now)
+            self._voice.publish_request(observed, plan.request, now)
         for effect in plan.effects:
             await self._carry_out(observed, effect, written, now)
             written.has_written = True
-        await self._announce(observed, plan.events, before=True)
+        await self._voice.announce(observed, plan.events, before=True)
         if plan.claim is not None:
-            claimed = _with_run_names(plan.claim.status, written.run_names)
-            status = _stored(claimed, plan.claim.headrace)
+            claimed = with_run_names(plan.claim.status, written.run_names)
+            status = stored_status(claimed, plan.claim.headrace)
             await self._write_status(observed, status, written)
-            self._publish_facts(observed, plan.claim.headrace)
+            self._voice.publish_facts(observed, plan.claim.headrace)
         if plan.request is not None and (plan.intent is None or is_joined):
-            self._publish_request(observed, plan.request, now)
-        await self._announce(observed, plan.events, before=False)
-        self._facts.causes.pop(observed.uid, None)
+            self._voice.publish_request(observed, plan.request, now)
+        await self._voice.announce(observed, plan.events, before=False)
         if plan.claim is None:
-            self._publish_facts(observed, observed.headrace)
+            self._voice.publish_facts(observed, observed.headrace)
+        self._keep_cause(observed, written)
         return written.has_written
+
+    def _keep_cause(self, observed: Observed, written: _Written) -> None:
+        """Let the next pass of this reconcile have the cause of this one.
+
+        Else it would name our own write as the cause, and the chain from a command to the
+        traffic would end there.
+        """
+        if written.has_written:
+            self._facts.causes[observed.uid] = (observed.cause, observed.actor)
+        else:
+            self._facts.causes.pop(observed.uid, None)
 
     # The Rollout itself
 
@@ -183,7 +159,7 @@ class Actor:
         answer = await self._guard(observed.key).patch(
             ROLLOUTS, observed.namespace, observed.name, MergePatch(body), subresource="status"
         )
-        _check_kept(answer, status)
+        check_kept(answer, status)
         written.resource_version = answer["metadata"]["resourceVersion"]
         written.status = status
         written.has_written = True
@@ -248,7 +224,7 @@ class Actor:
         except RolloutError as error:
             text = f'Failed to create new replica set "{name}": {error}'
             event = PlannedEvent(Reason.REPLICA_SET_CREATE_ERROR, text, "Warning")
-            await self._announce(observed, (event,), before=True)
+            await self._voice.announce(observed, (event,), before=True)
             raise
 
     async def _meet_existing(self, observed: Observed, name: str, written: _Written) -> None:
@@ -267,7 +243,7 @@ class Actor:
         self, observed: Observed, effect: PatchReplicaSet, written: _Written
     ) -> None:
         rs = written.replica_sets[effect.name]
-        operations = _replica_set_operations(rs, effect)
+        operations = replica_set_operations(rs, effect)
         cluster = self._guard(observed.key)
         answer = await cluster.patch(
             REPLICA_SETS, observed.namespace, effect.name, JsonPatch(operations)
@@ -299,11 +275,11 @@ class Actor:
                 )
             except AlreadyExists:
                 existing = await cluster.get(ANALYSIS_RUNS, observed.namespace, name)
-                if not _is_same_run(existing, effect.manifest):
+                if not is_same_run(existing, effect.manifest):
                     continue
                 created = existing
             written.run_names[base] = name
-            self._publish_run(observed, created, now)
+            self._voice.publish_run(observed, created, now)
             return
         raise AlreadyExists(f"no free name for AnalysisRun {base}")
 
@@ -343,197 +319,3 @@ class Actor:
             )
         except NotFound:
             return  # gone already
-
-    # What others are told
-
-    async def _announce(
-        self, observed: Observed, events: tuple[PlannedEvent, ...], *, before: bool
-    ) -> None:
-        for event in events:
-            if event.is_before_claim == before:
-                await self._recorder.record(
-                    _involved(observed), event.reason, event.message, event.type
-                )
-
-    def _publish_request(
-        self, observed: Observed, route: RouteDocument | None, now: Instant
-    ) -> None:
-        """Publish a route request, again with growing delays while it stays unanswered."""
-        if route is None:
-            return
-        last = self._resends.get(observed.uid)
-        first = observed.settings.route_resend_seconds
-        if last is not None and (last.epoch, last.renewal) == (route.epoch, route.renewal):
-            if now < last.at + last.delay_seconds:
-                return
-            first = min(last.delay_seconds * 2, observed.settings.route_renew_seconds)
-        self._resends[observed.uid] = _Resend(route.epoch, route.renewal, now, first)
-        payload = RouteRequested(
-            namespace=observed.namespace,
-            rollout=observed.name,
-            uid=observed.uid,
-            generation=observed.generation,
-            revision=observed.annotations.get(labels.REVISION, ""),
-            pod_hash=route.hashes.canary,
-            epoch=route.epoch,
-            reason="RouteRequested",
-            message=f"canary {route.weights.canary} of {route.weights.base}",
-            route=route,
-        )
-        self._publish(observed, payload, now, route.causation, route.actor)
-
-    def _publish_run(self, observed: Observed, run: Manifest, now: Instant) -> None:
-        run_labels = run["metadata"].get("labels") or {}
-        step = run_labels.get(labels.STEP_INDEX)
-        payload = AnalysisRequested(
-            namespace=observed.namespace,
-            rollout=observed.name,
-            uid=observed.uid,
-            generation=observed.generation,
-            revision=observed.annotations.get(labels.REVISION, ""),
-            pod_hash=run_labels.get(labels.HASH, ""),
-            epoch=observed.headrace.epoch,
-            reason="AnalysisRequested",
-            message=f"AnalysisRun {run['metadata']['name']} created",
-            run=run["metadata"]["name"],
-            run_uid=run["metadata"]["uid"],
-            run_type=run_labels.get(labels.ROLLOUT_TYPE),
-            step=int(step) if step is not None else None,
-        )
-        self._publish(observed, payload, now, observed.cause, observed.actor)
-
-    def _publish(
-        self,
-        observed: Observed,
-        payload: RouteRequested | AnalysisRequested,
-        now: Instant,
-        causation: str,
-        actor: str | None,
-    ) -> None:
-        event = Event.of(
-            payload,
-            source=observed.settings.cluster_uid,
-            time=now,
-            causation_id=causation,
-            actor=actor,
-        )
-        self._bus.publish(self._steps, event)
-
-    def _publish_facts(self, observed: Observed, headrace: HeadraceStatus) -> None:
-        """Publish the history facts that the broker does not have and that are not queued."""
-        uid = observed.uid
-        queued = self._queued.get(uid, headrace.published)
-        teller = Teller(observed.settings.cluster_uid, observed.namespace, observed.name, uid)
-        if not headrace.history or headrace.history[-1].ordinal <= queued:
-            return
-        for event in unpublished(headrace, teller):
-            ordinal = int(getattr(event.payload, "ordinal", 0))
-            if ordinal <= queued:
-                continue
-            if not self._bus.publish(self._steps, event, on_delivered=self._delivered):
-                break
-            self._queued[uid] = ordinal
-
-    def _delivered(self, event: Event) -> None:
-        ordinal = int(getattr(event.payload, "ordinal", 0))
-        self._facts.delivered.setdefault(event.payload.uid, set()).add(ordinal)
-
-
-def _involved(observed: Observed) -> Manifest:
-    return {
-        "apiVersion": ROLLOUTS.api_version,
-        "kind": ROLLOUTS.kind,
-        "metadata": {
-            "namespace": observed.namespace,
-            "name": observed.name,
-            "uid": observed.uid,
-            "resourceVersion": observed.resource_version,
-        },
-    }
-
-
-def _check_kept(answer: Manifest, status: Mapping[str, Any]) -> None:
-    """Refuse to go on when the server prunes what we remember.
-
-    Raises:
-        Rejected: The CRD of another release is installed; install that of Headrace.
-    """
-    wanted = (status.get("headrace") or {}).get("epoch")
-    kept = ((answer.get("status") or {}).get("headrace") or {}).get("epoch")
-    if wanted != kept:
-        raise Rejected(
-            "the API server drops status.headrace: install the CRDs with "
-            "`kubectl apply --server-side -f deploy/crds`"
-        )
-
-
-def _with_run_names(status: RolloutStatus, names: Mapping[str, str]) -> RolloutStatus:
-    """Return the status with the names that new runs really got."""
-    update = {}
-    for field_name in (
-        "current_step_analysis_run_status",
-        "current_background_analysis_run_status",
-    ):
-        reference = getattr(status.canary, field_name)
-        if reference is not None and names.get(reference.name, reference.name) != reference.name:
-            update[field_name] = reference.model_copy(update={"name": names[reference.name]})
-    if not update:
-        return status
-    return status.model_copy(update={"canary": status.canary.model_copy(update=update)})
-
-
-def _stored(status: RolloutStatus, headrace: HeadraceStatus) -> dict[str, Any]:
-    """Return the status as it stands in the object."""
-    raw = status.dump()
-    raw.pop("headrace", None)
-    remembered = headrace.dump()
-    if remembered:
-        raw["headrace"] = remembered
-    return raw
-
-
-def _replica_set_operations(current: Manifest, effect: PatchReplicaSet) -> list[dict[str, Any]]:
-    """Return a JSON patch that tests what it replaces (architecture, "Writes")."""
-    uid = current["metadata"]["uid"]
-    operations: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/uid", "value": uid}]
-    if effect.replicas is not None:
-        path = "/spec/replicas"
-        operations.append({"op": "test", "path": path, "value": current["spec"]["replicas"]})
-        operations.append({"op": "replace", "path": path, "value": effect.replicas})
-    if effect.min_ready_seconds is not None:
-        path = "/spec/minReadySeconds"
-        operations.append({"op": "add", "path": path, "value": effect.min_ready_seconds})
-    operations += _annotation_operations(current, effect.annotations or {})
-    for member, values in (effect.template_metadata or {}).items():
-        path = pointer("spec", "template", "metadata", member)
-        operations.append({"op": "add", "path": path, "value": dict(values)})
-    return operations
-
-
-def _annotation_operations(
-    current: Manifest, annotations: Mapping[str, str | None]
-) -> list[dict[str, Any]]:
-    existing = current["metadata"].get("annotations")
-    if not annotations:
-        return []
-    if existing is None:
-        kept = {key: value for key, value in annotations.items() if value is not None}
-        return [{"op": "add", "path": "/metadata/annotations", "value": kept}] if kept else []
-    operations: list[dict[str, Any]] = []
-    for key, value in annotations.items():
-        path = pointer("metadata", "annotations", key)
-        if key in existing:
-            operations.append({"op": "test", "path": path, "value": existing[key]})
-            if value is None:
-                operations.append({"op": "remove", "path": path})
-        if value is not None:
-            operations.append({"op": "add", "path": path, "value": value})
-    return operations
-
-
-def _is_same_run(existing: Manifest, wanted: Manifest) -> bool:
-    """Return whether an existing run was created for the same cause and owner."""
-    cause = (existing["metadata"].get("annotations") or {}).get(labels.CAUSE)
-    owners = {o.get("uid") for o in existing["metadata"].get("ownerReferences") or ()}
-    wanted_owners = {o["uid"] for o in wanted["metadata"]["ownerReferences"]}
-    return bool(cause == wanted["metadata"]["annotations"][labels.CAUSE] and owners & wanted_owners)

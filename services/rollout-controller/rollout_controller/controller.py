@@ -47,6 +47,7 @@ from rollout_controller.gather import Gatherer
 from rollout_controller.gauges import export_gauges
 from rollout_controller.settings import ControllerSettings
 from rollout_controller.shell import ControllerShell
+from rollout_controller.voice import Voice
 from rollout_controller.wake import Waker
 
 log = structlog.get_logger(__name__)
@@ -80,9 +81,7 @@ class RolloutController:
         self._actor = Actor(
             lambda key: ports.ownership.guard(ports.cluster, key, cached),
             self.facts,
-            ports.bus,
-            ports.topics.steps,
-            ports.recorder,
+            Voice(ports.bus, ports.topics.steps, ports.recorder, self.facts),
         )
         self._reconciler = Reconciler(
             ControllerShell(self._gatherer, self._actor),

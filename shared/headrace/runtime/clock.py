@@ -9,7 +9,7 @@ import asyncio
 import time
 from typing import Protocol
 
-from headrace.model.meta import Instant
+from headrace.model.quantities import Instant
 
 
 class Clock(Protocol):

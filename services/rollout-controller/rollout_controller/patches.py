@@ -1,0 +1,101 @@
+"""The bodies of the controller's writes: from plan and snapshot to patches. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headrace.errors import Rejected
+from headrace.kubernetes.patches import pointer
+from headrace.kubernetes.resources import Manifest
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.rollout_status import RolloutStatus
+from rollout_controller.core import labels
+from rollout_controller.core.plan import PatchReplicaSet
+
+
+def check_kept(answer: Manifest, status: Mapping[str, Any]) -> None:
+    """Refuse to go on when the server prunes what we remember.
+
+    Raises:
+        Rejected: The CRD of another release is installed; install that of Headrace.
+    """
+    wanted = (status.get("headrace") or {}).get("epoch")
+    kept = ((answer.get("status") or {}).get("headrace") or {}).get("epoch")
+    if wanted != kept:
+        raise Rejected(
+            "the API server drops status.headrace: install the CRDs with "
+            "`kubectl apply --server-side -f deploy/crds`"
+        )
+
+
+def with_run_names(status: RolloutStatus, names: Mapping[str, str]) -> RolloutStatus:
+    """Return the status with the names that new runs really got."""
+    update = {}
+    for field_name in (
+        "current_step_analysis_run_status",
+        "current_background_analysis_run_status",
+    ):
+        reference = getattr(status.canary, field_name)
+        if reference is not None and names.get(reference.name, reference.name) != reference.name:
+            update[field_name] = reference.model_copy(update={"name": names[reference.name]})
+    if not update:
+        return status
+    return status.model_copy(update={"canary": status.canary.model_copy(update=update)})
+
+
+def stored_status(status: RolloutStatus, headrace: HeadraceStatus) -> dict[str, Any]:
+    """Return the status as it stands in the object."""
+    raw = status.dump()
+    raw.pop("headrace", None)
+    remembered = headrace.dump()
+    if remembered:
+        raw["headrace"] = remembered
+    return raw
+
+
+def replica_set_operations(current: Manifest, effect: PatchReplicaSet) -> list[dict[str, Any]]:
+    """Return a JSON patch that tests what it replaces (architecture, "Writes")."""
+    uid = current["metadata"]["uid"]
+    operations: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/uid", "value": uid}]
+    if effect.replicas is not None:
+        path = "/spec/replicas"
+        operations.append({"op": "test", "path": path, "value": current["spec"]["replicas"]})
+        operations.append({"op": "replace", "path": path, "value": effect.replicas})
+    if effect.min_ready_seconds is not None:
+        path = "/spec/minReadySeconds"
+        operations.append({"op": "add", "path": path, "value": effect.min_ready_seconds})
+    operations += _annotation_operations(current, effect.annotations or {})
+    for member, values in (effect.template_metadata or {}).items():
+        path = pointer("spec", "template", "metadata", member)
+        operations.append({"op": "add", "path": path, "value": dict(values)})
+    return operations
+
+
+def _annotation_operations(
+    current: Manifest, annotations: Mapping[str, str | None]
+) -> list[dict[str, Any]]:
+    existing = current["metadata"].get("annotations")
+    if not annotations:
+        return []
+    if existing is None:
+        kept = {key: value for key, value in annotations.items() if value is not None}
+        return [{"op": "add", "path": "/metadata/annotations", "value": kept}] if kept else []
+    operations: list[dict[str, Any]] = []
+    for key, value in annotations.items():
+        path = pointer("metadata", "annotations", key)
+        if key in existing:
+            operations.append({"op": "test", "path": path, "value": existing[key]})
+            if value is None:
+                operations.append({"op": "remove", "path": path})
+        if value is not None:
+            operations.append({"op": "add", "path": path, "value": value})
+    return operations
+
+
+def is_same_run(existing: Manifest, wanted: Manifest) -> bool:
+    """Return whether an existing run was created for the same cause and owner."""
+    cause = (existing["metadata"].get("annotations") or {}).get(labels.CAUSE)
+    owners = {o.get("uid") for o in existing["metadata"].get("ownerReferences") or ()}
+    wanted_owners = {o["uid"] for o in wanted["metadata"]["ownerReferences"]}
+    return bool(cause == wanted["metadata"]["annotations"][labels.CAUSE] and owners & wanted_owners)

@@ -1,0 +1,171 @@
+"""What the controller says: Kubernetes Events on the Rollout, requests and facts on the bus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from headrace.events.envelope import Event
+from headrace.events.outbox import Teller, unpublished
+from headrace.events.rollout import AnalysisRequested, RouteRequested
+from headrace.events.topics import Topic
+from headrace.kubernetes.resources import ROLLOUTS, Manifest
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.quantities import Instant
+from headrace.model.route import RouteDocument
+from headrace.runtime.bus import Bus
+from rollout_controller.caches import Facts
+from rollout_controller.core import labels
+from rollout_controller.core.observed import Observed
+from rollout_controller.core.plan import PlannedEvent
+
+
+class Recorder(Protocol):
+    """Creates Kubernetes Events; never fails a reconcile."""
+
+    async def record(
+        self, involved: Manifest, reason: str, message: str, type: str = "Normal"
+    ) -> None:
+        """Create one Event on an object."""
+        ...
+
+
+@dataclass(slots=True)
+class _Resend:
+    """When an unacknowledged request was published last, and the delay until it is again."""
+
+    epoch: int
+    renewal: int
+    at: Instant
+    delay_seconds: float
+
+
+class Voice:
+    """Speaks for the controller; nothing here is awaited but the Kubernetes Events.
+
+    Args:
+        bus: Where requests and facts go.
+        steps: Topic of both.
+        recorder: For Kubernetes Events.
+        facts: Told which history facts the broker has.
+    """
+
+    def __init__(self, bus: Bus, steps: Topic, recorder: Recorder, facts: Facts) -> None:
+        self._bus = bus
+        self._steps = steps
+        self._recorder = recorder
+        self._facts = facts
+        self._resends: dict[str, _Resend] = {}
+        self._queued: dict[str, int] = {}
+
+    def forget(self, uid: str) -> None:
+        """Drop what is kept about a Rollout that is gone."""
+        self._resends.pop(uid, None)
+        self._queued.pop(uid, None)
+
+    async def announce(
+        self, observed: Observed, events: tuple[PlannedEvent, ...], *, before: bool
+    ) -> None:
+        """Create the Events that stand before, or after, the claim."""
+        for event in events:
+            if event.is_before_claim == before:
+                await self._recorder.record(
+                    _involved(observed), event.reason, event.message, event.type
+                )
+
+    def publish_request(
+        self, observed: Observed, route: RouteDocument | None, now: Instant
+    ) -> None:
+        """Publish a route request, again with growing delays while it stays unanswered."""
+        if route is None:
+            return
+        last = self._resends.get(observed.uid)
+        first = observed.settings.route_resend_seconds
+        if last is not None and (last.epoch, last.renewal) == (route.epoch, route.renewal):
+            if now < last.at + last.delay_seconds:
+                return
+            first = min(last.delay_seconds * 2, observed.settings.route_renew_seconds)
+        self._resends[observed.uid] = _Resend(route.epoch, route.renewal, now, first)
+        payload = RouteRequested(
+            namespace=observed.namespace,
+            rollout=observed.name,
+            uid=observed.uid,
+            generation=observed.generation,
+            revision=observed.annotations.get(labels.REVISION, ""),
+            pod_hash=route.hashes.canary,
+            epoch=route.epoch,
+            reason="RouteRequested",
+            message=f"canary {route.weights.canary} of {route.weights.base}",
+            route=route,
+        )
+        self._publish(observed, payload, now, route.causation, route.actor)
+
+    def publish_run(self, observed: Observed, run: Manifest, now: Instant) -> None:
+        """Publish the request that a new AnalysisRun stands for."""
+        run_labels = run["metadata"].get("labels") or {}
+        step = run_labels.get(labels.STEP_INDEX)
+        payload = AnalysisRequested(
+            namespace=observed.namespace,
+            rollout=observed.name,
+            uid=observed.uid,
+            generation=observed.generation,
+            revision=observed.annotations.get(labels.REVISION, ""),
+            pod_hash=run_labels.get(labels.HASH, ""),
+            epoch=observed.headrace.epoch,
+            reason="AnalysisRequested",
+            message=f"AnalysisRun {run['metadata']['name']} created",
+            run=run["metadata"]["name"],
+            run_uid=run["metadata"]["uid"],
+            run_type=run_labels.get(labels.ROLLOUT_TYPE),
+            step=int(step) if step is not None else None,
+        )
+        self._publish(observed, payload, now, observed.cause, observed.actor)
+
+    def _publish(
+        self,
+        observed: Observed,
+        payload: RouteRequested | AnalysisRequested,
+        now: Instant,
+        causation: str,
+        actor: str | None,
+    ) -> None:
+        event = Event.of(
+            payload,
+            source=observed.settings.cluster_uid,
+            time=now,
+            causation_id=causation,
+            actor=actor,
+        )
+        self._bus.publish(self._steps, event)
+
+    def publish_facts(self, observed: Observed, headrace: HeadraceStatus) -> None:
+        """Publish the history facts that the broker does not have and that are not queued."""
+        uid = observed.uid
+        queued = self._queued.get(uid, headrace.published)
+        teller = Teller(observed.settings.cluster_uid, observed.namespace, observed.name, uid)
+        if not headrace.history or headrace.history[-1].ordinal <= queued:
+            return
+        for event in unpublished(headrace, teller):
+            ordinal = int(getattr(event.payload, "ordinal", 0))
+            if ordinal <= queued:
+                continue
+            if not self._bus.publish(self._steps, event, on_delivered=self._delivered):
+                break
+            self._queued[uid] = ordinal
+
+    def _delivered(self, event: Event) -> None:
+        ordinal = int(getattr(event.payload, "ordinal", 0))
+        self._facts.delivered.setdefault(event.payload.uid, set()).add(ordinal)
+
+
+def _involved(observed: Observed) -> Manifest:
+    return {
+        "apiVersion": ROLLOUTS.api_version,
+        "kind": ROLLOUTS.kind,
+        "metadata": {
+            "namespace": observed.namespace,
+            "name": observed.name,
+            "uid": observed.uid,
+            "resourceVersion": observed.resource_version,
+        },
+    }
