@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,31 @@ def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
 
     assert tail(log, 2) == "two\nthree"
     assert tail(tmp_path / "none") == ""
+
+
+def test_an_interrupted_command_ends_with_its_children(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+
+    def interrupt() -> None:
+        if pid_file.exists() and pid_file.read_text().endswith("\n"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_logged(
+            ["/bin/sh", "-c", f"sleep 60 & echo $! > {pid_file}; wait"],
+            log=tmp_path / "log",
+            cwd=tmp_path,
+            on_wait=interrupt,
+        )
+
+    deadline = time.monotonic() + 5
+    while _runs(int(pid_file.read_text())):
+        assert time.monotonic() < deadline
+
+
+def _runs(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"

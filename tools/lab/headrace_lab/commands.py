@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from headrace_lab.errors import BuildFailed
@@ -71,12 +72,13 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
 
 def _wait(process: subprocess.Popen[bytes], on_wait: Callable[[], None]) -> int:
     try:
-        while True:
-            try:
-                return process.wait(POLL_SECONDS)
-            except subprocess.TimeoutExpired:
-                on_wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
+        while process.poll() is None:
+            on_wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(POLL_SECONDS)
+        return process.returncode
+    finally:
+        # Ctrl-C, say: whatever the command started ends with it.
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

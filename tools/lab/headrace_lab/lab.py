@@ -11,6 +11,7 @@ import threading
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -101,12 +102,11 @@ class Lab:
             is_new = not lab._state.exists()
             _prepare(lab._cache, wanted, progress)
             lab._settle(wanted, options, ports or {})
-            try:
-                lab._bring_up(progress)
-            except BaseException:
+            with ExitStack() as undo:
                 if is_new:
-                    lab._tear_down(keep_data=False)
-                raise
+                    undo.callback(lab._tear_down, keep_data=False)
+                lab._bring_up(progress)
+                undo.pop_all()
         return lab
 
     @classmethod
