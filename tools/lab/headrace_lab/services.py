@@ -1,0 +1,198 @@
+"""Headrace's services as processes of the lab, each under its own identity.
+
+They are run by their commands, as anybody would run them; nothing of them is imported. Tests
+kill, freeze and start them again; the health port of each is read from its log.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.error import URLError
+
+from headrace_lab.errors import LabError
+from headrace_lab.lab import Lab
+from headrace_lab.processes import OwnedProcess
+
+MODULES: Final = {
+    "rollout-controller": "rollout_controller",
+    "traffic-router": "traffic_router",
+    "analysis-runner": "analysis_runner",
+    "all-in-one": "headrace_all_in_one",
+}
+THREE: Final = ("rollout-controller", "traffic-router", "analysis-runner")
+
+SHORT: Final = {
+    "lease-duration-seconds": "3",
+    "lease-renew-seconds": "0.8",
+    "lease-retry-seconds": "0.3",
+}
+"""Times that a test would have to sit out."""
+
+ROUTE_SHORT: Final = {
+    "route-valid-seconds": "6",
+    "route-renew-seconds": "3",
+    "route-resend-seconds": "0.5",
+}
+
+_POLL_SECONDS: Final = 0.05
+_STOP_SECONDS: Final = 20.0
+
+
+@dataclass(slots=True)
+class LabService:
+    """One process of a service.
+
+    Attributes:
+        name: As `traffic-router`.
+        replica: Tells several of one service apart.
+        flags: Without the two dashes; the ports are chosen here.
+        kubeconfig: Another one than the service's own, such as a proxy's.
+    """
+
+    lab: Lab
+    name: str
+    replica: int = 0
+    flags: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    kubeconfig: Path | None = None
+    health_port: int = 0
+    metrics_port: int = 0
+    process: OwnedProcess | None = None
+
+    def start(self) -> None:
+        """Start the process; it is not ready yet."""
+        self.health_port, self.metrics_port = free_port(), free_port()
+        self.process = self.lab.run(self.log_name, self._command(), env=dict(self.env))
+
+    def wait_ready(self, timeout_seconds: float = 30.0) -> None:
+        """Return when `/readyz` answers 200. Raises LabError with the end of the log."""
+        deadline = time.monotonic() + timeout_seconds
+        while not self.is_ready():
+            if time.monotonic() >= deadline or not self.is_alive():
+                raise LabError(f"{self.log_name} is not ready:\n{self.log_tail()}")
+            time.sleep(_POLL_SECONDS)
+
+    def is_ready(self) -> bool:
+        """Say whether `/readyz` answers 200 now."""
+        try:
+            url = f"http://127.0.0.1:{self.health_port}/readyz"
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def is_alive(self) -> bool:
+        """Say whether the process runs."""
+        return self.process is not None and self.process.is_alive()
+
+    def kill(self) -> None:
+        """Send SIGKILL and wait until it is gone."""
+        if self.process is not None:
+            self.process.kill()
+
+    def stop(self) -> None:
+        """Let it end in order."""
+        if self.process is not None:
+            self.process.stop(_STOP_SECONDS)
+
+    def suspend(self) -> None:
+        """Freeze it by SIGSTOP."""
+        if self.process is not None:
+            self.process.suspend()
+
+    def resume(self) -> None:
+        """Let a frozen one go on."""
+        if self.process is not None:
+            self.process.resume()
+
+    def metrics(self) -> str:
+        """Return what Prometheus would scrape."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(answer.read().decode())
+
+    @property
+    def log_name(self) -> str:
+        """Name of its log."""
+        return f"{self.name}-{self.replica}"
+
+    def log(self) -> str:
+        """Return everything that it has logged."""
+        path = self.lab.log(self.log_name)
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def log_tail(self, lines: int = 30) -> str:
+        """Return the end of its log."""
+        return "\n".join(self.log().splitlines()[-lines:])
+
+    def crashes(self) -> list[str]:
+        """Return lines of the log that no fault may cause."""
+        pattern = re.compile(r"reconcile crashed|invariant violated|Traceback")
+        return [line for line in self.log().splitlines() if pattern.search(line)]
+
+    def _command(self) -> Sequence[str]:
+        flags = {
+            "kubeconfig": str(self.kubeconfig or self.lab.kubeconfig(self.name)),
+            "lease-namespace": "headrace",
+            "metrics-port": str(self.metrics_port),
+            "health-port": str(self.health_port),
+            "identity": f"{self.log_name}-{time.monotonic_ns():x}",
+            **self.flags,
+        }
+        words = [f"--{name}={value}" for name, value in flags.items()]
+        return [sys.executable, "-m", MODULES[self.name], *words]
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Several services that are started and ended together."""
+
+    services: list[LabService] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> LabService:
+        """Return the first replica of a service."""
+        return next(service for service in self.services if service.name == name)
+
+    def start(self) -> Fleet:
+        """Start all that do not run, and wait until they are ready."""
+        for service in self.services:
+            if not service.is_alive():
+                service.start()
+        for service in self.services:
+            service.wait_ready()
+        return self
+
+    def stop(self) -> None:
+        """Let all end in order, also those that are frozen."""
+        for service in self.services:
+            service.stop()
+
+
+def three(lab: Lab, *, bus: str = "kafka", flags: Mapping[str, str] | None = None) -> Fleet:
+    """Return the three services with short times, not started yet."""
+    common = {**SHORT, "bus": bus, **(flags or {})}
+    if bus == "kafka":
+        common.setdefault("bootstrap-servers", lab.bootstrap_servers)
+    routes = {**common, **ROUTE_SHORT}
+    return Fleet(
+        [
+            LabService(lab, "rollout-controller", flags=routes),
+            LabService(lab, "traffic-router", flags=routes),
+            LabService(lab, "analysis-runner", flags=common),
+        ]
+    )
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
