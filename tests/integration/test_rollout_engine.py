@@ -67,6 +67,13 @@ class ListRecorder:
         return [reason for reason, _ in self.events]
 
 
+class SilentMetrics:
+    """Counts nothing."""
+
+    def observe(self, name: str, value: float, *labels: str) -> None:
+        pass
+
+
 class World:
     """One controller, one Rollout, virtual time."""
 
@@ -89,7 +96,7 @@ class World:
         guard = GuardedCluster(client, lambda: True, GuardCaches(stores))
         settings = Settings(cluster_uid="cluster")
         gatherer = Gatherer((self.caches, self.facts), client, settings, ApiVersions, lambda: True)
-        voice = Voice(self.bus, Topic("steps"), self.recorder, self.facts)
+        voice = Voice(self.bus, Topic("steps"), self.recorder, self.facts, SilentMetrics())
         actor = Actor(lambda key: guard, self.facts, voice)
         shell = ControllerShell(gatherer, actor)
         self.reconciler = Reconciler(shell, self.clock, lambda key: True)
@@ -216,7 +223,8 @@ async def test_a_first_deployment_becomes_healthy_and_quiet() -> None:
     assert status["currentStepIndex"] == len(STEPS)
     assert status["stableRS"] == status["currentPodHash"]
     assert await world.selected("active") == status["stableRS"]
-    assert world.recorder.reasons()[:5] == [
+    assert world.recorder.reasons()[:6] == [
+        "RolloutAddedToInformer",
         "RolloutUpdated",
         "NewReplicaSetCreated",
         "RolloutNotCompleted",

@@ -119,6 +119,7 @@ class Actor:
             status = stored_status(claimed, plan.claim.headrace)
             await self._write_status(observed, status, written)
             self._voice.publish_facts(observed, plan.claim.headrace)
+            self._voice.observe_duration(observed.status.duration, plan.claim.status.duration)
         if plan.request is not None and (plan.intent is None or is_joined):
             self._voice.publish_request(observed, plan.request, now)
         await self._voice.announce(observed, plan.events, before=False)

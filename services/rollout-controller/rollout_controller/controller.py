@@ -78,10 +78,11 @@ class RolloutController:
             lambda: ports.bus.is_up,
         )
         cached = guard.Caches({resource: store for resource, store, _ in self._kinds()})
+        self._voice = Voice(
+            ports.bus, ports.topics.steps, ports.recorder, self.facts, ports.metrics
+        )
         self._actor = Actor(
-            lambda key: ports.ownership.guard(ports.cluster, key, cached),
-            self.facts,
-            Voice(ports.bus, ports.topics.steps, ports.recorder, self.facts),
+            lambda key: ports.ownership.guard(ports.cluster, key, cached), self.facts, self._voice
         )
         self._reconciler = Reconciler(
             ControllerShell(self._gatherer, self._actor),
@@ -142,7 +143,9 @@ class RolloutController:
         await self._feeder.resync(self._settings.resync_seconds)
 
     def _deleted(self, rollout: Manifest) -> None:
-        metadata = rollout["metadata"]
+        metadata, ports = rollout["metadata"], self._ports
+        if ports.ownership.may_act(f"{metadata.get('namespace', '')}/{metadata['name']}"):
+            self._voice.publish_deleted(rollout, ports.source, ports.clock.now())
         for part in (self._gatherer, self._actor):
             part.forget(metadata["uid"])
         self._ports.metrics.forget("Rollout", metadata.get("namespace", ""), metadata["name"])

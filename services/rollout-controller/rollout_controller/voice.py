@@ -7,13 +7,16 @@ from typing import Protocol
 
 from headrace.events.envelope import Event
 from headrace.events.outbox import Teller, unpublished
-from headrace.events.rollout import AnalysisRequested, RouteRequested
+from headrace.events.rollout import AnalysisRequested, RolloutDeleted, RouteRequested
 from headrace.events.topics import Topic
 from headrace.kubernetes.resources import ROLLOUTS, Manifest
+from headrace.model.conditions import Reason
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
+from headrace.model.rollout_status import DurationStatus
 from headrace.model.route import RouteDocument
 from headrace.runtime.bus import Bus
+from headrace.runtime.metric_catalog import HistogramName
 from rollout_controller.caches import Facts
 from rollout_controller.core import labels
 from rollout_controller.core.observed import Observed
@@ -27,6 +30,14 @@ class Recorder(Protocol):
         self, involved: Manifest, reason: str, message: str, type: str = "Normal"
     ) -> None:
         """Create one Event on an object."""
+        ...
+
+
+class Observer(Protocol):
+    """Takes observations for histograms."""
+
+    def observe(self, name: HistogramName, value: float, *labels: str) -> None:
+        """Add an observation."""
         ...
 
 
@@ -48,13 +59,17 @@ class Voice:
         steps: Topic of both.
         recorder: For Kubernetes Events.
         facts: Told which history facts the broker has.
+        metrics: For the durations of updates.
     """
 
-    def __init__(self, bus: Bus, steps: Topic, recorder: Recorder, facts: Facts) -> None:
+    def __init__(
+        self, bus: Bus, steps: Topic, recorder: Recorder, facts: Facts, metrics: Observer
+    ) -> None:
         self._bus = bus
         self._steps = steps
         self._recorder = recorder
         self._facts = facts
+        self._metrics = metrics
         self._resends: dict[str, _Resend] = {}
         self._queued: dict[str, int] = {}
 
@@ -137,6 +152,37 @@ class Voice:
             actor=actor,
         )
         self._bus.publish(self._steps, event)
+
+    def observe_duration(self, old: DurationStatus | None, new: DurationStatus | None) -> None:
+        """Count an update that a claim has just ended (rollout-api 8)."""
+        if new is None or new.finished_at is None or new.rollout_started_at is None:
+            return
+        if old is not None and old.finished_at == new.finished_at:
+            return
+        total = new.finished_at - new.rollout_started_at
+        paused = float(new.total_manual_pause_duration_seconds)
+        status = new.completion_status
+        self._metrics.observe("rollout_duration_seconds", total, status)
+        self._metrics.observe("rollout_progression_duration_seconds", total - paused, status)
+        self._metrics.observe("rollout_manual_pause_duration_seconds", paused, status)
+
+    def publish_deleted(self, rollout: Manifest, source: str, now: Instant) -> None:
+        """Publish that a Rollout is gone; its history went with it."""
+        metadata, status = rollout["metadata"], rollout.get("status") or {}
+        headrace = HeadraceStatus.load(status.get("headrace") or {})
+        payload = RolloutDeleted(
+            namespace=metadata.get("namespace", ""),
+            rollout=metadata["name"],
+            uid=metadata["uid"],
+            generation=int(metadata.get("generation") or 0),
+            revision=(metadata.get("annotations") or {}).get(labels.REVISION, ""),
+            pod_hash=str(status.get("currentPodHash", "")),
+            epoch=headrace.epoch,
+            reason=Reason.ROLLOUT_DELETED,
+            message="the Rollout is deleted",
+            ordinal=headrace.history[-1].ordinal + 1 if headrace.history else 1,
+        )
+        self._bus.publish(self._steps, Event.of(payload, source=source, time=now))
 
     def publish_facts(self, observed: Observed, headrace: HeadraceStatus) -> None:
         """Publish the history facts that the broker does not have and that are not queued."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from headrace.model.conditions import Reason
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
 from rollout_controller.core import ephemeral, invalid, replica_sets, restart
@@ -80,6 +81,7 @@ def _pass(observed: Observed, now: Instant) -> Plan:
         return invalid.plan(observed, error, now)
     draft = Draft(observed, now)
     if draft.new is None:
+        _greet(draft)
         replica_sets.create_replica_set(draft)
         return _plan(draft, None, "NewReplicaSetCreated")
     if observed.spec.replicas is None:
@@ -94,6 +96,15 @@ def _pass(observed: Observed, now: Instant) -> Plan:
         reconcile_replica_sets(draft)
         return _plan(draft, sync.claim_counts(draft), "Scaling")
     return _canary(draft)
+
+
+def _greet(draft: Draft) -> None:
+    """Say once that a Rollout is new, and not at each takeover (deviation 11)."""
+    if not draft.observed.replica_sets and not draft.status.current_pod_hash:
+        draft.event(
+            Reason.ROLLOUT_ADDED_TO_INFORMER,
+            f"Rollout resource added to informer: {draft.observed.key}",
+        )
 
 
 def _canary(draft: Draft) -> Plan:
