@@ -10,7 +10,6 @@ id; none is lost, and no state of a broken producer survives.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -23,13 +22,9 @@ from headrace.errors import Unavailable
 from headrace.events.envelope import Event
 from headrace.events.topics import Topic
 from headrace.runtime.bus import BusObserver, Record
+from headrace.runtime.bus_kafka.complaints import ClientVoice, Complaint
 from headrace.runtime.bus_kafka.consumer import KafkaConsumer
-from headrace.runtime.bus_kafka.settings import (
-    CLIENT_ERRORS,
-    Complaint,
-    KafkaSettings,
-    connection,
-)
+from headrace.runtime.bus_kafka.settings import CLIENT_ERRORS, KafkaSettings, connection
 from headrace.runtime.bus_kafka.topics import ensure_topics
 from headrace.runtime.bus_queue import Outgoing, PublishQueue, dead_letter, outgoing_event
 from headrace.runtime.clock import Clock
@@ -113,8 +108,7 @@ class KafkaBus:
 
     async def start(self) -> None:
         """Connect in the background."""
-        # The client says the same line every 100 ms while a broker is away; we say it once.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        ClientVoice.listen()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="bus-kafka")
             self._task.add_done_callback(_tell_crash)

@@ -11,12 +11,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from headrace.errors import Unavailable
 from headrace.events.topics import Topic
 from headrace.runtime.bus import Record
-from headrace.runtime.bus_kafka.settings import (
-    CLIENT_ERRORS,
-    Complaint,
-    KafkaSettings,
-    connection,
-)
+from headrace.runtime.bus_kafka.complaints import Complaint
+from headrace.runtime.bus_kafka.settings import CLIENT_ERRORS, KafkaSettings, connection
 from headrace.runtime.clock import Clock
 
 _POLL_RECORDS_MAX: Final = 500

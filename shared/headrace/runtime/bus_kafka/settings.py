@@ -6,13 +6,10 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-import structlog
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from headrace.errors import InvalidSpec
 from headrace.runtime.bus_queue import QUEUE_SIZE_MAX
-
-log = structlog.get_logger(__name__)
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -111,23 +108,3 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
         options["sasl_plain_username"] = settings.username
         options["sasl_plain_password"] = settings.password
     return options
-
-
-class Complaint:
-    """Says each trouble once, not every time it is met."""
-
-    def __init__(self) -> None:
-        self._said = ""
-
-    def is_new(self, error: BaseException) -> bool:
-        """Log an error unless it was the last one said; return whether it was new."""
-        text = str(error) or type(error).__name__
-        if text == self._said:
-            return False
-        self._said = text
-        log.warning("bus is down, trying again with back-off", error=text)
-        return True
-
-    def clear(self) -> None:
-        """Say the next error whatever it is."""
-        self._said = ""

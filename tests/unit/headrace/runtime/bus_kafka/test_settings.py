@@ -14,10 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from cryptography.x509.oid import NameOID
-from structlog.testing import capture_logs
 
 from headrace.errors import InvalidSpec
-from headrace.runtime.bus_kafka.settings import Complaint, KafkaSettings, connection
+from headrace.runtime.bus_kafka.settings import KafkaSettings, connection
 
 
 def settings(**changes: object) -> KafkaSettings:
@@ -104,13 +103,3 @@ def test_refuses_servers_that_are_no_addresses(servers: str) -> None:
 def test_refuses_sasl_without_credentials(given: dict[str, str]) -> None:
     with pytest.raises(InvalidSpec, match="SASL_SSL needs a user name and a password"):
         settings(security_protocol="SASL_SSL", **given)
-
-
-def test_a_trouble_is_said_once_until_it_changes_or_is_over() -> None:
-    complaint = Complaint()
-    with capture_logs() as lines:
-        said = [complaint.is_new(OSError(text)) for text in ("a", "a", "b", "b", "")]
-        complaint.clear()
-        said.append(complaint.is_new(OSError("")))
-    assert said == [True, False, True, False, True, True]
-    assert [line["error"] for line in lines] == ["a", "b", "OSError", "OSError"]
