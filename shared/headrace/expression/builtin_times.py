@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from headrace.expression import civil, gotypes, layouts
 from headrace.expression.durations import SECOND, parse_duration
 from headrace.expression.errors import CompileError, EvaluationError
@@ -17,7 +19,8 @@ def _now(evaluation: Evaluation, arguments: list[Value]) -> Time:
     location = arguments[0] if arguments else civil.ZONE_UTC
     if not isinstance(location, Location):
         raise EvaluationError("invalid number of arguments (expected 0, got 1)")
-    return Time(round(evaluation.now * SECOND), location)
+    whole = math.floor(evaluation.now)  # apart, as a float cannot hold all the nanoseconds
+    return Time(whole * SECOND + round((evaluation.now - whole) * SECOND), location)
 
 
 def _validate_now(arguments: ArgumentTypes) -> GoType:

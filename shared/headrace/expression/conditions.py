@@ -76,7 +76,7 @@ def _judge(success: bool | None, failure: bool | None) -> Phase:
 
 
 def _holds(result: Value, condition: str, now: float) -> bool:
-    value = evaluate(condition, _condition_environment(result), now=now)
+    value = evaluate(condition, environment_of(result), now=now)
     if type(value) is not bool:
         raise EvaluationError(f"expected bool, but got {type_name(value)}")
     return value
@@ -144,8 +144,11 @@ _DEFAULT = function_of(gotypes.ANY, gotypes.ANY, result=gotypes.ANY)
 _TIME_ENVIRONMENT = {"isNaN": _IS_NAN, "isInf": _IS_INF}
 
 
-def _condition_environment(result: Value) -> dict[str, Value]:
-    """Returns what a condition may name; isNil and default look at the whole result only."""
+def environment_of(result: Value) -> dict[str, Value]:
+    """Returns what a condition on a result may name.
+
+    As in the reference, isNil and default look at the whole result, whatever their argument.
+    """
     return {
         "result": result,
         "asInt": _AS_INT,

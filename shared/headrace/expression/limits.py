@@ -2,7 +2,7 @@
 
 An expression is written by whoever may create an AnalysisTemplate, and evaluated in a process that
 serves everybody. So its text, its tree, its work and what it produces are bounded. Where the
-reference has a bound (nodes, memory units) ours is the same and fails with the same words.
+reference has a bound (memory units) ours is the same and fails with the same words.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from headrace.expression.errors import EvaluationError
 
 MAX_EXPRESSION_CHARACTERS = 10_000
-"""Longer texts are refused before they are read."""
-
-MAX_NODES = 10_000
-"""Nodes of the syntax tree, as in the reference."""
+"""Longer texts are refused before they are read. The reference allows as many nodes."""
 
 MAX_NESTING = 60
 """Levels of brackets, calls, conditionals… in a text. Reading each costs up to seven frames of the

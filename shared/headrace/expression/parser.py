@@ -9,7 +9,6 @@ from headrace.expression.limits import (
     MAX_DEPTH,
     MAX_EXPRESSION_CHARACTERS,
     MAX_NESTING,
-    MAX_NODES,
 )
 from headrace.expression.literals import parse_number
 from headrace.expression.syntax import Node
@@ -71,7 +70,6 @@ class _Parser:
         self._stashed: Token | None = None
         self._nesting = 0
         self._predicate_depth = 0
-        self._node_count = 0
         self._current = self._lexer.next()
 
     def parse(self) -> Node:
@@ -110,9 +108,6 @@ class _Parser:
         return name
 
     def _add(self, node: Node) -> Node:
-        self._node_count += 1
-        if self._node_count > MAX_NODES:
-            raise CompileError("compilation failed: expression exceeds maximum allowed nodes")
         if node.depth > MAX_DEPTH:
             raise _too_deep(MAX_DEPTH)
         return node

@@ -68,3 +68,8 @@ def compile_program(expression: str, environment: tuple[tuple[str, GoType | None
 
 
 _cached_program = lru_cache(maxsize=MAX_CACHED_PROGRAMS)(compile_program)
+
+
+def cached_programs() -> int:
+    """Returns how many compiled expressions are kept now."""
+    return _cached_program.cache_info().currsize

@@ -36,3 +36,89 @@ def test_agrees_with_the_reference(case: dict[str, Any]) -> None:
         value_of(case), case.get("success", ""), case.get("failure", ""), now=NOW
     )
     assert verdict == Verdict(case["phase"], case.get("error", ""))
+
+
+@pytest.mark.parametrize(
+    ("success", "failure", "phase"),
+    [
+        ("", "", "Successful"),
+        ("true", "", "Successful"),
+        ("false", "", "Failed"),
+        ("", "true", "Failed"),
+        ("", "false", "Successful"),
+        ("true", "true", "Failed"),
+        ("false", "true", "Failed"),
+        ("true", "false", "Successful"),
+        ("false", "false", "Inconclusive"),
+    ],
+)
+def test_follows_the_truth_table(success: str, failure: str, phase: str) -> None:
+    assert evaluate_conditions(1.0, success, failure, now=NOW).phase == phase
+
+
+@pytest.mark.parametrize("result", [None, floats([]), []])
+def test_no_conditions_are_successful_even_without_a_result(result: Value) -> None:
+    assert evaluate_conditions(result, "", "", now=NOW) == Verdict("Successful")
+
+
+def test_evaluates_the_success_condition_first() -> None:
+    verdict = evaluate_conditions(1.0, "nope", "nope too(", now=NOW)
+    assert verdict.message == 'could not evaluate successCondition "nope": unknown name nope'
+
+
+@pytest.mark.parametrize(
+    ("expression", "type_name"),
+    [
+        ("result", "float64"),
+        ("asInt(result)", "int64"),
+        ("nil", "<nil>"),
+        ("[1]", "[]interface {}"),
+        ("duration('1s')", "time.Duration"),
+    ],
+)
+def test_wants_a_bool(expression: str, type_name: str) -> None:
+    verdict = evaluate_conditions(1.0, "", expression, now=NOW)
+    assert verdict.phase == "Error"
+    assert verdict.message.endswith(f": expected bool, but got {type_name}")
+
+
+def test_default_and_is_nil_look_at_the_whole_result_only() -> None:
+    result = from_json({"n": None})
+    assert evaluate_conditions(result, "default(result.n, 7) == 7", "", now=NOW).phase == "Failed"
+    assert evaluate_conditions(result, "isNil(result.n)", "", now=NOW).phase == "Failed"
+    assert evaluate_conditions(None, "isNil(5)", "", now=NOW).phase == "Successful"
+
+
+def test_not_a_number_satisfies_no_condition() -> None:
+    result = floats([float("nan")])
+    assert evaluate_conditions(result, "result[0] > 0.9", "", now=NOW).phase == "Failed"
+    assert evaluate_conditions(result, "result[0] <= 0.9", "", now=NOW).phase == "Failed"
+    assert evaluate_conditions(result, "isNaN(result[0])", "", now=NOW).phase == "Successful"
+
+
+def test_cuts_a_message_that_quotes_a_huge_text() -> None:
+    verdict = evaluate_conditions("x" * 900_000, "duration(result) > duration('1s')", "", now=NOW)
+    assert verdict.phase == "Error"
+    assert len(verdict.message) < 20_000
+
+
+def test_evaluates_a_time_relative_to_the_given_one() -> None:
+    assert evaluate_time("now()", NOW) == NOW
+    assert evaluate_time('now() - duration("90m")', NOW) == NOW - 5400
+    assert evaluate_time('date("1970-01-02")', NOW) == 86_400
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("1", "expected time.Time, but got int"),
+        ('"now"', "expected time.Time, but got string"),
+        ("result", "unknown name result"),
+        ("asInt(1)", "unknown name asInt"),
+        ("now(", "unexpected token EOF"),
+    ],
+)
+def test_refuses_what_says_no_time(expression: str, message: str) -> None:
+    with pytest.raises(ExpressionError) as refusal:
+        evaluate_time(expression, NOW)
+    assert str(refusal.value) == message
