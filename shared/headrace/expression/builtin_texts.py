@@ -15,7 +15,7 @@ from headrace.expression.limits import Budget
 from headrace.expression.operators import to_int, to_string
 from headrace.expression.printing import parse_json, print_json
 from headrace.expression.signatures import Builtin, shown
-from headrace.expression.text import SPACES, to_bytes, to_text
+from headrace.expression.text import SPACES, rejoin, to_bytes, to_text
 from headrace.expression.values import TypedList, Value, type_of
 
 _MAX_REPEATS = 1_000_000
@@ -118,7 +118,7 @@ def _join(evaluation: Evaluation, arguments: list[Value]) -> str:
     evaluation.budget.spend_steps(len(parts))
     texts = [to_string(part) for part in parts]
     evaluation.budget.spend_text(sum(map(len, texts)) + len(glue) * len(texts))
-    return glue.join(texts)
+    return rejoin(glue.join(texts))
 
 
 def _byte_position(text: str, position: int) -> int:

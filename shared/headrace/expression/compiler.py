@@ -15,7 +15,7 @@ from headrace.expression.predicates import Loop
 from headrace.expression.syntax import Node
 from headrace.expression.values import Function, Value, is_nil, type_name, type_of
 
-CALL_STEPS = 20
+CALL_STEPS = 40
 """What calling a function of the environment or a method costs."""
 
 
@@ -249,7 +249,7 @@ class Compiler:
                 transform=transform,
                 required=node.required,
                 threshold=node.threshold,
-                cost=1 + sum(part.size() for part in repeated if part),
+                cost=2 + sum(part.size() for part in repeated if part),
             ),
         )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from headrace.expression.errors import EvaluationError
 from headrace.expression.limits import MAX_VALUE_DEPTH, Budget
+from headrace.expression.text import rejoin
 from headrace.expression.values import (
     INTEGERS,
     MAPS,
@@ -67,7 +68,7 @@ def _equal_sequences(
         return False
     if len(left) != len(right):
         return False
-    budget.spend_steps(4 * len(left))
+    budget.spend_steps(6 * len(left))
     return all(
         _equal(one, other, budget, levels - 1, strict=strict)
         for one, other in zip(left, right, strict=True)
@@ -79,7 +80,7 @@ def _equal_maps(left: Value, right: Value, budget: Budget, levels: int) -> bool:
         raise EvaluationError("recursion depth exceeded")
     if type_of_map(left) != type_of_map(right) or len(left) != len(right):
         return False
-    budget.spend_steps(4 * len(left))
+    budget.spend_steps(6 * len(left))
     return all(
         key in right and _equal(element, right.get(key), budget, levels - 1, strict=True)
         for key, element in left.items()
@@ -128,7 +129,7 @@ def add(left: Value, right: Value, budget: Budget) -> Value:
         return wrap(left + right)
     if left_type is str and right_type is str:
         budget.spend_text(len(left) + len(right))
-        return left + right
+        return rejoin(left + right)
     if left_type is Time and right_type is Duration:
         return Time(left.nanoseconds + right, left.location)
     if left_type is Duration and right_type is Time:

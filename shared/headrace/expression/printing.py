@@ -58,7 +58,7 @@ def print_value(value: Value, budget: Budget) -> str:
 
 
 def _parts(value: Value, budget: Budget, levels: int) -> Iterator[str]:
-    budget.spend_steps(4)
+    budget.spend_steps(10)
     if type(value) is str:
         yield value
     elif isinstance(value, list | range | bytes):

@@ -42,6 +42,11 @@ def to_text(content: bytes) -> str:
     return content.decode("utf-8", "surrogateescape")
 
 
+def rejoin(text: str) -> str:
+    """Returns a text made of parts; bytes that form a character together are one again."""
+    return text if text.isascii() else to_text(to_bytes(text))
+
+
 def quote(text: str) -> str:
     """Returns a text as a double-quoted literal with the escapes of Go."""
     return '"' + "".join(map(_quoted_character, text)) + '"'

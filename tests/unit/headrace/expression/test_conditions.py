@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from headrace.expression import gotypes
 from headrace.expression.conditions import Verdict, evaluate_conditions, evaluate_time
 from headrace.expression.errors import ExpressionError
-from headrace.expression.values import Value, floats, from_json
+from headrace.expression.values import Struct, TypedList, Value, floats, from_json
 
 NOW = 1_800_000_000.25
 VECTORS = json.loads((Path(__file__).parents[3] / "vectors" / "conditions.json").read_text())
@@ -122,3 +123,19 @@ def test_refuses_what_says_no_time(expression: str, message: str) -> None:
     with pytest.raises(ExpressionError) as refusal:
         evaluate_time(expression, NOW)
     assert str(refusal.value) == message
+
+
+def test_sees_the_fields_of_structs() -> None:
+    series = gotypes.struct_of(
+        "types.MetricDataResult",
+        (("Id", gotypes.pointer_to(gotypes.STRING)), ("Values", gotypes.FLOAT_SLICE)),
+    )
+    result = TypedList(
+        gotypes.slice_of(series), [Struct(series, {"Id": "errors", "Values": floats([0.005])})]
+    )
+    condition = (
+        'result[0].Id == "errors" && len(result[0].Values) > 0 && all(result[0].Values, {# < 0.01})'
+    )
+    assert evaluate_conditions(result, condition, "", now=NOW) == Verdict("Successful")
+    verdict = evaluate_conditions(result, "result[0].Labels", "", now=NOW)
+    assert verdict.message.endswith(": type types.MetricDataResult has no field Labels")
