@@ -46,6 +46,7 @@ from rollout_controller.core.observed import (
     RunObject,
     Settings,
 )
+from rollout_controller.core.validation.rules import spec_error
 from rollout_controller.views import pod_view, replica_set_view, run_view, service_view
 
 LATE_SECONDS = 5.0
@@ -63,7 +64,7 @@ class _Parsed:
     spec: RolloutSpec
     template_hash: str
     step_hash: str
-    unreadable: str = ""
+    spec_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ class Gatherer:
             is_deleting=bool(metadata.get("deletionTimestamp")),
             spec=parsed.spec,
             raw_spec=manifest.get("spec") or {},
-            unreadable=parsed.unreadable,
+            spec_error=parsed.spec_error,
             status=status,
             headrace=_headrace(raw_headrace),
             has_headrace=raw_headrace is not None,
@@ -332,7 +333,7 @@ def _parse_spec(manifest: Manifest, generation: int, collision_count: int | None
         return _Parsed(generation, collision_count, RolloutSpec(), "", "", _first_line(error))
     canary = spec.strategy.canary
     steps = step_hash(canary.steps) if canary is not None else ""
-    return _Parsed(generation, collision_count, spec, template_hash, steps)
+    return _Parsed(generation, collision_count, spec, template_hash, steps, spec_error(spec))
 
 
 def _first_line(error: ValueError) -> str:

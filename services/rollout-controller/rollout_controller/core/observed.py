@@ -179,7 +179,7 @@ class Observed:
         step_hash: Hash of the canary steps, "" for blue-green.
         new_replica_set: Name of the ReplicaSet of the current template, by the three rules of
             rollout-api 7.3; None when there is none yet.
-        unreadable: Why the spec cannot be read at all, "" when it can.
+        spec_error: First error of the spec alone, "" when there is none (rollout-api 4.1).
         pods: Only filled in when a restart or ephemeral metadata asks for them.
         acknowledgement: Newest knowledge about the traffic objects; None when there is none.
         server_offset_seconds: API server time minus own time; None while unknown.
@@ -204,7 +204,7 @@ class Observed:
     template_hash: str
     step_hash: str
     new_replica_set: str | None
-    unreadable: str = ""
+    spec_error: str = ""
     replica_sets: tuple[ReplicaSet, ...] = ()
     references: References = References()
     runs: tuple[RunObject, ...] = ()

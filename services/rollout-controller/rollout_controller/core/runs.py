@@ -33,7 +33,18 @@ class RunError(ValueError):
 
 
 class TemplateMissing(RunError):
-    """A template that is referred to does not exist."""
+    """A template that is referred to does not exist.
+
+    Attributes:
+        name: Of the missing template.
+        is_nested: Another template refers to it, not the Rollout.
+    """
+
+    def __init__(self, reference: AnalysisTemplateReference, *, is_nested: bool) -> None:
+        kind = "ClusterAnalysisTemplate" if reference.cluster_scope else "AnalysisTemplate"
+        super().__init__(f"{kind} '{reference.template_name}' not found")
+        self.name = reference.template_name
+        self.is_nested = is_nested
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,7 @@ def resolve_templates(
         TemplateMissing: A reference has no object.
     """
     found: dict[tuple[bool, str], NamedTemplate] = {}
-    _collect(references, wanted, found)
+    _collect(references, wanted, found, is_nested=False)
     ordered = [t for t in found.values() if not t.cluster_scope]
     return (*ordered, *(t for t in found.values() if t.cluster_scope))
 
@@ -91,6 +102,8 @@ def _collect(
     references: References,
     wanted: Iterable[AnalysisTemplateReference],
     found: dict[tuple[bool, str], NamedTemplate],
+    *,
+    is_nested: bool,
 ) -> None:
     for reference in wanted:
         key = (reference.cluster_scope, reference.template_name)
@@ -99,10 +112,9 @@ def _collect(
         table = references.cluster_templates if key[0] else references.templates
         spec = table.get(reference.template_name)
         if spec is None:
-            kind = "ClusterAnalysisTemplate" if key[0] else "AnalysisTemplate"
-            raise TemplateMissing(f"{kind} '{reference.template_name}' not found")
+            raise TemplateMissing(reference, is_nested=is_nested)
         found[key] = NamedTemplate(reference.template_name, reference.cluster_scope, spec)
-        _collect(references, spec.templates, found)
+        _collect(references, spec.templates, found, is_nested=True)
 
 
 def flat_metrics(templates: Sequence[NamedTemplate]) -> tuple[Metric, ...]:

@@ -1,0 +1,80 @@
+"""What this version does not build yet, and therefore refuses as a whole.
+
+A Rollout that asks for it is told so, instead of being rolled out in another way than it says.
+The path is that of the field in the manifest, strategy included:
+`spec.strategy.canary.steps[2].experiment`, `spec.strategy.canary.trafficRouting.plugins[a/b]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from headrace.model.rollout import CanaryStrategy, RolloutSpec
+from headrace.model.route import RouterConfig
+from headrace.model.steps import CanaryStep
+from headrace.model.traffic import TrafficRouting
+from headrace.routes.registry import router_of
+from headrace.routes.targets import RenderError
+from rollout_controller.core.routers import ROUTER_FIELDS
+from rollout_controller.core.validation import fields
+
+_CANARY: Final = "spec.strategy.canary"
+
+
+def errors(spec: RolloutSpec) -> Iterator[str]:
+    """Yield one error for each field that this version does not build, in the field's order."""
+    for path in _unsupported(spec):
+        yield fields.forbidden(path, "not supported by this version")
+
+
+def _unsupported(spec: RolloutSpec) -> Iterator[str]:
+    if spec.workload_ref is not None:
+        yield "spec.workloadRef"
+    if spec.rollback_window is not None:
+        yield "spec.rollbackWindow"
+    if spec.strategy.blue_green is not None:
+        yield "spec.strategy.blueGreen"
+    if spec.strategy.canary is not None:
+        yield from _of_canary(spec.strategy.canary)
+    if spec.progress_deadline_abort:
+        yield "spec.progressDeadlineAbort"
+
+
+def _of_canary(strategy: CanaryStrategy) -> Iterator[str]:
+    for index, step in enumerate(strategy.steps):
+        yield from _of_step(step, f"{_CANARY}.steps[{index}]")
+    if strategy.traffic_routing is not None:
+        yield from _of_routing(strategy.traffic_routing, f"{_CANARY}.trafficRouting")
+    fields_used = {
+        "antiAffinity": strategy.anti_affinity is not None,
+        "dynamicStableScale": strategy.dynamic_stable_scale,
+        "pingPong": strategy.ping_pong is not None,
+        "minPodsPerReplicaSet": strategy.min_pods_per_replica_set is not None,
+        "replicaProgressThreshold": strategy.replica_progress_threshold is not None,
+    }
+    yield from (f"{_CANARY}.{name}" for name, is_used in fields_used.items() if is_used)
+
+
+def _of_step(step: CanaryStep, path: str) -> Iterator[str]:
+    actions = {
+        "experiment": step.experiment,
+        "setHeaderRoute": step.set_header_route,
+        "setMirrorRoute": step.set_mirror_route,
+        "plugin": step.plugin,
+    }
+    yield from (f"{path}.{name}" for name, action in actions.items() if action is not None)
+
+
+def _of_routing(routing: TrafficRouting, path: str) -> Iterator[str]:
+    for attribute, kind in ROUTER_FIELDS:
+        is_known = _is_supported(RouterConfig(kind=kind))
+        if getattr(routing, attribute) is not None and not is_known:
+            yield f"{path}.{kind}"
+    for name in sorted(routing.plugins):
+        if not _is_supported(RouterConfig(kind="plugin", plugin=name)):
+            yield f"{path}.plugins[{name}]"
+
+
+def _is_supported(router: RouterConfig) -> bool:
+    return not isinstance(router_of(router), RenderError)
