@@ -1,1 +1,1 @@
-"""TODO."""
+"""The analysis-runner: measures what AnalysisRuns ask for, and judges it."""

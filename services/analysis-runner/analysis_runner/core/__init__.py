@@ -1,1 +1,1 @@
-"""TODO."""
+"""Pure decisions of the analysis-runner: no clock, no I/O, no logging."""

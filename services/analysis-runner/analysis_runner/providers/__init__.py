@@ -1,1 +1,1 @@
-"""TODO."""
+"""Metric providers: they ask and answer, and judge nothing."""
