@@ -7,6 +7,7 @@ kill, freeze and start them again; the health port of each is read from its log.
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import sys
 import time
@@ -42,6 +43,7 @@ ROUTE_SHORT: Final = {
     "route-resend-seconds": "0.5",
 }
 
+_CRASH: Final = re.compile(r"crashed|invariant violated|part failed|service failed|Traceback")
 _POLL_SECONDS: Final = 0.05
 _STOP_SECONDS: Final = 20.0
 
@@ -55,6 +57,7 @@ class LabService:
         replica: Tells several of one service apart.
         flags: Without the two dashes; the ports are chosen here.
         kubeconfig: Another one than the service's own, such as a proxy's.
+        log_begin: Where its log begins in the file, which earlier ones of its name wrote, too.
     """
 
     lab: Lab
@@ -66,10 +69,14 @@ class LabService:
     health_port: int = 0
     metrics_port: int = 0
     process: OwnedProcess | None = None
+    log_begin: int = -1
 
     def start(self) -> None:
         """Start the process; it is not ready yet."""
         self.health_port, self.metrics_port = free_port(), free_port()
+        if self.log_begin < 0:
+            log = self.lab.log(self.log_name)
+            self.log_begin = log.stat().st_size if log.exists() else 0
         self.process = self.lab.run(self.log_name, self._command(), env=dict(self.env))
 
     def wait_ready(self, timeout_seconds: float = 30.0) -> None:
@@ -98,6 +105,12 @@ class LabService:
         if self.process is not None:
             self.process.kill()
 
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM and do not wait."""
+        if self.process is not None:
+            self.process.send(signal.SIGTERM)
+            self.process.resume()
+
     def stop(self) -> None:
         """Let it end in order."""
         if self.process is not None:
@@ -122,12 +135,15 @@ class LabService:
     @property
     def log_name(self) -> str:
         """Name of its log."""
-        return f"{self.name}-{self.replica}"
+        instance = self.flags.get("instance-id", "")
+        return "-".join(part for part in (self.name, instance, str(self.replica)) if part)
 
     def log(self) -> str:
-        """Return everything that it has logged."""
+        """Return everything that it has logged since its first start."""
         path = self.lab.log(self.log_name)
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        if not path.exists():
+            return ""
+        return path.read_bytes()[max(self.log_begin, 0) :].decode(errors="replace")
 
     def log_tail(self, lines: int = 30) -> str:
         """Return the end of its log."""
@@ -135,8 +151,7 @@ class LabService:
 
     def crashes(self) -> list[str]:
         """Return lines of the log that no fault may cause."""
-        pattern = re.compile(r"reconcile crashed|invariant violated|Traceback")
-        return [line for line in self.log().splitlines() if pattern.search(line)]
+        return [line for line in self.log().splitlines() if _CRASH.search(line)]
 
     def _command(self) -> Sequence[str]:
         flags = {
@@ -161,6 +176,11 @@ class Fleet:
         """Return the first replica of a service."""
         return next(service for service in self.services if service.name == name)
 
+    @property
+    def instance_id(self) -> str:
+        """The instance id that all of them have; "" for none."""
+        return self.services[0].flags.get("instance-id", "")
+
     def start(self) -> Fleet:
         """Start all that do not run, and wait until they are ready."""
         for service in self.services:
@@ -173,7 +193,13 @@ class Fleet:
     def stop(self) -> None:
         """Let all end in order, also those that are frozen."""
         for service in self.services:
+            service.ask_to_stop()
+        for service in self.services:
             service.stop()
+
+    def crashes(self) -> list[str]:
+        """Return lines of the logs that no fault may cause."""
+        return [f"{each.log_name}: {line}" for each in self.services for line in each.crashes()]
 
 
 def three(lab: Lab, *, bus: str = "kafka", flags: Mapping[str, str] | None = None) -> Fleet:

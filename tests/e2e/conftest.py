@@ -1,0 +1,80 @@
+"""One lab and one fleet for all tests that break nothing, and a namespace for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from headrace_lab.application import Application
+from headrace_lab.borrow import borrowed_lab
+from headrace_lab.lab import Lab
+from headrace_lab.load import Load
+from headrace_lab.services import Fleet, three
+from headrace_lab.steady_load import SteadyLoad
+
+MakeApplication = Callable[..., Application]
+MakeLoad = Callable[..., SteadyLoad]
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The lab that runs, else one for the time of the tests; nothing of it may be broken."""
+    with borrowed_lab(tmp_path_factory.mktemp("lab")) as borrowed:
+        yield borrowed
+
+
+@pytest.fixture(scope="session")
+def fleet(lab: Lab) -> Iterator[Fleet]:
+    """The three services, for all tests that leave them alone."""
+    # Several test processes may share the lab, each with services of its own.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    services = three(lab, flags={"instance-id": f"e2e-{worker}"})
+    try:
+        yield services.start()
+    finally:
+        services.stop()
+
+
+@pytest.fixture
+def unique(request: pytest.FixtureRequest) -> str:
+    """A name for what this run of this test makes; what an earlier run left does not matter."""
+    words = request.node.name.partition("[")[0].removeprefix("test_").replace("_", "-")
+    return f"{words[:40].rstrip('-')}-{time.time_ns() // 10**6 % 10**7}"
+
+
+@pytest.fixture
+def applications(lab: Lab, unique: str) -> Iterator[MakeApplication]:
+    """Makes applications in namespaces of their own that go when the test ends."""
+    with ExitStack() as stack:
+
+        def make(instance_id: str = "", lab: Lab = lab) -> Application:
+            made = Application(lab, f"{unique}-{next(_numbers)}", instance_id)
+            return stack.enter_context(made)
+
+        yield make
+
+
+@pytest.fixture
+def application(fleet: Fleet, applications: MakeApplication) -> Iterator[Application]:
+    """An application that the common fleet serves; the fleet must not crash over it."""
+    yield applications(fleet.instance_id)
+    assert fleet.crashes() == []
+
+
+@pytest.fixture
+def loads() -> Iterator[MakeLoad]:
+    """Starts steady loads of live users' requests that end with the test."""
+    with ExitStack() as stack:
+
+        def make(application: Application, rate: float = 300) -> SteadyLoad:
+            load = Load(f"{application.lab.envoy_url}/", application.host, rate, window_seconds=0.5)
+            return stack.enter_context(SteadyLoad(load))
+
+        yield make

@@ -1,0 +1,80 @@
+"""Requests in the background of a test, while it blocks or waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future
+from typing import Final, Self
+
+from headrace_lab.load import Load, run
+from headrace_lab.load_report import Report, merge
+
+END_SECONDS: Final = 30.0
+
+
+class SteadyLoad:
+    """Sends requests from `start` to `stop`, on a thread of its own.
+
+    Whoever uses it may block. Reports are of whole windows of the load.
+    """
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._windows: list[Report] = []
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to send."""
+        started: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run(started)), name="load", daemon=True
+        )
+        self._thread.start()
+        started.result(END_SECONDS)
+
+    def stop(self) -> Report:
+        """Stop sending and report on everything; twice is as good as once."""
+        if self._thread is not None and self._loop is not None and self._stopped is not None:
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            self._thread.join(END_SECONDS)
+            self._thread = None
+        return self.report()
+
+    def report(self, since: int = 0) -> Report:
+        """Return what the windows have seen, from one of them on."""
+        with self._lock:
+            return merge(self._windows[since:])
+
+    def measure(self, requests: int, seconds_max: float = 60.0) -> Report:
+        """Return a report of at least so many requests that all begin from now on."""
+        with self._lock:
+            # The window that is open now holds older requests, too.
+            first = len(self._windows) + 1
+        deadline = time.monotonic() + seconds_max
+        while (report := self.report(first)).total < requests:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"only {report.total} of {requests} requests")
+            time.sleep(self._load.window_seconds / 2)
+        return report
+
+    async def _run(self, started: Future[None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        started.set_result(None)
+        await run(self._load, stop=self._stopped, on_window=self._note)
+
+    def _note(self, window: Report) -> None:
+        with self._lock:
+            self._windows.append(window)
