@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from headrace.model.rollout import CanaryStrategy
 from headrace.model.traffic import TrafficWeights
 from rollout_controller.core.canary import steps as canary_steps

@@ -1,0 +1,75 @@
+"""What this version refuses as a whole."""
+
+from typing import Any
+
+import pytest
+
+from headrace.model.rollout import RolloutSpec
+from rollout_controller.core.validation import support
+
+CANARY = "spec.strategy.canary"
+
+
+def errors(raw: dict[str, Any]) -> list[str]:
+    return list(support.errors(RolloutSpec.load(raw)))
+
+
+def canary(**strategy: Any) -> dict[str, Any]:
+    return {"strategy": {"canary": strategy}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        ({"workloadRef": {"name": "d"}}, "spec.workloadRef"),
+        ({"rollbackWindow": {"revisions": 1}}, "spec.rollbackWindow"),
+        ({"progressDeadlineAbort": True}, "spec.progressDeadlineAbort"),
+        ({"strategy": {"blueGreen": {"activeService": "a"}}}, "spec.strategy.blueGreen"),
+        (canary(dynamicStableScale=True), f"{CANARY}.dynamicStableScale"),
+        (canary(pingPong={}), f"{CANARY}.pingPong"),
+        (canary(antiAffinity={}), f"{CANARY}.antiAffinity"),
+        (canary(minPodsPerReplicaSet=0), f"{CANARY}.minPodsPerReplicaSet"),
+        (canary(replicaProgressThreshold={}), f"{CANARY}.replicaProgressThreshold"),
+        (canary(steps=[{}, {"experiment": {}}]), f"{CANARY}.steps[1].experiment"),
+        (canary(steps=[{"plugin": {"name": "a"}}]), f"{CANARY}.steps[0].plugin"),
+        (canary(steps=[{"setHeaderRoute": {}}]), f"{CANARY}.steps[0].setHeaderRoute"),
+        (canary(steps=[{"setMirrorRoute": {}}]), f"{CANARY}.steps[0].setMirrorRoute"),
+        *(
+            (canary(trafficRouting={router: {}}), f"{CANARY}.trafficRouting.{router}")
+            for router in ("istio", "nginx", "alb", "ambassador", "appMesh", "traefik", "apisix")
+        ),
+        (
+            canary(trafficRouting={"plugins": {"acme/router": {}}}),
+            f"{CANARY}.trafficRouting.plugins[acme/router]",
+        ),
+    ],
+)
+def test_names_the_field_as_it_stands_in_the_manifest(raw: dict[str, Any], path: str) -> None:
+    assert errors(raw) == [f"{path}: Forbidden: not supported by this version"]
+
+
+def test_serves_the_whole_main_job() -> None:
+    strategy = canary(
+        canaryService="c",
+        stableService="s",
+        trafficRouting={
+            "smi": {"rootService": "r"},
+            "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "h"}},
+            "maxTrafficWeight": 1000,
+            "managedRoutes": [{"name": "m"}],
+        },
+        steps=[
+            {"setWeight": 10},
+            {"setCanaryScale": {"weight": 25}},
+            {"pause": {"duration": "1m"}},
+            {"analysis": {"templates": [{"templateName": "t"}]}},
+        ],
+        analysis={"templates": [{"templateName": "t"}], "startingStep": 1},
+        canaryMetadata={"labels": {"role": "canary"}},
+        scaleDownDelaySeconds=5,
+        abortScaleDownDelaySeconds=0,
+        scaleDownDelayRevisionLimit=1,
+        maxSurge="50%",
+        dynamicStableScale=False,
+    )
+    assert errors(strategy | {"progressDeadlineAbort": False, "paused": True}) == []
