@@ -24,6 +24,8 @@ class QueueFeeder:
         keys: Returns every key that there is, from the caches.
         clock: Paces the resync.
         assign: Told the partitions to read whenever they change; `EventConsumer.assign`.
+        partition_key: Returns by which key the work on a key is shared out, where it is another:
+            a run or an experiment goes with its Rollout.
     """
 
     def __init__(
@@ -33,12 +35,15 @@ class QueueFeeder:
         keys: Callable[[], Iterable[str]],
         clock: Clock,
         assign: Callable[[frozenset[int]], None] = lambda _: None,
+        *,
+        partition_key: Callable[[str], str] = str,
     ) -> None:
         self._queue = queue
         self._ownership = ownership
         self._keys = keys
         self._clock = clock
         self._assign = assign
+        self._partition_key = partition_key
         self._has_begun = False
 
     def begin(self) -> None:
@@ -51,7 +56,7 @@ class QueueFeeder:
 
     def wake(self, key: str, lane: Lane = Lane.REST, at: Instant | None = None) -> None:
         """Add a key to the queue, if it is ours; whoever gets its shard later adds it then."""
-        if self._has_begun and self._ownership.may_act(key):
+        if self._has_begun and self._is_ours(key):
             self._queue.add(key, lane=lane, at=at)
 
     def wake_all(self) -> None:
@@ -63,19 +68,25 @@ class QueueFeeder:
         """Read the partitions of these shards, and add their keys."""
         self._assign(self._ownership.partitions)
         for key in self._keys():
-            if self._ownership.shard_of(key) in shards:
+            if self._shard_of(key) in shards:
                 self._queue.add(key)
 
     def lost(self, shards: frozenset[int]) -> None:
         """Leave these shards to the replica that holds their Leases now."""
         self._assign(self._ownership.partitions)
-        self._queue.drop(lambda key: self._ownership.shard_of(key) in shards)
+        self._queue.drop(lambda key: self._shard_of(key) in shards)
 
     async def resync(self, seconds: float) -> None:
         """Wake each of our keys once in so many seconds, evenly spread, until cancelled."""
         while True:
-            ours = [key for key in self._keys() if self._ownership.may_act(key)]
+            ours = [key for key in self._keys() if self._is_ours(key)]
             began = self._clock.now()
             for number, key in enumerate(ours, start=1):
                 self.wake(key, at=Instant(began + seconds * number / len(ours)))
             await self._clock.sleep(seconds)
+
+    def _is_ours(self, key: str) -> bool:
+        return self._ownership.may_act(self._partition_key(key))
+
+    def _shard_of(self, key: str) -> int:
+        return self._ownership.shard_of(self._partition_key(key))
