@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from analysis_runner.core.samples import Answer, Judged
-from headrace.model.analysis import AnalysisPhase, Measurement, Metric
+from analysis_runner.core.samples import Answer, Unfinished
+from headrace.model.analysis import Measurement, Metric
 from headrace.model.quantities import Instant
 
 
@@ -73,8 +73,8 @@ class InstantProvider:
     async def terminate(
         self, metric: Metric, context: RunContext, unfinished: Measurement
     ) -> Answer:
-        """End what another kind of provider began: nothing is left of it."""
-        return Judged(AnalysisPhase.INCONCLUSIVE)
+        """Leave it as it is (analysis 11, 13): the run ends without it."""
+        return Unfinished(unfinished.resume_at or Instant(0.0), unfinished.metadata)
 
     async def run(self, metric: Metric, context: RunContext) -> Answer:
         """Measure once."""

@@ -1,0 +1,64 @@
+"""Gauges about AnalysisRuns, read from the cache when they are scraped (cli-and-clients 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from analysis_runner.core.kinds import KINDS, UNKNOWN_TYPE
+from headrace.kubernetes.resources import Manifest
+from headrace.model.analysis import AnalysisPhase
+from headrace.runtime.metrics import Metrics, Reading
+from headrace.runtime.store import Store
+
+_PHASES: Final = tuple(str(phase) for phase in AnalysisPhase)
+
+
+def export_gauges(metrics: Metrics, runs: Store) -> None:
+    """Let the gauges of AnalysisRuns be read from their cache."""
+    metrics.sample("analysis_run_info", lambda: _each(runs, _info))
+    metrics.sample("analysis_run_phase", lambda: _each(runs, _phase))
+    metrics.sample("analysis_run_metric_type", lambda: _each(runs, _types))
+    metrics.sample("analysis_run_metric_phase", lambda: _each(runs, _metric_phases))
+
+
+def _each(runs: Store, read: Callable[[Manifest], Iterable[Reading]]) -> Iterator[Reading]:
+    for run in runs.list():
+        metadata = run["metadata"]
+        owner = (metadata.get("namespace", ""), metadata["name"])
+        for labels, value in read(run):
+            yield (*owner, *labels), value
+
+
+def _info(run: Manifest) -> Iterator[Reading]:
+    yield (str((run.get("status") or {}).get("phase", "")),), 1.0
+
+
+def _phase(run: Manifest) -> Iterator[Reading]:
+    current = (run.get("status") or {}).get("phase") or AnalysisPhase.PENDING
+    for phase in _PHASES:
+        yield (phase,), float(phase == current)
+
+
+def _types(run: Manifest) -> Iterator[Reading]:
+    for name, kind in _metric_types(run).items():
+        yield (name, kind), 1.0
+
+
+def _metric_phases(run: Manifest) -> Iterator[Reading]:
+    types = _metric_types(run)
+    for result in (run.get("status") or {}).get("metricResults") or ():
+        is_dry_run = "true" if result.get("dryRun") else "false"
+        kind = types.get(result["name"], UNKNOWN_TYPE)
+        for phase in _PHASES:
+            labels = (result["name"], kind, is_dry_run, phase)
+            yield labels, float(phase == result.get("phase"))
+
+
+def _metric_types(run: Manifest) -> dict[str, str]:
+    metrics = (run.get("spec") or {}).get("metrics") or ()
+    return {metric["name"]: _type(metric.get("provider") or {}) for metric in metrics}
+
+
+def _type(provider: Mapping[str, Any]) -> str:
+    return next((kind.type for kind in KINDS if provider.get(kind.name)), UNKNOWN_TYPE)

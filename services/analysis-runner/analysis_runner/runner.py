@@ -1,0 +1,224 @@
+"""The runner as a component: its cache, its queue and its loops, over ports that it is given.
+
+Nothing is reconciled before the cache is complete. A run is shared out by the key of its Rollout,
+so that the replica that reads a Rollout's messages also measures for it.
+"""
+
+from __future__ import annotations
+
+from analysis_runner.act import Actor, Voice
+from analysis_runner.core.decide import decide
+from analysis_runner.core.invariants import check
+from analysis_runner.core.observed import Observed
+from analysis_runner.core.plan import Plan
+from analysis_runner.gather import Gatherer
+from analysis_runner.gauges import export_gauges
+from analysis_runner.measuring import Bounds, Measurer
+from analysis_runner.memory import RunMemory
+from analysis_runner.providers.http import HttpClient
+from analysis_runner.providers.prometheus import PrometheusProvider
+from analysis_runner.providers.provider import Provider
+from analysis_runner.providers.registry import Providers
+from analysis_runner.settings import RunnerSettings
+from analysis_runner.views import partition_key
+from analysis_runner.wake import Waker
+from headrace.kubernetes.resources import ANALYSIS_RUNS, Manifest
+from headrace.model.quantities import Instant
+from headrace.runtime.cluster import Selection
+from headrace.runtime.component import Ports
+from headrace.runtime.consumer import ConsumerSettings, EventConsumer
+from headrace.runtime.feeder import QueueFeeder
+from headrace.runtime.guard import Caches
+from headrace.runtime.metrics import ConsumerMetrics, Metrics, ReconcileMetrics
+from headrace.runtime.reconciler import Reconciler
+from headrace.runtime.reflector import Reflector, Source
+from headrace.runtime.service import Part, queue_part
+from headrace.runtime.store import Store
+from headrace.runtime.workqueue import Lane, WorkQueue
+
+INSTANCE_ID_LABEL = "argo-rollouts.argoproj.io/controller-instance-id"
+
+_QUEUE = "AnalysisRuns"
+
+
+class RunnerShell:
+    """The runner's core and effects, as the reconciler wants them."""
+
+    def __init__(self, gatherer: Gatherer, actor: Actor) -> None:
+        self._gatherer = gatherer
+        self._actor = actor
+
+    async def gather(self, key: str, now: Instant) -> Observed | None:
+        """Return the snapshot of a run."""
+        return await self._gatherer.gather(key, now)
+
+    def decide(self, observed: Observed, *, now: Instant) -> Plan:
+        """Return the plan. Pure."""
+        return decide(observed, now=now)
+
+    def check(self, observed: Observed, plan: Plan) -> None:
+        """Return when the plan may be carried out. Raises InvariantViolation."""
+        check(observed, plan)
+
+    async def act(self, observed: Observed, plan: Plan, *, now: Instant) -> bool:
+        """Carry the plan out; return True when something was written."""
+        return await self._actor.act(observed, plan, now=now)
+
+
+class AnalysisRunner:
+    """One runner over its ports.
+
+    Args:
+        ports: The outside.
+        settings: Limits and addresses.
+        providers: Whom to ask, by name on the wire, beside and instead of the real ones.
+
+    Attributes:
+        runs: Cache of the AnalysisRuns.
+        queue: Runs that must be looked at.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        settings: RunnerSettings,
+        providers: dict[str, Provider] | None = None,
+    ) -> None:
+        self._ports = ports
+        self._settings = settings
+        self.queue = WorkQueue(ports.clock, rng=ports.rng)
+        self.runs = Store()
+        self._reflector = Reflector(
+            Source(ports.cluster, ANALYSIS_RUNS, _selection(settings)),
+            self.runs,
+            clock=ports.clock,
+            rng=ports.rng,
+        )
+        self._http = HttpClient(settings.measurement_bytes_max)
+        prometheus = PrometheusProvider(self._http, ports.clock, settings.prometheus_address)
+        self._memory = RunMemory()
+        self._measurer = Measurer(
+            Providers({"prometheus": prometheus, **(providers or {})}),
+            ports.cluster,
+            ports.clock,
+            self._memory,
+            self._found,
+            Bounds(settings.measurements_max, settings.measurements_per_address_max),
+        )
+        again_seconds = settings.say_again_seconds
+        self._gatherer = Gatherer(
+            ports.cluster, self.runs, self._memory, say_again_seconds=again_seconds
+        )
+        self._waker = Waker(
+            self.runs,
+            self._gatherer,
+            self._wake,
+            self._deleted,
+            ports.clock,
+            again_seconds,
+        )
+        self._consumer = EventConsumer(
+            ports.bus,
+            (ports.topics.steps,),
+            self._waker.hear,
+            lambda number: number in ports.ownership.partitions,
+            ports.clock,
+            ConsumerSettings(cluster=ports.source),
+        )
+        self._feeder = QueueFeeder(
+            self.queue,
+            ports.ownership,
+            self._waker.known_keys,
+            ports.clock,
+            self._consumer.assign,
+            partition_key=self._gatherer.partition_key,
+        )
+        self._reconciler = Reconciler(
+            RunnerShell(self._gatherer, self._actor()),
+            ports.clock,
+            lambda key: ports.ownership.may_act(self._gatherer.partition_key(key)),
+            observer=ReconcileMetrics(ports.metrics, "analysis-runner", _QUEUE),
+        )
+        self._waker.listen()
+        self._consumer.observe(ConsumerMetrics(ports.metrics))
+        self._measure(ports.metrics)
+
+    @property
+    def caches(self) -> Part:
+        """The part that fills the cache; it comes before the Leases."""
+        return Part("analysis caches", run=self._reflector.run, ready=self._reflector.wait_synced)
+
+    @property
+    def work(self) -> tuple[Part, ...]:
+        """The parts that hear, measure and judge; they come after the Leases."""
+        return (
+            Part("measurements", run=self._measurer.run, close=self._http.close),
+            Part("analysis requests", start=self._begin, run=self._consumer.run),
+            Part("analysis resync", run=self._resync),
+            queue_part("analysis runs", self._reconciler, self.queue, self._settings.workers),
+        )
+
+    def gained(self, shards: frozenset[int]) -> None:
+        """Do nothing: the feeder adds the runs of these shards."""
+
+    def lost(self, shards: frozenset[int]) -> None:
+        """Measure no more for these shards; the replica that holds them now does."""
+        ownership = self._ports.ownership
+        for run in self.runs.list():
+            if ownership.shard_of(partition_key(run)) in shards:
+                self._measurer.forget(run["metadata"]["uid"])
+
+    async def _begin(self) -> None:
+        self._ports.bus.watch(self._bus_changed)
+        self._ports.ownership.listen(self)
+        self._feeder.begin()
+
+    async def _resync(self) -> None:
+        await self._feeder.resync(self._settings.resync_seconds)
+
+    def _wake(self, key: str, lane: Lane, at: Instant | None = None) -> None:
+        self._feeder.wake(key, lane, at)
+
+    def _found(self, key: str) -> None:
+        self._feeder.wake(key, Lane.FACT)
+
+    def _deleted(self, run: Manifest) -> None:
+        metadata = run["metadata"]
+        self._measurer.forget(metadata["uid"])
+        self._gatherer.forget(metadata["uid"])
+        self._ports.metrics.forget("AnalysisRun", metadata.get("namespace", ""), metadata["name"])
+
+    def _actor(self) -> Actor:
+        ports = self._ports
+        caches = Caches({ANALYSIS_RUNS: self.runs})
+        return Actor(
+            lambda key: ports.ownership.guard(ports.cluster, key, caches),
+            self._memory,
+            self._measurer,
+            Voice(ports.bus, ports.topics.verdicts, ports.source, ports.recorder),
+            lambda key, at: self._feeder.wake(key, at=at),
+        )
+
+    def _bus_changed(self, is_up: bool) -> None:
+        """Say again what the runs show when the bus is back."""
+        if is_up:
+            self._memory.say_again()
+            self._feeder.wake_all()
+
+    def _measure(self, metrics: Metrics) -> None:
+        metrics.watch_queue(_QUEUE, self.queue)
+        export_gauges(metrics, self.runs)
+        metrics.sample(
+            "headrace_runtime_cached_objects",
+            lambda: [((ANALYSIS_RUNS.kind,), float(len(self.runs)))],
+        )
+        metrics.sample(
+            "headrace_runtime_frozen_keys",
+            lambda: [((_QUEUE,), float(len(self._reconciler.frozen)))],
+        )
+
+
+def _selection(settings: RunnerSettings) -> Selection:
+    instance_id = settings.instance_id
+    labels = f"{INSTANCE_ID_LABEL}={instance_id}" if instance_id else f"!{INSTANCE_ID_LABEL}"
+    return Selection(namespace=settings.watched_namespace, labels=labels)
