@@ -29,9 +29,10 @@ class Patches:
     """Merge patches of one command; None where there is nothing to write.
 
     Attributes:
-        status: For the status subresource, sent first.
-        spec: For the main resource, sent second.
-        unified: For the main resource instead of both, where the CRD has no status subresource.
+        status: What is merged into the status, sent first, to the status subresource.
+        spec: What is merged into the spec, sent second, to the main resource.
+        unified: The whole body, for the main resource instead of both, where the CRD has no
+            status subresource; None where the status is not written.
     """
 
     status: dict[str, Any] | None = None
@@ -39,8 +40,8 @@ class Patches:
     unified: dict[str, Any] | None = None
 
 
-ABORT: Final = Patches(status={"abort": True})
-RETRY: Final = Patches(status={"abort": False})
+ABORT: Final = Patches(status={"abort": True}, unified={"status": {"abort": True}})
+RETRY: Final = Patches(status={"abort": False}, unified={"status": {"abort": False}})
 PAUSE: Final = Patches(spec={"paused": True})
 RESUME: Final = Patches(spec={"paused": False}, status={"pauseConditions": None})
 
@@ -57,14 +58,22 @@ def promote(rollout: Manifest, *, full: bool = False) -> Patches:
 
 
 def skip_current_step(rollout: Manifest) -> Patches:
-    """Return what skips the running step, without touching pauses (deprecated flag)."""
+    """Return what skips the running step, without touching pauses (deprecated flag).
+
+    Raises:
+        InvalidSpec: There are no steps.
+    """
     _require_steps(rollout)
-    return Patches(status={"currentStepIndex": _next_index(rollout)})
+    return _at_step(_next_index(rollout))
 
 
 def skip_all_steps(rollout: Manifest) -> Patches:
-    """Return what skips every step (deprecated flag)."""
-    return Patches(status={"currentStepIndex": len(_require_steps(rollout))})
+    """Return what skips every step (deprecated flag).
+
+    Raises:
+        InvalidSpec: There are no steps.
+    """
+    return _at_step(len(_require_steps(rollout)))
 
 
 def restart(at: Instant) -> Patches:
@@ -93,13 +102,15 @@ def _promoted_status(rollout: Manifest, status: Mapping[str, Any]) -> dict[str, 
     return None
 
 
+def _at_step(index: int) -> Patches:
+    status = {"currentStepIndex": index}
+    return Patches(status=status, unified={"status": status})
+
+
 def _joined(status: dict[str, Any] | None, spec: dict[str, Any] | None) -> Patches:
-    unified: dict[str, Any] = {}
-    if spec is not None:
-        unified["spec"] = spec
-    if status is not None:
-        unified["status"] = status
-    return Patches(status, spec, unified or None)
+    if status is None:
+        return Patches(spec=spec)
+    return Patches(status, spec, unified={"spec": {"paused": False}, "status": status})
 
 
 def _canary(rollout: Manifest) -> Mapping[str, Any] | None:
@@ -195,17 +206,21 @@ def restored_template(replica_set: Manifest) -> dict[str, Any]:
 def is_derivative(part: Any, whole: Any) -> bool:
     """Return whether everything that `part` sets has the same value in `whole`.
 
-    A value that is empty in `part` counts as not set, as in apimachinery's DeepDerivative.
+    An empty text, list or mapping counts as not set, a zero as equal to an absent field, much as
+    in apimachinery's DeepDerivative. Lists must be equally long: a list that has lost its last
+    element is another one.
     """
-    if part is None or part in ("", 0, False) or part == {} or part == []:
+    if part is None or part in ("", {}, []):
         return True
+    if whole is None:
+        return part == 0
     if isinstance(part, Mapping):
         return isinstance(whole, Mapping) and all(
             is_derivative(value, whole.get(key)) for key, value in part.items()
         )
-    if isinstance(part, list):
+    if isinstance(part, list | tuple):
         return (
-            isinstance(whole, list)
+            isinstance(whole, list | tuple)
             and len(part) == len(whole)
             and all(is_derivative(a, b) for a, b in zip(part, whole, strict=True))
         )

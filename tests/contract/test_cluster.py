@@ -276,6 +276,35 @@ class ClusterContract:
         assert type(caught.value) is Conflict
         assert await world.get(CONFIG_MAPS, "a") == patched
 
+    async def test_replaces_a_whole_object(self, world: World) -> None:
+        created = await world.create(CONFIG_MAPS, "a", data={"x": "1", "y": "2"})
+        replaced = await world.cluster.replace(CONFIG_MAPS, {**created, "data": {"z": "3"}})
+        assert replaced["data"] == {"z": "3"}
+        assert await world.get(CONFIG_MAPS, "a") == replaced
+
+    async def test_replacing_leaves_the_status_alone(self, world: World) -> None:
+        created = await world.create(ROLLOUTS, "web", **rollout())
+        await world.patch_status(ROLLOUTS, "web", {"status": {"phase": "Paused"}})
+        read = await world.get(ROLLOUTS, "web")
+        changed = {**read, "spec": {**read["spec"], "paused": True}, "status": {"phase": "Healthy"}}
+        replaced = await world.cluster.replace(ROLLOUTS, changed)
+        assert replaced["spec"]["paused"] is True
+        assert replaced["status"] == {"phase": "Paused"}
+        assert replaced["metadata"]["generation"] == created["metadata"]["generation"] + 1
+
+    async def test_replacing_an_older_version_is_a_conflict(self, world: World) -> None:
+        created = await world.create(CONFIG_MAPS, "a", data={"x": "1"})
+        replaced = await world.cluster.replace(CONFIG_MAPS, {**created, "data": {"x": "2"}})
+        with pytest.raises(Conflict):
+            await world.cluster.replace(CONFIG_MAPS, {**created, "data": {"x": "3"}})
+        assert await world.get(CONFIG_MAPS, "a") == replaced
+
+    async def test_what_does_not_exist_cannot_be_replaced(self, world: World) -> None:
+        created = await world.create(CONFIG_MAPS, "a")
+        await world.delete(CONFIG_MAPS, "a")
+        with pytest.raises(NotFound):
+            await world.cluster.replace(CONFIG_MAPS, created)
+
     async def test_identity_cannot_be_patched(self, world: World) -> None:
         await world.create(CONFIG_MAPS, "a")
         for metadata in ({"uid": "other"}, {"name": "b"}):

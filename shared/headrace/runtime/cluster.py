@@ -105,6 +105,14 @@ class Cluster(Protocol):
         """
         ...
 
+    async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Store a whole object read before, its status aside, and return it as stored.
+
+        For what a merge patch cannot express well; the manifest carries the resourceVersion that
+        it was computed from. Raises NotFound, Conflict (resourceVersion), Rejected.
+        """
+        ...
+
     async def delete(
         self,
         resource: Resource,

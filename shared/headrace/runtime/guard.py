@@ -137,6 +137,22 @@ class GuardedCluster:
         self._caches.offer(resource, patched)
         return patched
 
+    async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Replace an object; on a conflict it enters its cache as it is now."""
+        self._check()
+        metadata = manifest["metadata"]
+        namespace, name = metadata.get("namespace"), metadata["name"]
+        try:
+            replaced = await self._cluster.replace(resource, manifest)
+        except Conflict:
+            await self._refresh(resource, namespace, name)
+            raise
+        except NotFound:
+            self._caches.remove(resource, namespace, name)
+            raise
+        self._caches.offer(resource, replaced)
+        return replaced
+
     async def delete(
         self,
         resource: Resource,

@@ -213,6 +213,19 @@ class KubeCluster:
             return await self._object("PATCH", resource, path, patch.body, _MERGE_PATCH)
         return await self._object("PATCH", resource, path, [*patch.operations], _JSON_PATCH)
 
+    async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Store a whole object, and return it. Raises NotFound, Conflict, Rejected."""
+        metadata = dict(manifest["metadata"])
+        metadata.pop("managedFields", None)  # reduced when read; the server keeps its own
+        body = {
+            **manifest,
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": metadata,
+        }
+        path = _path(resource, metadata.get("namespace"), metadata["name"])
+        return await self._object("PUT", resource, path, body)
+
     async def delete(
         self,
         resource: Resource,

@@ -21,7 +21,7 @@ from headrace.runtime.cluster_memory.evictions import check_budgets
 from headrace.runtime.cluster_memory.objects import Objects, Propagation
 from headrace.runtime.cluster_memory.watches import Matcher, MemoryWatch, Watches
 
-Verb = Literal["get", "list", "watch", "create", "patch", "delete", "discover"]
+Verb = Literal["get", "list", "watch", "create", "patch", "update", "delete", "discover"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,14 @@ class MemoryClient:
         record = self._objects.get(resource, namespace, name)
         patched = self._objects.patch(record, patch, is_status=bool(subresource))
         return patched.copy(resource)
+
+    async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Store a whole object, and return it. Raises NotFound, Conflict, Rejected."""
+        metadata = manifest["metadata"]
+        namespace, name = metadata.get("namespace"), metadata["name"]
+        self._ask("update", resource, namespace, name, manifest)
+        record = self._objects.get(resource, namespace, name)
+        return self._objects.replace(record, manifest).copy(resource)
 
     async def delete(
         self,

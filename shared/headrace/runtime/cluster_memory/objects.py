@@ -208,6 +208,16 @@ class Objects:
             patched = apply_json_patch(record.manifest, operations)
         if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
             raise Rejected(f"{_title(record.resource, record.name)}: no object is left")
+        return self._accept(record, patched, is_status=is_status)
+
+    def replace(self, record: Record, manifest: Manifest) -> Record:
+        """Store a whole object in the place of another. Raises Conflict, Rejected."""
+        if not manifest["metadata"].get("resourceVersion"):
+            raise Rejected("metadata.resourceVersion: must be specified for an update")
+        return self._accept(record, orjson.loads(orjson.dumps(manifest)), is_status=False)
+
+    def _accept(self, record: Record, patched: Manifest, *, is_status: bool) -> Record:
+        """Store what a client makes of an object: its status, or all but that."""
         _check_identity(record, patched)
         if is_status:
             patched = {**record.manifest, "status": patched.get("status")}
