@@ -99,8 +99,9 @@ class World:
             "traffic-router",
             parts=(
                 Part("bus", start=bus.start, close=bus.close),
+                self.router.caches,
                 ownership_part(ownership),
-                Part("router", run=self.router.run),
+                *self.router.work,
             ),
             grace_seconds=1.0,
         )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from typing import Final
-
 from headrace.runtime.process import Program
 from traffic_router.router import TrafficRouter
 from traffic_router.settings import RouterSettings

@@ -18,6 +18,7 @@ from headrace.runtime.guard import Caches
 from headrace.runtime.metrics import ConsumerMetrics, Metrics, ReconcileMetrics
 from headrace.runtime.reconciler import Reconciler
 from headrace.runtime.reflector import Reflector, Source
+from headrace.runtime.service import Part, queue_part
 from headrace.runtime.store import Store
 from headrace.runtime.workqueue import Lane, WorkQueue
 from traffic_router.act import Actor, Voice
@@ -88,7 +89,7 @@ class TrafficRouter:
         self._sources = Sources(around, self.rollouts, settings.traffic_split_api_version)
         self._memory = RouteMemory()
         documents = DocumentCache()
-        self._waker = Waker(self._sources, documents, self._memory, self._add)
+        self._waker = Waker(self._sources, documents, self._memory, self._wake)
         self._reconciler = Reconciler(
             RouterShell(self._gatherer(documents), self._actor()),
             ports.clock,
@@ -104,41 +105,48 @@ class TrafficRouter:
             ConsumerSettings(cluster=ports.source),
         )
         self._consumer.observe(ConsumerMetrics(ports.metrics))
+        self._feeder = QueueFeeder(
+            self.queue,
+            ports.ownership,
+            self._waker.known_keys,
+            ports.clock,
+            self._consumer.assign,
+        )
         self._measure(ports.metrics)
+        self._waker.listen()
 
     @property
-    def is_ready(self) -> bool:
-        """Whether all caches are complete."""
-        return self._reflector.is_synced and self._sources.is_settled
+    def caches(self) -> Part:
+        """The part that fills the caches; it comes before the Leases."""
+        return Part("route caches", run=self._follow, ready=self._wait_ready)
 
-    async def run(self) -> None:
-        """Route until the queue is closed and the task cancelled."""
-        ports = self._ports
-        self._waker.listen()
+    @property
+    def work(self) -> tuple[Part, ...]:
+        """The parts that read requests and carry them out; they come after the Leases."""
+        requests = Part("route requests", start=self._begin, run=self._consumer.run)
+        resync = Part("route resync", run=self._resync)
+        workers = self._settings.workers
+        return requests, resync, queue_part("routes", self._reconciler, self.queue, workers)
+
+    async def _follow(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reflector.run())
             for kind in self._sources.kinds:
-                group.create_task(kind.run(self._waker.wake_all))
-            await self._reflector.wait_synced()
-            await self._sources.wait_settled()
-            ports.ownership.listen(self)
-            ports.bus.watch(self._bus_changed)
-            feeder = QueueFeeder(self.queue, ports.ownership, self._waker.known_keys, ports.clock)
-            group.create_task(self._consumer.run())
-            group.create_task(self._reconciler.run(self.queue, self._settings.workers))
-            group.create_task(feeder.resync(self._settings.resync_seconds))
+                group.create_task(kind.run(self._feeder.wake_all))
 
-    def gained(self, shards: frozenset[int]) -> None:
-        """Read the messages of these shards, too; the feeder adds their keys."""
-        self._consumer.assign(self._ports.ownership.partitions)
+    async def _wait_ready(self) -> None:
+        await self._reflector.wait_synced()
+        await self._sources.wait_settled()
 
-    def lost(self, shards: frozenset[int]) -> None:
-        """Read the messages of these shards no more."""
-        self._consumer.assign(self._ports.ownership.partitions)
+    async def _begin(self) -> None:
+        self._feeder.begin()
+        self._ports.bus.watch(self._bus_changed)
 
-    def _add(self, key: str, lane: Lane) -> None:
-        if self.is_ready and self._ports.ownership.may_act(key):
-            self.queue.add(key, lane=lane)
+    async def _resync(self) -> None:
+        await self._feeder.resync(self._settings.resync_seconds)
+
+    def _wake(self, key: str, lane: Lane) -> None:
+        self._feeder.wake(key, lane)
 
     def _gatherer(self, documents: DocumentCache) -> Gatherer:
         return Gatherer(
@@ -167,7 +175,7 @@ class TrafficRouter:
         """Say again what the fences show when the bus is back."""
         if is_up:
             self._memory.say_again()
-            self._waker.wake_all()
+            self._feeder.wake_all()
 
     def _measure(self, metrics: Metrics) -> None:
         metrics.watch_queue(_QUEUE, self.queue)

@@ -88,11 +88,6 @@ class Waker:
                 for fence in read_fences(manifest):
                     yield fence.rollout
 
-    def wake_all(self) -> None:
-        """Look at every route again."""
-        for key in self.known_keys():
-            self._add(key, Lane.REST)
-
     async def hear(self, event: Event) -> None:
         """Take a request of the topic `steps`."""
         payload = event.payload
