@@ -221,10 +221,15 @@ class Kube:
             if response.status >= 400:
                 raise _error(response.status, await response.read())
             rest = b""
-            async for chunk in response.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    yield orjson.loads(line)
+            try:
+                async for chunk in response.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        yield orjson.loads(line)
+            finally:
+                # A polite end of TLS would outlast a loop that ends now.
+                if response.connection is not None and response.connection.transport is not None:
+                    response.connection.transport.abort()
 
 
 @dataclass(slots=True)

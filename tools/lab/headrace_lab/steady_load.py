@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from concurrent.futures import Future
@@ -12,6 +13,8 @@ from headrace_lab.load import Load, run
 from headrace_lab.load_report import Report, merge
 
 END_SECONDS: Final = 30.0
+MESH_SECONDS: Final = 0.5
+"""How soon new weights hold."""
 
 
 class SteadyLoad:
@@ -58,10 +61,14 @@ class SteadyLoad:
             return merge(self._windows[since:])
 
     def measure(self, requests: int, seconds_max: float = 60.0) -> Report:
-        """Return a report of at least so many requests that all begin from now on."""
+        """Return a report of at least so many requests to the mesh as it is now.
+
+        They begin when the mesh has taken over what was written last.
+        """
+        skipped = math.ceil(MESH_SECONDS / self._load.window_seconds)
         with self._lock:
-            # The window that is open now holds older requests, too.
-            first = len(self._windows) + 1
+            # The window that is open now has begun before.
+            first = len(self._windows) + skipped + 1
         deadline = time.monotonic() + seconds_max
         while (report := self.report(first)).total < requests:
             if time.monotonic() > deadline:
