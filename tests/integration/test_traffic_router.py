@@ -78,7 +78,7 @@ class World:
     async def start(self, identity: str = "router-1") -> None:
         client = self.cluster.client("traffic-router")
         bus = MemoryBus(self.broker, "traffic-router")
-        terms = Terms(duration_seconds=0.5, renew_seconds=0.1, retry_seconds=0.02)
+        terms = Terms(duration_seconds=1.0, renew_seconds=0.2, retry_seconds=0.02)
         membership = Membership("traffic-router", "default", identity, terms=terms)
         ownership = Ownership(client, self.clock, membership)
         metrics = Metrics(("traffic-router",), self.clock)
