@@ -27,6 +27,7 @@ from headrace.kubernetes.resources import (
     Resource,
 )
 from headrace.routes import ApiVersions
+from headrace.routes.smi import SUPPORTED_VERSIONS
 from headrace.runtime import guard
 from headrace.runtime.cluster import Selection
 from headrace.runtime.component import Ports
@@ -165,8 +166,9 @@ class RolloutController:
         except RolloutError as error:
             log.warning("discovery failed", group=TRAFFIC_SPLITS.group, error=str(error))
             return
-        if served:
-            self._versions = ApiVersions(served[0])
+        supported = [version for version in served if version in SUPPORTED_VERSIONS]
+        if supported:
+            self._versions = ApiVersions(supported[0])
 
     def _keys(self) -> Iterator[str]:
         for rollout in self.objects.rollouts.list():

@@ -11,10 +11,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from headrace.kubernetes.hashes import step_hash
-from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.headrace_status import Acknowledged, HeadraceStatus
+from headrace.model.meta import format_micro_time
 from headrace.model.quantities import Instant
 from headrace.model.rollout import RolloutSpec
 from headrace.model.rollout_status import RolloutStatus
+from headrace.model.route import Hashes, RouteDocument, RouterConfig, Services, Weights
 from rollout_controller.core import labels
 from rollout_controller.core.observed import (
     Observed,
@@ -30,6 +32,11 @@ REPLICAS: Final = 4
 TEMPLATE: Final[Mapping[str, Any]] = {
     "metadata": {"labels": {"app": "app"}},
     "spec": {"containers": [{"name": "app", "image": "app:v2"}]},
+}
+ROUTED: Final[Mapping[str, Any]] = {
+    "stableService": "active",
+    "canaryService": "preview",
+    "trafficRouting": {"smi": {"rootService": "root"}},
 }
 
 
@@ -149,3 +156,75 @@ def rollout(
         server_offset_seconds=0.0,
     )
     return replace(sample, **changes)
+
+
+def route(weight: int, *, epoch: int = 1, **changes: Any) -> RouteDocument:
+    """Return what a Rollout with the strategy `ROUTED` asks for to give the canary a weight."""
+    sample = RouteDocument(
+        cluster="",
+        namespace="default",
+        rollout="app",
+        uid="uid-app",
+        epoch=epoch,
+        generation=1,
+        decided_at=format_micro_time(NOW),
+        valid_until=format_micro_time(NOW + 60) if weight else None,
+        routers=(RouterConfig(kind="smi", config='{"rootService":"root"}'),),
+        services=Services(
+            canary="preview",
+            stable="active",
+            root="root",
+            canary_role="preview",
+            stable_role="active",
+        ),
+        hashes=Hashes(canary="new", stable="stable"),
+        weights=Weights(canary=weight, stable=100 - weight),
+    )
+    return sample.model_copy(update=changes)
+
+
+def routed(
+    steps: Sequence[Mapping[str, Any]],
+    *,
+    weight: int | None = None,
+    is_acknowledged: bool = True,
+    strategy: Mapping[str, Any] | None = None,
+    status: Mapping[str, Any] | None = None,
+    services: Sequence[ServiceObject] | None = None,
+    **changes: Any,
+) -> Observed:
+    """Return the snapshot of an update whose traffic a router divides.
+
+    Args:
+        steps: Of the strategy `ROUTED`.
+        weight: Of the canary, by the newest route and the status; None when no route was
+            asked for yet.
+        is_acknowledged: The router applied the newest route.
+        strategy: Members of the strategy to add or replace.
+        status: As in `rollout`.
+        services: By default both, each with the pods of its role.
+        changes: As in `rollout`.
+    """
+    if services is None:
+        services = (service("active", "stable"), service("preview", "new"))
+    headrace = HeadraceStatus()
+    if weight is not None:
+        weights = {
+            "canary": {"weight": weight, "serviceName": "preview", "podTemplateHash": "new"},
+            "stable": {
+                "weight": 100 - weight,
+                "serviceName": "active",
+                "podTemplateHash": "stable",
+            },
+        }
+        status = {"canary": {"weights": weights}, **(status or {})}
+        shares = {"stable": 100 - weight, "new": weight}
+        headrace = HeadraceStatus(
+            epoch=1,
+            route=route(weight),
+            shares={pod_hash: share for pod_hash, share in shares.items() if share},
+            acknowledged=Acknowledged(epoch=1, canary=weight) if is_acknowledged else None,
+        )
+    changes = {"headrace": headrace, **changes}
+    full = {**ROUTED, "steps": steps, **(strategy or {})}
+    return rollout(full, status=status, services=services, **changes)
