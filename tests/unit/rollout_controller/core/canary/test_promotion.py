@@ -1,0 +1,81 @@
+"""When the new version becomes stable (canary 3.1; architecture, section 4)."""
+
+from typing import Any
+
+from rollout_controller.core import samples
+from rollout_controller.core.canary.promotion import announce_completion, promotion_reason
+from rollout_controller.core.draft import Draft
+
+STEPS: list[dict[str, Any]] = [{"setWeight": 10}, {"pause": {}}]
+
+
+def reason(
+    index: int, *, available: int = 4, steps: list[dict[str, Any]] | None = None, **status: Any
+) -> str | None:
+    sets = (samples.replica_set("stable"), samples.replica_set("new", 4, available=available))
+    strategy = {"steps": STEPS if steps is None else steps}
+    observed = samples.rollout(strategy, status=status, replica_sets=sets)
+    return promotion_reason(Draft(observed, samples.NOW), index)
+
+
+def test_the_first_version_is_stable_at_once() -> None:
+    assert reason(0, available=0, stableRS=None) == "Initial deploy"
+
+
+def test_a_stable_version_whose_pods_somebody_deleted_is_replaced_at_once() -> None:
+    assert reason(0, available=0, stableRS="gone") == "Initial deploy"
+
+
+def test_an_aborted_update_is_never_promoted() -> None:
+    assert reason(2, abort=True) is None
+
+
+def test_all_pods_must_be_available() -> None:
+    assert reason(2, available=3) is None
+    assert reason(2, available=5) == "Completed all 2 canary steps"
+
+
+def test_all_steps_must_be_done() -> None:
+    assert reason(1) is None
+    assert reason(2) == "Completed all 2 canary steps"
+    assert reason(0, steps=[]) == "Completed all 0 canary steps"
+
+
+def test_a_person_may_promote_at_once() -> None:
+    assert reason(0, promoteFull=True) == "Full promotion requested"
+    assert reason(0, promoteFull=True, available=3) is None
+
+
+def test_going_back_to_stable_needs_no_steps() -> None:
+    assert reason(0, stableRS="new") == "Fast rollback"
+
+
+def test_the_last_weight_must_be_acknowledged() -> None:
+    sets = (samples.replica_set("stable"), samples.replica_set("new"))
+    observed = samples.routed(STEPS, weight=100, status={"currentStepIndex": 2}, replica_sets=sets)
+    draft = Draft(observed, samples.NOW)
+    draft.is_route_settled = False
+    assert promotion_reason(draft, 2) is None
+    draft.is_route_settled = True
+    assert promotion_reason(draft, 2) == "Completed all 2 canary steps"
+
+
+def test_a_full_promotion_waits_for_no_weight() -> None:
+    sets = (samples.replica_set("stable"), samples.replica_set("new"))
+    observed = samples.routed(STEPS, weight=10, status={"promoteFull": True}, replica_sets=sets)
+    draft = Draft(observed, samples.NOW)
+    draft.is_route_settled = False
+    assert promotion_reason(draft, 2) == "Full promotion requested"
+
+
+def test_nothing_needs_pods_when_none_are_wanted() -> None:
+    sets = (samples.replica_set("stable", 0), samples.replica_set("new", 0))
+    observed = samples.rollout({}, spec={"replicas": 0}, replica_sets=sets)
+    assert promotion_reason(Draft(observed, samples.NOW), 0) == "Completed all 0 canary steps"
+
+
+def test_says_that_the_update_is_complete() -> None:
+    draft = Draft(samples.rollout({}), samples.NOW)
+    announce_completion(draft, "Initial deploy")
+    (event,) = draft.events
+    assert event.message == "Rollout completed update to revision 2 (new): Initial deploy"

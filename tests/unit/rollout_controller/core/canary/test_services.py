@@ -1,0 +1,145 @@
+"""Which pods each Service selects (canary 6; architecture, section 4)."""
+
+from typing import Any
+
+import pytest
+
+from headrace.model.headrace_status import Acknowledged
+from rollout_controller.core import samples
+from rollout_controller.core.canary.services import reconcile_services
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import Observed
+from rollout_controller.core.plan import SwitchService
+
+STEPS: list[dict[str, Any]] = [{"setWeight": 10}, {"setWeight": 50}]
+READY = (samples.replica_set("stable"), samples.replica_set("new", 1))
+EMPTY = (samples.replica_set("stable"), samples.replica_set("new", 1, available=0))
+
+
+def switches(observed: Observed) -> dict[str, str]:
+    draft = Draft(observed, samples.NOW)
+    reconcile_services(draft)
+    return {e.name: e.pod_hash for e in draft.effects if isinstance(e, SwitchService)}
+
+
+def services(active: str, preview: str, managed_by: str = "app") -> Any:
+    return (
+        samples.service("active", active, managed_by=managed_by),
+        samples.service("preview", preview, managed_by=managed_by),
+    )
+
+
+def test_each_service_selects_its_role() -> None:
+    observed = samples.routed(STEPS, weight=0, services=services("", "stable"), replica_sets=READY)
+    assert switches(observed) == {"active": "stable", "preview": "new"}
+
+
+def test_nothing_is_written_twice() -> None:
+    observed = samples.routed(STEPS, weight=10, replica_sets=READY)
+    assert switches(observed) == {}
+
+
+def test_says_what_it_switches_and_adopts_what_nobody_manages() -> None:
+    full = (samples.replica_set("stable"), samples.replica_set("new", 4))
+    found = services("stable", "", managed_by="")
+    draft = Draft(samples.routed(STEPS, services=found, replica_sets=full), samples.NOW)
+    reconcile_services(draft)
+    assert draft.effects == [SwitchService("preview", "new", managed_by="app")]
+    (event,) = draft.events
+    assert event.reason == "SwitchService"
+    assert event.message == "Switched selector for service 'preview' from '' to 'new'"
+
+
+def test_an_adopted_service_waits_for_all_pods_and_ours_for_one() -> None:
+    half = (samples.replica_set("stable"), samples.replica_set("new", 4, available=2))
+    foreign = services("stable", "", managed_by="")
+    assert switches(samples.routed(STEPS, services=foreign, replica_sets=half)) == {}
+    own = services("stable", "")
+    assert switches(samples.routed(STEPS, services=own, replica_sets=half)) == {"preview": "new"}
+
+
+def test_a_service_never_moves_to_pods_that_are_not_there() -> None:
+    assert switches(samples.routed(STEPS, services=services("", ""), replica_sets=EMPTY)) == {
+        "active": "stable"
+    }
+
+
+def test_a_missing_service_or_name_is_left_alone() -> None:
+    assert switches(samples.rollout({"steps": STEPS}, replica_sets=READY)) == {}
+    assert switches(samples.routed(STEPS, services=(), replica_sets=READY)) == {}
+
+
+def test_an_abort_needs_no_available_pods_where_a_router_serves() -> None:
+    down = (samples.replica_set("stable", 4, available=0), samples.replica_set("new", 1))
+    observed = samples.routed(STEPS, weight=10, status={"abort": True}, replica_sets=down)
+    assert switches(observed) == {"preview": "stable"}
+
+
+def test_an_abort_without_routers_waits_for_stable() -> None:
+    down = (samples.replica_set("stable", 4, available=0), samples.replica_set("new", 1))
+    strategy = {"canaryService": "preview", "steps": STEPS}
+    found = (samples.service("preview", "new"),)
+    status = {"abort": True}
+    held = samples.rollout(strategy, status=status, services=found, replica_sets=down)
+    assert switches(held) == {}
+    free = samples.rollout(strategy, status=status, services=found, replica_sets=READY)
+    assert switches(free) == {"preview": "stable"}
+
+
+def test_after_the_promotion_both_select_the_same() -> None:
+    observed = samples.routed(
+        STEPS,
+        weight=100,
+        status={"stableRS": "new", "currentStepIndex": 2},
+        replica_sets=(samples.replica_set("stable"), samples.replica_set("new")),
+    )
+    assert switches(observed) == {"active": "new"}
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "moves"),
+    [(None, False), (Acknowledged(epoch=0), False), (Acknowledged(epoch=1, canary=0), True)],
+    ids=["never", "an older one", "the newest"],
+)
+def test_a_new_revision_takes_the_service_when_no_traffic_is_on_it(
+    acknowledged: Acknowledged | None, moves: bool
+) -> None:
+    observed = samples.routed(
+        STEPS, weight=0, services=services("stable", "old"), replica_sets=READY
+    )
+    route = samples.route(0).model_copy(
+        update={"hashes": samples.route(0).hashes.model_copy(update={"canary": "old"})}
+    )
+    headrace = observed.headrace.model_copy(update={"acknowledged": acknowledged, "route": route})
+    assert switches(observed.with_status(observed.status, headrace)) == (
+        {"preview": "new"} if moves else {}
+    )
+
+
+def test_a_new_revision_never_inherits_the_weight_of_the_last() -> None:
+    observed = samples.routed(
+        STEPS, weight=10, services=services("stable", "old"), replica_sets=READY
+    )
+    route = samples.route(10).model_copy(
+        update={"hashes": samples.route(10).hashes.model_copy(update={"canary": "old"})}
+    )
+    headrace = observed.headrace.model_copy(update={"route": route})
+    assert switches(observed.with_status(observed.status, headrace)) == {}
+
+
+def test_a_retry_takes_the_service_with_at_most_the_weight_of_its_step() -> None:
+    back = services("stable", "stable")
+    low = samples.routed(STEPS, weight=10, services=back, replica_sets=READY)
+    assert switches(low) == {"preview": "new"}
+    high = samples.routed(STEPS, weight=50, services=back, replica_sets=READY)
+    assert switches(high) == {}
+
+
+def test_the_first_version_takes_both_services() -> None:
+    observed = samples.routed(
+        STEPS,
+        services=services("", ""),
+        status={"stableRS": "new", "currentStepIndex": 2},
+        replica_sets=(samples.replica_set("new"),),
+    )
+    assert switches(observed) == {"active": "new", "preview": "new"}
