@@ -18,6 +18,7 @@ from headrace_lab.services import Fleet, three
 from headrace_lab.steady_load import SteadyLoad
 
 MakeApplication = Callable[..., Application]
+MakeFleet = Callable[..., Fleet]
 MakeLoad = Callable[..., SteadyLoad]
 
 _numbers = itertools.count(1)
@@ -54,8 +55,10 @@ def applications(lab: Lab, unique: str) -> Iterator[MakeApplication]:
     """Makes applications in namespaces of their own that go when the test ends."""
     with ExitStack() as stack:
 
-        def make(instance_id: str = "", lab: Lab = lab) -> Application:
+        def make(instance_id: str, *, has_processes: bool = True, lab: Lab = lab) -> Application:
             made = Application(lab, f"{unique}-{next(_numbers)}", instance_id)
+            if not has_processes:
+                made.image = "headrace/still-app"
             return stack.enter_context(made)
 
         yield make
@@ -66,6 +69,30 @@ def application(fleet: Fleet, applications: MakeApplication) -> Iterator[Applica
     """An application that the common fleet serves; the fleet must not crash over it."""
     yield applications(fleet.instance_id)
     assert fleet.crashes() == []
+
+
+@pytest.fixture
+def still_application(fleet: Fleet, applications: MakeApplication) -> Iterator[Application]:
+    """The same with pods that need no time to start and answer no requests."""
+    yield applications(fleet.instance_id, has_processes=False)
+    assert fleet.crashes() == []
+
+
+@pytest.fixture
+def fleets(lab: Lab) -> Iterator[MakeFleet]:
+    """Makes the three services for tests that break them; they must not crash by themselves."""
+    with ExitStack() as stack:
+        made: list[Fleet] = []
+
+        def make(instance_id: str, *, lab: Lab = lab, **flags: str) -> Fleet:
+            named = {name.replace("_", "-"): value for name, value in flags.items()}
+            services = three(lab, flags={"instance-id": instance_id, **named})
+            made.append(services)
+            stack.callback(services.stop)
+            return services.start()
+
+        yield make
+        assert [line for each in made for line in each.crashes()] == []
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ REVISION: Final = "rollout.argoproj.io/revision"
 JSON_PATCH: Final = "application/json-patch+json"
 
 # Names of the examples.
+SAMPLE_IMAGE: Final = "headrace/sample-app"
 NAME: Final = "sample-app"
 STABLE: Final = "rollout-canary-active"
 CANARY: Final = "rollout-canary-preview"
@@ -55,12 +56,15 @@ class Application:
     Attributes:
         namespace: Made by `start`, deleted by `close`.
         instance_id: Of the services that shall serve it; "" for those without.
+        image: Without the tag. Only pods of `headrace/sample-app` have processes; others are
+            ready at once.
         recording: What happens in the namespace.
     """
 
     lab: Lab
     namespace: str
     instance_id: str = ""
+    image: str = SAMPLE_IMAGE
     api: ApiClient = field(init=False)
     recording: Recording = field(init=False)
 
@@ -94,6 +98,8 @@ class Application:
         """Apply all manifests of a folder of `examples`, each edited first."""
         for path in sorted((EXAMPLES / example).glob("*.yaml"), reverse=True):
             for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+                for container in _containers(manifest):
+                    container["image"] = container["image"].replace(SAMPLE_IMAGE, self.image)
                 edit(manifest)
                 self.apply(manifest)
 
@@ -129,8 +135,8 @@ class Application:
         """Release a version: read, change, write back, as `set image` does."""
         for _ in range(5):
             rollout = self.get(ROLLOUTS, name)
-            for container in rollout["spec"]["template"]["spec"]["containers"]:
-                container["image"] = f"headrace/sample-app:{tag}"
+            for container in _containers(rollout):
+                container["image"] = f"{self.image}:{tag}"
             try:
                 self.api.request("PUT", ROLLOUTS.path(self.namespace, name), rollout)
             except ApiError as error:
@@ -201,7 +207,7 @@ class Application:
     def hash_of(self, tag: str, name: str = NAME) -> str:
         """Return the pod hash of a version; "" when it has no ReplicaSet."""
         for item in self.replica_sets(name):
-            if item["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f":{tag}"):
+            if _containers(item)[0]["image"].endswith(f":{tag}"):
                 return str(item["metadata"]["labels"][HASH])
         return ""
 
@@ -222,6 +228,14 @@ class Application:
             return {}
         return {
             ref["name"]: ref.get("weight", 1) for ref in found["spec"]["rules"][0]["backendRefs"]
+        }
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Wanted replicas by version."""
+        return {
+            _containers(item)[0]["image"].rpartition(":")[2]: item["spec"]["replicas"]
+            for item in self.replica_sets()
         }
 
     @property
@@ -290,6 +304,12 @@ class Application:
 def split_weights(split: Object) -> dict[str, int]:
     """Return the weights of a TrafficSplit by Service."""
     return {item["service"]: int(item["weight"]) for item in split["spec"].get("backends") or ()}
+
+
+def _containers(manifest: Object) -> list[Object]:
+    template = manifest.get("spec", {}).get("template", {})
+    containers: list[Object] = template.get("spec", {}).get("containers", [])
+    return containers
 
 
 def _owner(item: Object) -> str | None:

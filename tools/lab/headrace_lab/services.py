@@ -21,6 +21,7 @@ from urllib.error import URLError
 from headrace_lab.errors import LabError
 from headrace_lab.lab import Lab
 from headrace_lab.processes import OwnedProcess
+from headrace_lab.records import Record, read
 
 MODULES: Final = {
     "rollout-controller": "rollout_controller",
@@ -29,6 +30,10 @@ MODULES: Final = {
     "all-in-one": "headrace_all_in_one",
 }
 THREE: Final = ("rollout-controller", "traffic-router", "analysis-runner")
+
+CLUSTER: Final = "default"
+FACTS: Final = ("steps", "traffic", "verdicts")
+"""Topics that only the services write to."""
 
 SHORT: Final = {
     "lease-duration-seconds": "3",
@@ -180,6 +185,17 @@ class Fleet:
     def instance_id(self) -> str:
         """The instance id that all of them have; "" for none."""
         return self.services[0].flags.get("instance-id", "")
+
+    def topic(self, name: str) -> str:
+        """Return the full name of one of the topics `steps`, `traffic`, `verdicts`, `commands`."""
+        instance = f"-{self.instance_id}" if self.instance_id else ""
+        return f"headrace.{CLUSTER}{instance}.{name}"
+
+    def records(self, key: str, *names: str) -> list[Record]:
+        """Return what was said about one key on some topics; all but `commands` by default."""
+        lab = self.services[0].lab
+        topics = [self.topic(name) for name in names or FACTS]
+        return read(lab.bootstrap_servers, topics, key)
 
     def start(self) -> Fleet:
         """Start all that do not run, and wait until they are ready."""
