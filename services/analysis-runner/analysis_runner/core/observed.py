@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from analysis_runner.core.examine import Examined
 from headrace.kubernetes.resources import Manifest
 from headrace.model.analysis import AnalysisRunSpec, AnalysisRunStatus, Measurement
 from headrace.model.quantities import Instant
-
-_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class Step(StrEnum):
@@ -68,7 +65,7 @@ class Told:
             yet is owed, however old.
     """
 
-    measured: Mapping[str, int] = _NOTHING
+    measured: Mapping[str, int] = field(default_factory=dict)
     is_judged: bool = False
     is_followed: bool = False
 
