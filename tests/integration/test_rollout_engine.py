@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from headrace.errors import Forbidden
 from headrace.events.topics import Topic
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
@@ -18,7 +19,7 @@ from headrace.kubernetes.resources import (
 from headrace.routes import ApiVersions
 from headrace.runtime.clock import VirtualClock
 from headrace.runtime.cluster import MergePatch
-from headrace.runtime.cluster_memory import MemoryCluster, MemoryClusterSettings
+from headrace.runtime.cluster_memory import MemoryCluster, MemoryClusterSettings, Request
 from headrace.runtime.guard import Caches as GuardCaches
 from headrace.runtime.guard import GuardedCluster
 from headrace.runtime.reconciler import Reconciler
@@ -432,3 +433,54 @@ async def test_scaling_during_a_pause_scales_both_sides() -> None:
     await world.settle()
     assert await world.replicas() == {"1": 8, "2": 2}
     assert (await world.status())["phase"] == "Paused"
+
+
+async def test_a_replica_set_that_cannot_be_created_is_told() -> None:
+    world = await deployed(routed())
+
+    def refuse(request: Request) -> None:
+        if request.verb == "create" and request.resource == "replicasets":
+            raise Forbidden("exceeded quota")
+
+    world.cluster.intercept = refuse
+    await world.set_image("app:v2")
+    await world.sync()
+    outcome = await world.reconciler.process("default/app")
+    assert outcome.is_error
+    conditions = {c["type"]: c for c in (await world.status())["conditions"]}
+    assert conditions["Progressing"]["reason"] == "ReplicaSetCreateError"
+    assert "exceeded quota" in conditions["Progressing"]["message"]
+    assert world.recorder.reasons()[-1] == "ReplicaSetCreateError"
+    world.cluster.intercept = None
+    await world.settle()
+    assert (await world.status())["phase"] == "Paused"
+
+
+async def test_an_invalid_edit_is_refused_and_an_abort_still_works() -> None:
+    world = await deployed(routed())
+    await world.set_image("app:v2")
+    await world.settle()
+    bad = {"spec": {"strategy": {"canary": {"steps": [{"setWeight": 200}]}}}}
+    await world.user.patch(ROLLOUTS, "default", "app", MergePatch(bad))
+    await world.settle(1)
+    status = await world.status()
+    assert status["phase"] == "Degraded"
+    assert status["message"].startswith('InvalidSpec: The Rollout "app" is invalid: ')
+    assert await world.weight() == 10
+    await world.patch_status({"abort": True})
+    await world.settle(1)
+    assert await world.weight() == 0
+
+
+async def test_a_settled_rollout_causes_no_writes() -> None:
+    world = await deployed(routed())
+    await world.set_image("app:v2")
+    await world.settle()
+    for intent in ({}, {"abort": True}):
+        if intent:
+            await world.patch_status(intent)
+        await world.settle(40)
+        before = len(world.cluster.requests)
+        await world.settle(60)
+        requests = list(world.cluster.requests)[before:]
+        assert [r for r in requests if r.verb not in ("list", "get", "watch")] == []

@@ -56,6 +56,7 @@ from rollout_controller.patches import (
     is_same_run,
     replica_set_operations,
     stored_status,
+    with_create_error,
     with_run_names,
 )
 from rollout_controller.voice import Voice
@@ -190,7 +191,7 @@ class Actor:
             case CreateRun():
                 await self._create_run(observed, effect, written, now)
             case CreateReplicaSet():
-                await self._create_replica_set(observed, effect, written)
+                await self._create_replica_set(observed, effect, written, now)
             case AnnotateRollout():
                 await self._annotate_rollout(observed, effect, written)
             case PatchReplicaSet():
@@ -212,7 +213,7 @@ class Actor:
                 assert_never(effect)
 
     async def _create_replica_set(
-        self, observed: Observed, effect: CreateReplicaSet, written: _Written
+        self, observed: Observed, effect: CreateReplicaSet, written: _Written, now: Instant
     ) -> None:
         manifest = effect.manifest
         name = manifest["metadata"]["name"]
@@ -226,6 +227,7 @@ class Actor:
             text = f'Failed to create new replica set "{name}": {error}'
             event = PlannedEvent(Reason.REPLICA_SET_CREATE_ERROR, text, "Warning")
             await self._voice.announce(observed, (event,), before=True)
+            await self._write_status(observed, with_create_error(observed, text, now), written)
             raise
 
     async def _meet_existing(self, observed: Observed, name: str, written: _Written) -> None:

@@ -40,7 +40,7 @@ class Draft:
         stable: ReplicaSet of status.stableRS; the same object as `new` when promoted.
         others: All others, in the order observed.
         weights: status.canary.weights as this pass will claim them.
-        request: Route that this pass asks for or has outstanding; None without routers.
+        request: The stored route, or the one that this pass asks for; None before the first.
         needs_intent: The request is new or renewed and must be stored first.
         acknowledged: Newest acknowledged route, including what this pass learned.
     """
@@ -59,7 +59,7 @@ class Draft:
             rs for rs in observed.replica_sets if rs is not self.new and rs is not self.stable
         )
         self.weights: TrafficWeights | None = observed.status.canary.weights
-        self.request: RouteDocument | None = None
+        self.request: RouteDocument | None = observed.headrace.route
         self.needs_intent = False
         self.resend = False
         self.acknowledged: Acknowledged | None = observed.headrace.acknowledged
