@@ -1,1 +1,1 @@
-"""TODO."""
+"""The command line of Headrace: `headrace` and `kubectl headrace`."""

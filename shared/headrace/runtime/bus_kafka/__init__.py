@@ -7,6 +7,14 @@ Source: architecture, "Ownership" and "Topics and events"; behaviour of aiokafka
 
 from headrace.runtime.bus_kafka.bus import KafkaBus
 from headrace.runtime.bus_kafka.consumer import KafkaConsumer
+from headrace.runtime.bus_kafka.reader import KafkaReader
 from headrace.runtime.bus_kafka.settings import KafkaSettings, SaslMechanism, SecurityProtocol
 
-__all__ = ["KafkaBus", "KafkaConsumer", "KafkaSettings", "SaslMechanism", "SecurityProtocol"]
+__all__ = [
+    "KafkaBus",
+    "KafkaConsumer",
+    "KafkaReader",
+    "KafkaSettings",
+    "SaslMechanism",
+    "SecurityProtocol",
+]

@@ -140,10 +140,11 @@ class KafkaConsumer:
             if message.offset < self._positions.get(place, 0):
                 continue
             self._positions[place] = message.offset + 1
-            yield _record(message)
+            yield record_of(message)
 
 
-def _record(message: ConsumerRecord[Any, Any]) -> Record:
+def record_of(message: ConsumerRecord[Any, Any]) -> Record:
+    """Return a message of the library as the port has it."""
     return Record(
         topic=message.topic,
         partition=message.partition,

@@ -1,0 +1,87 @@
+"""The tree of commands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from headrace_cli import session
+from headrace_cli.arguments import FlagGroup
+from headrace_cli.commands import (
+    abort,
+    completion,
+    events,
+    get,
+    listing,
+    pause,
+    promote,
+    restart,
+    retry,
+    set_,
+    status,
+    terminate,
+    undo,
+    version,
+)
+
+_SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_ORDER: Final = (
+    *("get", "list", "status", "events"),
+    *("set", "promote", "pause", "abort", "retry", "undo", "restart", "terminate"),
+    *("version", "completion"),
+)
+
+
+class _Root(FlagGroup):
+    """Lists the commands in the order in which they are needed, groups among them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names for the help."""
+        return [name for name in _ORDER if name in self.commands]
+
+
+def build() -> typer.Typer:
+    """Return the command line."""
+    app = typer.Typer(
+        name="headrace",
+        cls=_Root,
+        help="Release new versions step by step; see how far they are, promote, abort, go back.",
+        context_settings=_SETTINGS,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_everywhere)
+    for module in (
+        get,
+        listing,
+        status,
+        promote,
+        abort,
+        retry,
+        undo,
+        pause,
+        restart,
+        set_,
+        terminate,
+        events,
+        version,
+        completion,
+    ):
+        module.register(app)
+    return app
+
+
+def _everywhere(
+    context: typer.Context,
+    kubeconfig: session.Kubeconfig = None,
+    kube_context: session.Context = None,
+    namespace: session.Namespace = None,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    context.obj = session.Target(kubeconfig, kube_context, namespace)
+    if show_version:
+        version.show(short=True)
+        raise typer.Exit

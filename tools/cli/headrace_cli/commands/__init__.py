@@ -1,0 +1,1 @@
+"""The command line: names, arguments and help of each command."""

@@ -1,0 +1,46 @@
+"""`headrace promote`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from headrace_cli.arguments import FlagCommand, RolloutName
+from headrace_cli.bus_options import BusOptions, Via, Way, with_bus
+from headrace_cli.failures import Failure
+from headrace_cli.session import Session, on_cluster
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("promote", cls=FlagCommand)(promote)
+
+
+@on_cluster
+@with_bus
+async def promote(
+    session: Session,
+    bus: BusOptions,
+    name: RolloutName,
+    full: Annotated[
+        bool, typer.Option("--full", help="Skip all steps, pauses and analyses that are left.")
+    ] = False,
+    skip_current_step: Annotated[
+        bool, typer.Option("--skip-current-step", "-c", help="Skip only this step (deprecated).")
+    ] = False,
+    skip_all_steps: Annotated[
+        bool, typer.Option("--skip-all-steps", "-a", help="Skip all steps (deprecated).")
+    ] = False,
+    via: Via = Way.KUBERNETES,
+) -> None:
+    """Move a Rollout past its pause or step."""
+    if skip_current_step and skip_all_steps:
+        raise Failure("Cannot use skip-current-step and skip-all-steps flags at the same time")
+    from headrace_cli.operations import changes, ways
+
+    way = ways.choose(session, via, bus)
+    if skip_current_step or skip_all_steps:
+        await changes.skip(session, way, name, all_steps=skip_all_steps)
+    else:
+        await changes.promote(session, way, name, full=full)

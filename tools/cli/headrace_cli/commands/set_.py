@@ -1,0 +1,44 @@
+"""`headrace set`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from headrace_cli.arguments import FlagCommand, FlagGroup, RolloutName
+from headrace_cli.bus_options import BusOptions, Via, Way, with_bus
+from headrace_cli.session import Session, on_cluster
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(cls=FlagGroup, no_args_is_help=True, rich_markup_mode=None)
+    group.command("image", cls=FlagCommand)(image)
+    app.add_typer(group, name="set", help="Change a Rollout: release an image.")
+
+
+@on_cluster
+@with_bus
+async def image(
+    session: Session,
+    bus: BusOptions,
+    name: RolloutName,
+    assignment: Annotated[
+        str,
+        typer.Argument(metavar="CONTAINER=IMAGE", help="The container (* for all) and its image."),
+    ],
+    via: Via = Way.KUBERNETES,
+) -> None:
+    """Give a container another image.
+
+    That releases a new version.
+    """
+    container, _, new_image = assignment.partition("=")
+    if assignment.count("=") != 1 or not container or not new_image:
+        raise typer.BadParameter(
+            f"{assignment!r} is not CONTAINER=IMAGE", param_hint="CONTAINER=IMAGE"
+        )
+    from headrace_cli.operations import changes, ways
+
+    await changes.set_image(session, ways.choose(session, via, bus), name, container, new_image)

@@ -1,0 +1,1 @@
+"""What commands do: requests to the cluster or the bus, output to the terminal."""

@@ -1,0 +1,156 @@
+"""What the user sees: lines, tables, colours, and a screen that is drawn again.
+
+Colours and cursor movements only go to a terminal; what is piped is plain text.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TextIO
+
+_COLUMN_GAP: Final = "  "
+_RESET: Final = "\x1b[0m"
+_HOME: Final = "\x1b[H"
+_CLEAR_SCREEN: Final = "\x1b[2J"
+_CLEAR_LINE: Final = "\x1b[K"
+_CLEAR_BELOW: Final = "\x1b[J"
+
+
+class Colour(StrEnum):
+    """A colour as the terminal's own palette has it, so that it fits the user's theme."""
+
+    RED = "\x1b[31m"
+    GREEN = "\x1b[32m"
+    YELLOW = "\x1b[33m"
+    BLUE = "\x1b[94m"
+    DIM = "\x1b[2m"
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Gives words their colours, or leaves them as they are."""
+
+    is_on: bool = False
+
+    def paint(self, text: str, colour: Colour | None) -> str:
+        """Return the text in a colour; plain when colours are off or there is none."""
+        return f"{colour}{text}{_RESET}" if self.is_on and colour and text else text
+
+
+PLAIN: Final = Palette()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text of a table with its colour, which takes no room."""
+
+    text: str
+    parts: tuple[tuple[str, Colour | None], ...] = ()
+
+    @classmethod
+    def of(cls, *parts: tuple[str, Colour | None]) -> Cell:
+        """Return a cell of parts that have colours of their own."""
+        return cls("".join(text for text, _ in parts), parts)
+
+    def painted(self, palette: Palette) -> str:
+        """Return the text with its colours."""
+        if not self.parts:
+            return self.text
+        return "".join(palette.paint(text, colour) for text, colour in self.parts)
+
+
+def table(rows: Sequence[Sequence[Cell]], palette: Palette = PLAIN) -> list[str]:
+    """Return rows as lines whose columns are as wide as their widest cell and two blanks.
+
+    Args:
+        rows: All of the same length, the heading among them.
+        palette: For the colours.
+    """
+    widths = [max(len(cell.text) for cell in column) for column in zip(*rows, strict=True)]
+    return [_line(row, widths, palette) for row in rows]
+
+
+def _line(row: Sequence[Cell], widths: Sequence[int], palette: Palette) -> str:
+    used = max((i for i, cell in enumerate(row) if cell.text.strip()), default=0) + 1
+    parts = [
+        cell.painted(palette) + " " * (width - len(cell.text))
+        for cell, width in zip(row[:used], widths, strict=False)
+    ]
+    return _COLUMN_GAP.join(parts).rstrip()
+
+
+@dataclass(slots=True)
+class Terminal:
+    """Where output goes.
+
+    Attributes:
+        out: For what the user asked for.
+        err: For errors and notes.
+        environ: Decides about colours (`NO_COLOR`, `TERM`).
+    """
+
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether a person looks at it, so that the screen may be drawn again."""
+        return self.out.isatty() and self.environ.get("TERM", "") != "dumb"
+
+    def palette(self, *, no_color: bool = False) -> Palette:
+        """Return colours for a terminal, none for a pipe or where the user wants none."""
+        return Palette(
+            self.is_interactive and not no_color and not self.environ.get("NO_COLOR", "")
+        )
+
+    def print(self, *lines: str) -> None:
+        """Write lines."""
+        self.write("".join(f"{line}\n" for line in lines))
+
+    def write(self, text: str) -> None:
+        """Write text as it is."""
+        self.out.write(text)
+        self.out.flush()
+
+    def complain(self, text: str) -> None:
+        """Write a line to standard error."""
+        self.err.write(f"{text}\n")
+        self.err.flush()
+
+    def screen(self) -> Screen:
+        """Return a screen whose frames replace each other; in a pipe they follow each other."""
+        return Screen(self)
+
+
+class Screen:
+    """Shows one frame after the other, without flicker."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._shown: list[str] = []
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Show a frame; one equal to the last is not drawn again."""
+        frame = [*lines]
+        if frame == self._shown:
+            return
+        if self._terminal.is_interactive:
+            start = _HOME if self._shown else _HOME + _CLEAR_SCREEN
+            text = "".join(f"{line}{_CLEAR_LINE}\n" for line in self._fitting(frame))
+            self._terminal.write(f"{start}{text}{_CLEAR_BELOW}")
+        else:
+            self._terminal.print(*([""] if self._shown else []), *frame)
+        self._shown = frame
+
+    def _fitting(self, frame: list[str]) -> list[str]:
+        """Cut what the terminal has no lines for: a scrolled screen cannot be drawn again."""
+        room = shutil.get_terminal_size().lines - 1
+        if len(frame) <= room:
+            return frame
+        return [*frame[: room - 1], f"… {len(frame) - room + 1} more lines"]
