@@ -62,10 +62,10 @@ bench: setup ## Measure speed and cost on the lab
 	$(BIN)/python tests/bench/bench_canary.py
 
 gen: setup ## Generate CRDs, schemas and reference documents
-	$(BIN)/python -m headrace_gen all
+	$(BIN)/python -m headrace_gen
 
 check: setup ## Fail when a generated file is stale
-	$(BIN)/python -m headrace_gen all --check
+	$(BIN)/python -m headrace_gen --check
 
 demo: setup ## Show the whole story in one process, without servers
 	$(BIN)/python -m headrace_demo

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Generators of CRDs, schemas and reference documents: `python -m headrace_gen`."""
