@@ -39,7 +39,12 @@ def test_metrics_promote_a_good_version(released: Application, loads: MakeLoad) 
         released.wait(lambda: released.runs(), "a background analysis")
         assert released.status()["currentStepIndex"] >= 4
         released.wait_phase("Healthy", seconds=90)
-        assert released.selected(STABLE) == released.selected(CANARY) == released.hash_of("v2")
+        released.wait(
+            lambda: (
+                released.selected(STABLE) == released.selected(CANARY) == released.hash_of("v2")
+            ),
+            "both Services lead to the new version",
+        )
         assert load.measure(200).versions == ["v2"]
         report = load.stop()
 

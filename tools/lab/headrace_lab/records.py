@@ -80,14 +80,16 @@ def write(
 async def _read(bootstrap_servers: str, topics: Sequence[str]) -> list[Record]:
     # Without a group every partition is read, from wherever the consumer says.
     consumer = AIOKafkaConsumer(
-        *topics, bootstrap_servers=bootstrap_servers, enable_auto_commit=False
+        *topics,
+        bootstrap_servers=bootstrap_servers,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
     )
     await consumer.start()
     try:
         partitions = sorted(consumer.assignment())
         if missing := set(topics) - {each.topic for each in partitions}:
             raise LabError(f"no such topics: {', '.join(sorted(missing))}")
-        await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         records: list[Record] = []
         while any([await consumer.position(each) < ends[each] for each in partitions]):

@@ -111,15 +111,20 @@ class LabService:
             self.process.kill()
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM and do not wait."""
+        """Send SIGTERM, also to a frozen one, and do not wait."""
         if self.process is not None:
             self.process.send(signal.SIGTERM)
             self.process.resume()
 
+    def wait_stopped(self) -> None:
+        """Wait until it has ended as it was asked to, or kill it after a while."""
+        if self.process is not None and not self.process.wait_gone(_STOP_SECONDS):
+            self.process.kill()
+
     def stop(self) -> None:
         """Let it end in order."""
-        if self.process is not None:
-            self.process.stop(_STOP_SECONDS)
+        self.ask_to_stop()
+        self.wait_stopped()
 
     def suspend(self) -> None:
         """Freeze it by SIGSTOP."""
@@ -197,6 +202,19 @@ class Fleet:
         topics = [self.topic(name) for name in names or FACTS]
         return read(lab.bootstrap_servers, topics, key)
 
+    def wait_record(self, key: str, type: str, seconds: float = 15.0) -> Record:
+        """Return the last record of a type about a key, as soon as there is one.
+
+        Raises:
+            LabError: There was none in time.
+        """
+        deadline = time.monotonic() + seconds
+        while not (found := [r for r in self.records(key) if r.type == type]):
+            if time.monotonic() >= deadline:
+                raise LabError(f"no {type} of {key} in {seconds:.0f} s")
+            time.sleep(_POLL_SECONDS * 2)
+        return found[-1]
+
     def start(self) -> Fleet:
         """Start all that do not run, and wait until they are ready."""
         for service in self.services:
@@ -211,7 +229,7 @@ class Fleet:
         for service in self.services:
             service.ask_to_stop()
         for service in self.services:
-            service.stop()
+            service.wait_stopped()
 
     def crashes(self) -> list[str]:
         """Return lines of the logs that no fault may cause."""
