@@ -1,0 +1,53 @@
+"""What must hold of every plan (architecture, "Never-false-safe")."""
+
+from dataclasses import replace
+
+import pytest
+
+from headrace.errors import InvariantViolation
+from rollout_controller.core import samples
+from rollout_controller.core.invariants import check
+from rollout_controller.core.observed import Acknowledgement
+from rollout_controller.core.plan import PatchReplicaSet, Plan, SwitchService
+
+STEPS = [{"setWeight": 25}]
+CANARY = (samples.replica_set("stable"), samples.replica_set("new", 1))
+
+
+def test_a_quiet_plan_holds() -> None:
+    check(samples.routed(STEPS, weight=25, replica_sets=CANARY), Plan())
+
+
+def test_weights_add_up() -> None:
+    weights = samples.route(25).weights.model_copy(update={"stable": 80})
+    route = samples.route(25).model_copy(update={"weights": weights})
+    with pytest.raises(InvariantViolation, match=r"^weights sum to 105, not to 100$"):
+        check(samples.routed(STEPS), Plan(request=route))
+
+
+def test_no_weight_is_negative() -> None:
+    with pytest.raises(InvariantViolation, match=r"^a weight is negative$"):
+        check(samples.routed(STEPS), Plan(request=samples.route(-5)))
+
+
+def test_a_service_keeps_a_selector() -> None:
+    with pytest.raises(InvariantViolation, match=r"^Service active would lose its selector$"):
+        check(samples.routed(STEPS), Plan(effects=(SwitchService("active", ""),)))
+
+
+def test_an_aborted_rollout_asks_for_no_traffic_to_the_canary() -> None:
+    observed = samples.routed(STEPS, weight=0, status={"abort": True}, replica_sets=CANARY)
+    with pytest.raises(InvariantViolation, match=r"^an aborted rollout asks for traffic"):
+        check(observed, Plan(request=samples.route(25, epoch=2)))
+    check(observed, Plan(request=samples.route(0, epoch=2)))
+
+
+def test_a_replica_set_keeps_its_pods_while_its_share_may_come() -> None:
+    observed = samples.routed(STEPS, weight=25, is_acknowledged=False, replica_sets=CANARY)
+    gone = Plan(effects=(PatchReplicaSet("app-new", replicas=0),))
+    with pytest.raises(InvariantViolation, match=r"^ReplicaSet app-new would lose pods"):
+        check(observed, gone)
+    settled = observed.headrace.model_copy(
+        update={"route": samples.route(0), "shares": {"stable": 100}}
+    )
+    check(replace(observed, headrace=settled, acknowledgement=Acknowledgement(1)), gone)
