@@ -14,6 +14,8 @@ import orjson
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
+_MACHINE: Final = ""
+
 _NOT_OBJECTS: Final = frozenset({"leases", "events"})
 """Resources that are not counted as object requests; Events are counted beside."""
 
@@ -32,6 +34,14 @@ def processor_seconds(pid: int) -> float:
     return (user + system) / _TICKS_PER_SECOND
 
 
+def machine_seconds() -> float:
+    """Return the processor time that the whole machine has used, time stolen by others included."""
+    fields = Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]
+    user, nice, system, _, _, interrupts, soft_interrupts, stolen = map(int, fields)
+    ticks = user + nice + system + interrupts + soft_interrupts + stolen
+    return ticks / _TICKS_PER_SECOND
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Processor time of a stretch.
@@ -39,10 +49,13 @@ class Usage:
     Attributes:
         seconds: How long it was.
         by_process: Processor seconds by name of the process.
+        others: Processor seconds of everything else on the machine: where it is not close to
+            zero, the figures are of a disturbed run.
     """
 
     seconds: float
     by_process: Mapping[str, float]
+    others: float
 
     @property
     def cores(self) -> float:
@@ -66,12 +79,14 @@ class Meter:
         """Return what was used, and begin again."""
         now, used = time.monotonic(), self._read()
         spent = {name: used[name] - self._last[name] for name in used}
-        usage = Usage(now - self._began, spent)
+        whole = spent.pop(_MACHINE)
+        usage = Usage(now - self._began, spent, max(whole - sum(spent.values()), 0.0))
         self._began, self._last = now, used
         return usage
 
     def _read(self) -> dict[str, float]:
-        return {name: processor_seconds(pid) for name, pid in self._pids.items()}
+        used = {name: processor_seconds(pid) for name, pid in self._pids.items()}
+        return {**used, _MACHINE: machine_seconds()}
 
 
 @dataclass(frozen=True, slots=True)

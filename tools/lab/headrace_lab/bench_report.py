@@ -15,6 +15,8 @@ IDLE_SECONDS_MAX: Final = 0.15
 REQUESTS_MAX: Final = 22.0
 PROCESSOR_MILLISECONDS_MAX: Final = 60.0
 _COLUMN: Final = 34
+_FULL: Final = 0.85
+_DISTURBED: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +167,11 @@ def _bounds(result: Result) -> list[str]:
     for name in result.cost.by_process:
         figures = [_cores(phase.usage, name) for phase in result.phases]
         lines.append(f"  {name:20}" + "".join(f"{each:14.2f}" for each in figures))
-    totals = "".join(f"{phase.usage.cores:14.2f}" for phase in result.phases)
-    lines.append(f"  {'all of these':20}{totals}")
+    for name, figures in (
+        ("all of these", [phase.usage.cores for phase in result.phases]),
+        ("everything else", [_others(phase.usage) for phase in result.phases]),
+    ):
+        lines.append(f"  {name:20}" + "".join(f"{each:14.2f}" for each in figures))
     lines.append(f"  {_verdict(result, cores)}")
     return lines
 
@@ -175,11 +180,17 @@ def _verdict(result: Result, cores: int) -> str:
     busy = result.phase("promote").usage
     first, second = sorted(busy.by_process, key=lambda name: -busy.by_process[name])[:2]
     largest = f"{first} {_cores(busy, first):.2f}, {second} {_cores(busy, second):.2f}"
-    if busy.cores >= 0.85 * cores:
-        return f"promote is bound by the processors; the most of them have {largest}"
-    if _cores(busy, first) >= 0.85:
+    if _others(busy) >= _DISTURBED * cores:
+        return f"promote was disturbed by other programs ({_others(busy):.2f} cores)"
+    if busy.cores >= _FULL * cores:
+        return f"promote is bound by the processors; most of them have {largest}"
+    if _cores(busy, first) >= _FULL:
         return f"promote is bound by one thread: {largest}"
     return f"promote is not bound by the processors alone: {largest}"
+
+
+def _others(usage: Usage) -> float:
+    return usage.others / usage.seconds if usage.seconds else 0.0
 
 
 def _cores(usage: Usage, name: str) -> float:
