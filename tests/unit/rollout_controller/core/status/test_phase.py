@@ -1,0 +1,96 @@
+"""Phase and message: the first row that matches (rollout-api 6)."""
+
+from typing import Any
+
+import pytest
+
+from headrace.model.meta import format_time
+from headrace.model.rollout_status import RolloutStatus
+from rollout_controller.core import samples
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.status.phase import calculate
+
+NOW = format_time(samples.NOW)
+HEALTHY: dict[str, Any] = {
+    "stableRS": "new",
+    "currentPodHash": "new",
+    "replicas": 4,
+    "updatedReplicas": 4,
+    "availableReplicas": 4,
+}
+
+
+def phase(
+    status: dict[str, Any],
+    *,
+    strategy: dict[str, Any] | None = None,
+    holds_route: bool = False,
+    **spec: Any,
+) -> tuple[str, str]:
+    draft = Draft(samples.rollout(strategy or {}, spec=spec), samples.NOW)
+    given = {name: value for name, value in (HEALTHY | status).items() if value is not None}
+    name, message = calculate(draft, RolloutStatus.load(given), holds_route=holds_route)
+    return str(name), message
+
+
+def condition(type_: str, reason: str, message: str) -> dict[str, str]:
+    return {
+        "type": type_,
+        "status": "True",
+        "reason": reason,
+        "message": message,
+        "lastUpdateTime": NOW,
+        "lastTransitionTime": NOW,
+    }
+
+
+PAUSED = {"pauseConditions": [{"reason": "CanaryPauseStep", "startTime": NOW}]}
+ABORTED = {"conditions": [condition("Progressing", "RolloutAborted", "gone")]}
+INVALID = {"conditions": [condition("InvalidSpec", "InvalidSpec", "bad")]}
+STUCK = {"conditions": [condition("Progressing", "ProgressDeadlineExceeded", "late")]}
+ROUTED = {"trafficRouting": {"smi": {}}}
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "wanted"),
+    [
+        ({}, {}, ("Healthy", "")),
+        (INVALID, {}, ("Degraded", "InvalidSpec: bad")),
+        (ABORTED, {}, ("Degraded", "RolloutAborted: gone")),
+        (STUCK, {}, ("Degraded", "ProgressDeadlineExceeded: late")),
+        (ABORTED | PAUSED, {"paused": True}, ("Degraded", "RolloutAborted: gone")),
+        (PAUSED, {"paused": True}, ("Paused", "manually paused")),
+        (PAUSED, {}, ("Paused", "CanaryPauseStep")),
+        ({}, {"restartAt": NOW}, ("Progressing", "rollout is restarting")),
+        ({"restartedAt": NOW}, {"restartAt": NOW}, ("Healthy", "")),
+        (
+            {"updatedReplicas": 3, "availableReplicas": 3},
+            {},
+            ("Progressing", "more replicas need to be updated"),
+        ),
+        (
+            {"availableReplicas": 3},
+            {},
+            ("Progressing", "updated replicas are still becoming available"),
+        ),
+        ({"replicas": 5}, {}, ("Progressing", "old replicas are pending termination")),
+        ({"replicas": 5}, {"strategy": ROUTED}, ("Healthy", "")),
+        ({"stableRS": "stable"}, {}, ("Progressing", "waiting for all steps to complete")),
+        ({"stableRS": None}, {}, ("Progressing", "waiting for all steps to complete")),
+    ],
+)
+def test_the_first_row_that_matches_wins(
+    status: dict[str, Any], more: dict[str, Any], wanted: tuple[str, str]
+) -> None:
+    assert phase(status, **more) == wanted
+
+
+def test_the_first_route_is_awaited_as_pods_are() -> None:
+    # Deviation 13.
+    waiting = ("Progressing", "updated replicas are still becoming available")
+    assert phase({}, strategy=ROUTED, holds_route=True) == waiting
+
+
+def test_the_order_of_conditions_decides_between_two() -> None:
+    both = {"conditions": [*ABORTED["conditions"], *INVALID["conditions"]]}
+    assert phase(both) == ("Degraded", "RolloutAborted: gone")

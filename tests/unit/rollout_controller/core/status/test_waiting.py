@@ -1,0 +1,108 @@
+"""Why a Rollout does not move (architecture, section 4)."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from headrace.model.headrace_status import Waiting
+from headrace.model.meta import format_time
+from rollout_controller.core import samples
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.status.waiting import calculate
+
+NOW = format_time(samples.NOW)
+READY = (samples.replica_set("stable"), samples.replica_set("new", 1))
+
+
+def drafted(*steps: dict[str, Any], **more: Any) -> Draft:
+    more.setdefault("replica_sets", READY)
+    return Draft(samples.rollout({"steps": steps}, **more), samples.NOW)
+
+
+def waiting(draft: Draft, old: Waiting | None = None) -> Waiting | None:
+    return calculate(draft, draft.status, old)
+
+
+def reason(draft: Draft) -> str | None:
+    found = waiting(draft)
+    return found.reason if found else None
+
+
+def routed(**more: Any) -> Draft:
+    observed = samples.routed([{"setWeight": 25}], replica_sets=READY, **more)
+    draft = Draft(observed, samples.NOW)
+    draft.request = observed.headrace.route
+    return draft
+
+
+def test_waits_for_the_router() -> None:
+    found = waiting(routed(weight=25, is_acknowledged=False))
+    assert found is not None
+    assert (found.reason, found.on, found.since) == ("RouteAcknowledgement", "route epoch 1", NOW)
+
+
+def test_says_what_the_router_could_not_do() -> None:
+    draft = routed(weight=25, is_acknowledged=False)
+    draft.route_error = "no such TrafficSplit"
+    found = waiting(draft)
+    assert found is not None
+    assert (found.reason, found.unblock) == ("RouteFailed", "no such TrafficSplit")
+
+
+def test_says_what_failed() -> None:
+    draft = drafted()
+    draft.fail("AnalysisTemplate 'a' not found")
+    found = waiting(draft)
+    assert found is not None
+    assert (found.reason, found.unblock) == ("Failure", "AnalysisTemplate 'a' not found")
+
+
+def test_waits_for_the_person_who_holds_everything() -> None:
+    assert reason(drafted(spec={"paused": True})) == "ManualPause"
+
+
+@pytest.mark.parametrize(
+    ("pause", "kind", "wanted", "deadline"),
+    [
+        ({}, "CanaryPauseStep", "Person", None),
+        ({"duration": 60}, "CanaryPauseStep", "Duration", format_time(samples.NOW + 60)),
+        ({"duration": 60}, "InconclusiveAnalysisRun", "Person", None),
+    ],
+)
+def test_waits_for_a_person_or_for_time(
+    pause: dict[str, Any], kind: str, wanted: str, deadline: str | None
+) -> None:
+    status = {"pauseConditions": [{"reason": kind, "startTime": NOW}]}
+    found = waiting(drafted({"pause": pause}, status=status))
+    assert found is not None
+    assert (found.reason, found.deadline) == (wanted, deadline)
+
+
+def test_waits_for_a_verdict() -> None:
+    assert reason(drafted({"analysis": {"templates": [{"templateName": "t"}]}})) == "Verdict"
+
+
+def test_waits_for_pods() -> None:
+    sets = (samples.replica_set("stable"), samples.replica_set("new", 2, available=1))
+    found = waiting(drafted({"setWeight": 50}, replica_sets=sets))
+    assert found is not None
+    assert (found.reason, found.on) == ("CanaryPods", "app-new")
+    sets = (samples.replica_set("stable", 4, available=1), samples.replica_set("new", 1))
+    assert reason(drafted({"setWeight": 25}, replica_sets=sets)) == "StablePods"
+
+
+@pytest.mark.parametrize("status", [{"stableRS": "new"}, {"abort": True}])
+def test_nothing_is_awaited_when_nothing_is_to_come(status: dict[str, Any]) -> None:
+    assert reason(drafted(status=status)) is None
+
+
+def test_changes_only_with_its_reason() -> None:
+    draft = drafted(spec={"paused": True})
+    first = waiting(draft)
+    later = Draft(replace(draft.observed), type(samples.NOW)(samples.NOW + 60))
+    assert calculate(later, later.status, first) is first
+    other = Waiting(reason="Person", since=format_time(samples.NOW - 60), on="x")
+    changed = waiting(draft, other)
+    assert changed is not None
+    assert changed.since == NOW
