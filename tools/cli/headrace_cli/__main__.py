@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from headrace_cli.app import build
+from headrace_cli.commands.completion import VARIABLE, enable
 
 
 def main() -> None:
     """Run the command line."""
-    name = Path(sys.argv[0]).name
-    is_plugin = name.startswith("kubectl-")
-    build()(prog_name="kubectl headrace" if is_plugin else "headrace")
+    is_plugin = Path(sys.argv[0]).name.startswith("kubectl-")
+    if VARIABLE in os.environ:
+        enable()
+    build()(prog_name="kubectl headrace" if is_plugin else "headrace", complete_var=VARIABLE)
 
 
 if __name__ == "__main__":

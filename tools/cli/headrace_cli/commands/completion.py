@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
-from typer.completion import get_completion_script  # type: ignore[attr-defined]
+from typer import completion as typer_completion
 
 from headrace_cli.arguments import FlagCommand
 from headrace_cli.output import Terminal
+
+VARIABLE: Final = "_HEADRACE_COMPLETE"
+"""Set by the shell's script when it asks for completions."""
 
 
 class Shell(StrEnum):
@@ -35,7 +38,12 @@ def completion(
     source <(headrace completion bash). For all: write it to where your shell looks for
     completions.
     """
-    script = get_completion_script(
-        prog_name="headrace", complete_var="_HEADRACE_COMPLETE", shell=shell.value
+    script = typer_completion.get_completion_script(  # type: ignore[attr-defined]
+        prog_name="headrace", complete_var=VARIABLE, shell=shell.value
     )
     Terminal().print(script)
+
+
+def enable() -> None:
+    """Let the shell's script ask this process for completions."""
+    typer_completion.completion_init()  # type: ignore[attr-defined]

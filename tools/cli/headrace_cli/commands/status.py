@@ -37,7 +37,8 @@ async def status(
     """
     from headrace_cli.operations import status as operation
 
+    seconds = seconds_of(longest)
     if watch:
-        await operation.await_phase(session, name, seconds_of(longest) or None)
+        await operation.await_phase(session, name, seconds or None)
     else:
         await operation.print_phase(session, name)

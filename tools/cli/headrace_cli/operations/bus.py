@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from headrace.errors import InvalidSpec
 from headrace.events.topics import Topics, TopicSettings, topics
@@ -48,6 +49,7 @@ def connect(options: BusOptions, rollout: Manifest | None) -> tuple[KafkaSetting
         partitions=settings.partitions,
     )
     try:
-        return kafka_settings(settings, "headrace-cli"), topics(names)
+        kafka = replace(kafka_settings(settings, "headrace-cli"), may_create_topics=False)
+        return kafka, topics(names)
     except InvalidSpec as error:
         raise Failure(str(error)) from error

@@ -105,8 +105,10 @@ class BusWay:
                 await delivered.wait()
         except TimeoutError:
             raise Failure(
-                f"Kafka at {settings.bootstrap_servers} did not take the command (topic "
-                f"{topics.commands.name}); without --via kafka the Rollout is patched directly"
+                f"Kafka at {settings.bootstrap_servers} did not take the command for topic "
+                f"{topics.commands.name}: are --bootstrap-servers, --cluster-name and "
+                "--instance-id those of the services? Without --via kafka the Rollout is patched "
+                "directly"
             ) from None
         finally:
             await kafka.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
-from headrace.errors import RolloutError, UnknownEvent
+from headrace.errors import RolloutError, Unavailable, UnknownEvent
 from headrace.events.envelope import decode
 from headrace.kubernetes.resources import EVENTS, ROLLOUTS, Manifest
 from headrace.model.quantities import Instant
@@ -14,7 +14,7 @@ from headrace.runtime.bus import Record
 from headrace.runtime.bus_kafka import KafkaReader
 from headrace.runtime.cluster import Selection
 from headrace_cli.bus_options import BusOptions
-from headrace_cli.failures import about
+from headrace_cli.failures import Failure, about
 from headrace_cli.operations import bus
 from headrace_cli.operations.following import Followed, follow
 from headrace_cli.operations.naming import read
@@ -96,7 +96,7 @@ async def _show_bus(
     settings, topics = bus.connect(options, rollout)
     key = f"{session.namespace}/{query.name}"
     partitions = {topics.steps.partition(key)} if query.name else None
-    with about("Kafka"):
+    try:
         reader = await KafkaReader.open(
             settings, topics.all(), since=Instant(query.since), partitions=partitions
         )
@@ -109,6 +109,11 @@ async def _show_bus(
                 printer.print(_wanted(session, query, await reader.poll(_POLL_SECONDS)))
         finally:
             await reader.close()
+    except Unavailable as error:
+        raise Failure(
+            f"Kafka at {settings.bootstrap_servers}: {error}\n"
+            "Are --bootstrap-servers, --cluster-name and --instance-id those of the services?"
+        ) from error
 
 
 async def _labelled(session: Session, name: str) -> Manifest | None:

@@ -18,7 +18,7 @@ from headrace.events.commands import RolloutCommanded
 from headrace.events.envelope import SPEC_VERSION, Event
 from headrace.events.payload import Payload
 from headrace.events.rollout import RouteRequested
-from headrace.events.traffic import RouteDrifted, RouteFact
+from headrace.events.traffic import RouteApplied, RouteDrifted, RouteFact
 from headrace.ids import event_id
 from headrace.kubernetes.resources import Manifest
 from headrace.model.headrace_status import HeadraceStatus, Transition
@@ -29,7 +29,7 @@ from headrace_cli.views.objects import count, section, text, time_of
 
 _OBJECT_CAUSE: Final = "k8s:"
 _PREFIX: Final = "headrace."
-_TYPE_WIDTH: Final = 20
+_TYPE_WIDTH: Final = 26
 _DEPTH_MAX: Final = 6
 _COLOURS: Final[Mapping[str, Colour]] = {
     "rollout.commanded": Colour.BLUE,
@@ -145,15 +145,26 @@ def _split(shares: Iterable[BackendShare]) -> str:
 def object_entries(rollout: Manifest) -> list[Entry]:
     """Return what a Rollout itself remembers: its last transitions and its newest route."""
     status = HeadraceStatus.load(section(rollout, "status", "headrace"))
-    entries = [_history_entry(rollout, each) for each in status.history]
+    entries = [entry for each in status.history for entry in _history_entries(rollout, each)]
     if status.route is not None:
         entries += _route_entries(rollout, status)
     return entries
 
 
-def _history_entry(rollout: Manifest, transition: Transition) -> Entry:
+def _history_entries(rollout: Manifest, transition: Transition) -> Iterator[Entry]:
     uid = text(rollout, "metadata", "uid")
-    return Entry(
+    if transition.command is not None:
+        # The answer to a command remembers the command, too: by its id and its sender.
+        yield Entry(
+            id=transition.causation,
+            at=time_of(transition.at) or 0.0,
+            kind=_short(RolloutCommanded.EVENT_TYPE),
+            key=_key(rollout),
+            text=f"command {transition.command}",
+            actor=transition.actor or "",
+            document={"type": RolloutCommanded.EVENT_TYPE, "subject": _key(rollout)},
+        )
+    yield Entry(
         id=event_id(uid, transition.epoch, transition.type, transition.ordinal),
         at=time_of(transition.at) or 0.0,
         kind=_short(transition.type),
@@ -184,14 +195,14 @@ def _route_entries(rollout: Manifest, status: HeadraceStatus) -> Iterator[Entry]
     if acknowledged is None or acknowledged.at is None or acknowledged.epoch != route.epoch:
         return
     yield Entry(
-        id=f"{requested}/{acknowledged.level}",
-        at=time_of(acknowledged.at) or 0.0,
+        id=event_id(route.uid, route.epoch, RouteApplied.EVENT_TYPE, acknowledged.level),
+        at=max(time_of(acknowledged.at) or 0.0, time_of(route.decided_at) or 0.0),
         kind="route.applied",
         key=_key(rollout),
         text=f"epoch {acknowledged.epoch} {acknowledged.level}: canary {acknowledged.canary}",
         cause=requested,
         document={
-            "type": "headrace.route.applied.v1",
+            "type": RouteApplied.EVENT_TYPE,
             "subject": _key(rollout),
             "data": acknowledged.dump(),
         },
@@ -294,7 +305,7 @@ class EventLog:
         key = f"  {entry.key}" if self.with_key else ""
         arrow = "   " * (min(depth, _DEPTH_MAX) - 1) + "└▸ " if depth else ""
         name = self.palette.paint(kind, _COLOURS.get(kind))
-        blanks = " " * max(_TYPE_WIDTH - len(kind), 2)
+        blanks = " " * max(_TYPE_WIDTH - len(arrow) - len(kind), 2)
         by = f" (by {actor})" if actor else ""
         time_text = self.palette.paint(clock, Colour.DIM)
         return f"{time_text}{key}  {arrow}{name}{blanks}{words}{by}".rstrip()
