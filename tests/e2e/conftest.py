@@ -25,6 +25,12 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
+def is_long() -> bool:
+    """Whether the tests run with the services' default times and the full counts."""
+    return bool(os.environ.get("HEADRACE_E2E_LONG"))
+
+
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The lab that runs, else one for the time of the tests; nothing of it may be broken."""
     with borrowed_lab(tmp_path_factory.mktemp("lab")) as borrowed:
@@ -32,11 +38,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def fleet(lab: Lab) -> Iterator[Fleet]:
+def fleet(lab: Lab, is_long: bool) -> Iterator[Fleet]:
     """The three services, for all tests that leave them alone."""
     # Several test processes may share the lab, each with services of its own.
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    services = three(lab, flags={"instance-id": f"e2e-{worker}"})
+    services = three(lab, {"instance-id": f"e2e-{worker}"}, is_short=not is_long)
     try:
         yield services.start()
     finally:
@@ -51,7 +57,7 @@ def unique(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def applications(lab: Lab, unique: str) -> Iterator[MakeApplication]:
+def applications(lab: Lab, unique: str, is_long: bool) -> Iterator[MakeApplication]:
     """Makes applications in namespaces of their own that go when the test ends."""
     with ExitStack() as stack:
 
@@ -59,6 +65,8 @@ def applications(lab: Lab, unique: str) -> Iterator[MakeApplication]:
             made = Application(lab, f"{unique}-{next(_numbers)}", instance_id)
             if not has_processes:
                 made.image = "headrace/still-app"
+            if is_long:
+                made.patience_seconds *= 5
             return stack.enter_context(made)
 
         yield make
@@ -79,17 +87,16 @@ def still_application(fleet: Fleet, applications: MakeApplication) -> Iterator[A
 
 
 @pytest.fixture
-def fleets(lab: Lab) -> Iterator[MakeFleet]:
+def fleets(lab: Lab, is_long: bool) -> Iterator[MakeFleet]:
     """Makes the three services for tests that break them; they must not crash by themselves."""
     with ExitStack() as stack:
         made: list[Fleet] = []
 
-        def make(instance_id: str, *, lab: Lab = lab, **flags: str) -> Fleet:
-            named = {name.replace("_", "-"): value for name, value in flags.items()}
-            services = three(lab, flags={"instance-id": instance_id, **named})
+        def make(instance_id: str, *, lab: Lab = lab, is_started: bool = True) -> Fleet:
+            services = three(lab, {"instance-id": instance_id}, is_short=not is_long)
             made.append(services)
             stack.callback(services.stop)
-            return services.start()
+            return services.start() if is_started else services
 
         yield make
         assert [line for each in made for line in each.crashes()] == []

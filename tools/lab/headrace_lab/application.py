@@ -25,7 +25,6 @@ from headrace_lab.recording import (
     REPLICA_SETS,
     ROLLOUTS,
     TRAFFIC_SPLITS,
-    WAIT_SECONDS,
     Recording,
 )
 
@@ -65,6 +64,7 @@ class Application:
     namespace: str
     instance_id: str = ""
     image: str = SAMPLE_IMAGE
+    patience_seconds: float = 60.0
     api: ApiClient = field(init=False)
     recording: Recording = field(init=False)
 
@@ -255,16 +255,16 @@ class Application:
     # Waiting
 
     def wait(
-        self, condition: Callable[[], ValueT], what: str, seconds: float = WAIT_SECONDS
+        self, condition: Callable[[], ValueT], what: str, seconds: float | None = None
     ) -> ValueT:
         """Return the condition's first true value. Raises LabError."""
-        return self.recording.wait(condition, what, seconds)
+        return self.recording.wait(condition, what, seconds or self.patience_seconds)
 
-    def wait_phase(self, phase: str, seconds: float = WAIT_SECONDS, name: str = NAME) -> None:
+    def wait_phase(self, phase: str, seconds: float | None = None, name: str = NAME) -> None:
         """Return when the phase is so for the spec as it is."""
         self.wait(lambda: self.phase(name) == phase, f"{name} is {phase}", seconds)
 
-    def wait_paused(self, step: int, seconds: float = WAIT_SECONDS, name: str = NAME) -> None:
+    def wait_paused(self, step: int, seconds: float | None = None, name: str = NAME) -> None:
         """Return when the Rollout is paused at a step, counted from 0."""
         self.wait(
             lambda: (
@@ -274,7 +274,7 @@ class Application:
             seconds,
         )
 
-    def wait_weight(self, weight: int, seconds: float = WAIT_SECONDS) -> None:
+    def wait_weight(self, weight: int, seconds: float | None = None) -> None:
         """Return when the TrafficSplit gives so much to the canary Service."""
         self.wait(lambda: self.canary_weight == weight, f"weight {weight}", seconds)
 

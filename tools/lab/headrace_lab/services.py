@@ -68,7 +68,7 @@ class LabService:
     lab: Lab
     name: str
     replica: int = 0
-    flags: Mapping[str, str] = field(default_factory=dict)
+    flags: dict[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     kubeconfig: Path | None = None
     health_port: int = 0
@@ -236,16 +236,23 @@ class Fleet:
         return [f"{each.log_name}: {line}" for each in self.services for line in each.crashes()]
 
 
-def three(lab: Lab, *, bus: str = "kafka", flags: Mapping[str, str] | None = None) -> Fleet:
-    """Return the three services with short times, not started yet."""
-    common = {**SHORT, "bus": bus, **(flags or {})}
-    if bus == "kafka":
-        common.setdefault("bootstrap-servers", lab.bootstrap_servers)
-    routes = {**common, **ROUTE_SHORT}
+def three(lab: Lab, flags: Mapping[str, str], *, is_short: bool = True) -> Fleet:
+    """Return the three services on Kafka, not started yet.
+
+    Args:
+        lab: Where they run.
+        flags: Of all of them, without dashes.
+        is_short: Whether the times that somebody must sit out are short; else the defaults.
+    """
+    common = {"bootstrap-servers": lab.bootstrap_servers, **flags}
+    routes = dict(common)
+    if is_short:
+        common = {**SHORT, **common}
+        routes = {**ROUTE_SHORT, **SHORT, **routes}
     return Fleet(
         [
             LabService(lab, "rollout-controller", flags=routes),
-            LabService(lab, "traffic-router", flags=routes),
+            LabService(lab, "traffic-router", flags=dict(routes)),
             LabService(lab, "analysis-runner", flags=common),
         ]
     )
