@@ -28,8 +28,6 @@ def reconcile_restart(draft: Draft) -> bool:
     for pod in evicted:
         draft.effect(EvictPod(pod.name, pod.uid))
     draft.wake(draft.now + RETRY_SECONDS)
-    if len(evicted) == len(old):
-        draft.restarted_at = restart_at
     return bool(evicted)
 
 

@@ -30,9 +30,12 @@ def is_halted(draft: Draft) -> bool:
 
 
 def is_scaling_event(draft: Draft) -> bool:
-    """Return whether somebody changed spec.replicas since the last scaling (rollout-api 9)."""
+    """Return whether somebody changed spec.replicas since the last scaling (rollout-api 9).
+
+    While nothing may be scaled it is no event: an abort must be heard all the same.
+    """
     wanted = str(draft.observed.replicas)
-    return any(
+    return not is_halted(draft) and any(
         rs is not None
         and rs.replicas > 0
         and rs.desired_annotation is not None

@@ -1,0 +1,201 @@
+"""The order of one pass, and how passes join in one plan (rollout-api 9, canary 1)."""
+
+from dataclasses import replace
+from typing import Any
+
+from headrace.model.analysis import AnalysisTemplateSpec
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.meta import format_time
+from headrace.model.quantities import Instant
+from rollout_controller.core import labels, samples
+from rollout_controller.core.decide import decide
+from rollout_controller.core.observed import Acknowledgement, Observed
+from rollout_controller.core.plan import (
+    AnnotateRollout,
+    CreateReplicaSet,
+    PatchReplicaSet,
+    Plan,
+    SwitchService,
+    TerminateRun,
+)
+
+NOW = samples.NOW
+STEPS: list[dict[str, Any]] = [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}]
+ONE = (samples.replica_set("stable"), samples.replica_set("new", 1))
+TEMPLATE = AnalysisTemplateSpec.load(
+    {"metrics": [{"name": "m", "provider": {"prometheus": {"query": "up"}}}]}
+)
+WATCHED: dict[str, Any] = {"analysis": {"templates": [{"templateName": "t"}]}}
+
+
+def decided(observed: Observed, *, at: float = 0.0) -> Plan:
+    return decide(observed, now=Instant(NOW + at))
+
+
+def reasons(plan: Plan) -> list[str]:
+    return [str(event.reason) for event in plan.events]
+
+
+def test_a_rollout_that_goes_away_is_left_alone() -> None:
+    assert decided(samples.routed(STEPS, is_deleting=True)).is_quiet
+
+
+def test_the_first_pass_creates_the_replica_set_and_greets() -> None:
+    observed = samples.rollout({"steps": STEPS}, status={"currentPodHash": None})
+    plan = decided(replace(observed, replica_sets=(), new_replica_set=None, annotations={}))
+    create, annotate = plan.effects
+    assert isinstance(create, CreateReplicaSet)
+    assert annotate == AnnotateRollout({labels.REVISION: "1"})
+    assert plan.claim is None
+    assert reasons(plan)[0] == "RolloutAddedToInformer"
+
+
+def test_a_known_rollout_is_not_greeted_again() -> None:
+    observed = samples.rollout({"steps": STEPS}, replica_sets=(samples.replica_set("stable"),))
+    assert "RolloutAddedToInformer" not in reasons(decided(observed))
+
+
+def test_absent_replicas_are_written_as_one() -> None:
+    observed = samples.rollout({"steps": STEPS}, spec={"replicas": None})
+    assert decided(observed).effects == (AnnotateRollout({}, replicas=1),)
+
+
+def test_a_new_template_starts_over_and_then_scales() -> None:
+    observed = samples.rollout({"steps": STEPS}, status={"currentPodHash": "other"})
+    plan = decided(observed)
+    assert plan.claim is not None
+    assert (plan.claim.status.current_pod_hash, plan.claim.status.current_step_index) == ("new", 0)
+    assert plan.effects == ()
+    after = decided(observed.with_status(plan.claim.status, plan.claim.headrace))
+    assert isinstance(after.effects[0], PatchReplicaSet)
+
+
+def test_an_abort_of_a_promoted_rollout_is_dropped() -> None:
+    full = (samples.replica_set("new"),)
+    status = {"stableRS": "new", "abort": True, "currentStepIndex": 3}
+    plan = decided(samples.rollout({"steps": STEPS}, status=status, replica_sets=full))
+    assert plan.claim is not None
+    assert not plan.claim.status.abort
+    assert plan.claim.status.current_step_index == 3
+
+
+def test_somebody_scales_in_the_middle_of_an_update() -> None:
+    observed = samples.routed(STEPS, weight=25, replica_sets=ONE, spec={"replicas": 8})
+    plan = decided(observed)
+    assert plan.effects == (
+        PatchReplicaSet("app-stable", replicas=8, annotations={labels.DESIRED_REPLICAS: "8"}),
+    )
+    assert plan.request is None
+    assert plan.claim is not None
+    assert plan.claim.status.current_step_index == 0
+
+
+def test_an_abort_is_heard_while_a_changed_size_waits_for_a_person() -> None:
+    # Architecture, "Never-false-safe": abort wins, also over a scaling that is halted (canary 4.9).
+    observed = samples.routed(
+        STEPS,
+        weight=25,
+        replica_sets=ONE,
+        spec={"replicas": 5, "paused": True},
+        status={"abort": True},
+    )
+    switch = decided(observed).effects[0]
+    assert switch == SwitchService("preview", "stable")
+
+
+def test_a_step_that_ends_and_a_pause_that_begins_are_one_claim() -> None:
+    observed = samples.routed(STEPS, weight=25, is_acknowledged=False, replica_sets=ONE)
+    plan = decided(replace(observed, acknowledgement=Acknowledgement(1)))
+    assert plan.claim is not None
+    status = plan.claim.status
+    assert (status.current_step_index, status.phase, status.message) == (
+        1,
+        "Paused",
+        "CanaryPauseStep",
+    )
+    told = reasons(plan)
+    assert told.index("RolloutStepCompleted") < told.index("RolloutPaused")
+    assert plan.effects == ()
+
+
+def test_a_claim_carries_the_intent_of_the_pass_after_it() -> None:
+    sets = (samples.replica_set("stable"), samples.replica_set("new", 2))
+    steps = [{"setCanaryScale": {"weight": 50}}, {"setWeight": 50}]
+    plan = decided(samples.routed(steps, weight=0, replica_sets=sets))
+    assert plan.intent is None
+    assert plan.claim is not None
+    assert plan.claim.status.current_step_index == 1
+    assert plan.request is not None
+    assert plan.claim.headrace.route == plan.request
+    assert (plan.request.epoch, plan.request.weights.canary) == (2, 50)
+
+
+def test_a_request_alone_is_an_intent() -> None:
+    plan = decided(samples.routed(STEPS, weight=0, replica_sets=ONE))
+    route = plan.request
+    assert route is not None
+    held = plan.intent.headrace if plan.intent else plan.claim.headrace if plan.claim else None
+    assert held is not None
+    assert (held.epoch, held.route, held.shares) == (2, route, {"stable": 100, "new": 25})
+
+
+def test_a_bad_verdict_aborts_in_this_very_pass() -> None:
+    run = samples.run("run", "Failed", message="too many errors")
+    observed = samples.routed(
+        STEPS,
+        weight=25,
+        replica_sets=ONE,
+        strategy=WATCHED,
+        runs=(run, samples.run("other")),
+        status={
+            "canary": {
+                "currentBackgroundAnalysisRunStatus": {"name": "run", "status": "Running"},
+                "weights": {
+                    "canary": {"weight": 25, "podTemplateHash": "new"},
+                    "stable": {"weight": 75, "podTemplateHash": "stable"},
+                },
+            }
+        },
+    )
+    references = replace(observed.references, templates={"t": TEMPLATE})
+    plan = decided(replace(observed, references=references))
+    assert plan.reason == "RolloutAborted"
+    assert plan.intent is not None
+    assert plan.intent.aborted_at == NOW
+    assert plan.request is not None
+    assert (plan.request.weights.canary, plan.request.aborted) == (0, True)
+    assert SwitchService("preview", "stable") in plan.effects
+    assert TerminateRun("other") in plan.effects
+    held = plan.intent.headrace
+    assert held.abort_message == "Background analysis phase error/failed: too many errors"
+
+
+def test_evictions_end_the_pass() -> None:
+    pods = tuple(samples.pod(f"p{n}") for n in range(5))
+    spec = {"restartAt": format_time(NOW - 100)}
+    observed = samples.routed(STEPS, weight=25, replica_sets=ONE, pods=pods, spec=spec)
+    plan = decided(observed)
+    assert plan.claim is None
+    assert len(plan.effects) == 1
+    assert plan.wake_at == NOW + 30
+
+
+def test_looks_again_when_progress_is_overdue() -> None:
+    sets = (samples.replica_set("stable"), samples.replica_set("new", 1, available=0))
+    first = decided(samples.rollout({"steps": STEPS}, replica_sets=sets))
+    assert first.wake_at is not None
+    assert NOW + 600 <= first.wake_at <= NOW + 602
+
+
+def test_a_settled_rollout_is_quiet() -> None:
+    observed = samples.rollout(
+        {"steps": STEPS},
+        status={"stableRS": "new", "currentStepIndex": 3},
+        replica_sets=(samples.replica_set("new"),),
+        headrace=HeadraceStatus(),
+    )
+    claim = decided(observed).claim
+    assert claim is not None
+    settled = decided(observed.with_status(claim.status, claim.headrace), at=60)
+    assert settled.is_quiet
+    assert settled.wake_at is None
