@@ -247,6 +247,10 @@ class World:
         records = self.broker.records(TOPICS.verdicts.name)
         return [record.headers["ce_id"] for record in records]
 
+    def metric(self, name: str) -> float:
+        lines = "".join(self.metrics.expose()).splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name}{{"))
+
     def requests(self, *verbs: str, resource: str = "analysisruns") -> list[Request]:
         return [
             request
@@ -578,8 +582,24 @@ async def test_a_request_of_the_bus_costs_nothing_when_the_watch_is_in_time(worl
     )
     bus.publish(TOPICS.steps, Event.of(request, source="memory", time=world.clock.now()))
     await world.until_phase("web-1", "Running")
-    await asyncio.sleep(0.3)
+    adds = world.metric("workqueue_adds_total")
+    await world.until(lambda: world.metric("workqueue_adds_total") > adds)
+    await world.until(lambda: world.metric("workqueue_unfinished_work_seconds") == 0)
     assert world.requests("get") == []
+    await bus.close()
+
+
+async def test_a_run_that_the_watch_does_not_bring_is_read(world: World) -> None:
+    await world.start()
+    label = {"argo-rollouts.argoproj.io/controller-instance-id": "late"}
+    run = await world.create("web-1", metric("m"), metadata={"labels": label})
+    bus = MemoryBus(world.broker, "controller")
+    await bus.start()
+    request = AnalysisRequested(
+        namespace="shop", rollout="web", uid="u", run="web-1", run_uid=run["metadata"]["uid"]
+    )
+    bus.publish(TOPICS.steps, Event.of(request, source="memory", time=world.clock.now()))
+    await world.until_phase("web-1", "Successful")
     await bus.close()
 
 
@@ -597,10 +617,11 @@ async def test_gauges_show_runs_and_metrics(world: World) -> None:
 async def test_an_idle_run_is_not_looked_at(world: World) -> None:
     await world.start()
     await world.create("web", metric("m", interval="1h"))
-    await world.until_phase("web", "Running")
-    await asyncio.sleep(0.3)
-    before = len(world.cluster.requests)
-    leases = len(world.requests("get", "patch", "create", resource="leases"))
-    await asyncio.sleep(0.3)
-    now = len(world.requests("get", "patch", "create", resource="leases"))
-    assert len(world.cluster.requests) - before == now - leases
+    await world.until(lambda: world.facts(AnalysisMeasured))
+    await world.until(lambda: world.metric("workqueue_unfinished_work_seconds") == 0)
+    adds = world.metric("workqueue_adds_total")
+    await world.create("other", metric("n", interval="20ms", count=10))
+    await world.until_phase("other", "Successful")
+    assert world.script.asked.count("m") == 1
+    assert [request.name for request in world.requests("patch")].count("web") == 1
+    assert world.metric("workqueue_adds_total") > adds

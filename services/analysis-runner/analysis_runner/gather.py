@@ -12,7 +12,7 @@ from typing import Any
 
 from analysis_runner.core.observed import Observed
 from analysis_runner.memory import RunMemory
-from analysis_runner.views import SpecView, about, partition_key, spec_view, status_view
+from analysis_runner.views import SpecView, about, created_at, partition_key, spec_view, status_view
 from headrace.errors import NotFound
 from headrace.kubernetes.resources import ANALYSIS_RUNS, Manifest
 from headrace.model.analysis import AnalysisRunStatus, is_completed
@@ -91,6 +91,7 @@ class Gatherer:
             manifest=manifest,
             about=about(manifest),
             resource_version=metadata["resourceVersion"],
+            created_at=created_at(manifest),
             is_deleting=bool(metadata.get("deletionTimestamp")),
             spec=view.spec,
             examined=view.examined,

@@ -8,12 +8,13 @@ run is woken.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -40,6 +41,9 @@ from headrace.runtime.clock import Clock
 from headrace.runtime.cluster import Cluster
 
 log = structlog.get_logger(__name__)
+
+_FRAMES_SHOWN: Final = 5
+"""Innermost frames that are logged of a bug in a provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +224,13 @@ class Measurer:
         # of all others.
         (outcome,) = await asyncio.gather(self._ask(work), return_exceptions=True)
         if isinstance(outcome, BaseException):
+            # Without the error's text and the values around it: these may hold secrets.
             log.error(
-                "provider crashed", key=work.round.key, metric=work.ask.metric, exc_info=outcome
+                "provider crashed",
+                key=work.round.key,
+                metric=work.ask.metric,
+                error=type(outcome).__name__,
+                where=traceback.format_tb(outcome.__traceback__, limit=-_FRAMES_SHOWN),
             )
             now = self._clock.now()
             message = f"{type(outcome).__name__} in the provider"

@@ -9,8 +9,6 @@ from __future__ import annotations
 from analysis_runner.act import Actor, Voice
 from analysis_runner.core.decide import decide
 from analysis_runner.core.invariants import check
-from analysis_runner.core.observed import Observed
-from analysis_runner.core.plan import Plan
 from analysis_runner.gather import Gatherer
 from analysis_runner.gauges import export_gauges
 from analysis_runner.measuring import Bounds, Measurer
@@ -30,7 +28,7 @@ from headrace.runtime.consumer import ConsumerSettings, EventConsumer
 from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.guard import Caches
 from headrace.runtime.metrics import ConsumerMetrics, Metrics, ReconcileMetrics
-from headrace.runtime.reconciler import Reconciler
+from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.reflector import Reflector, Source
 from headrace.runtime.service import Part, queue_part
 from headrace.runtime.store import Store
@@ -39,30 +37,6 @@ from headrace.runtime.workqueue import Lane, WorkQueue
 INSTANCE_ID_LABEL = "argo-rollouts.argoproj.io/controller-instance-id"
 
 _QUEUE = "AnalysisRuns"
-
-
-class RunnerShell:
-    """The runner's core and effects, as the reconciler wants them."""
-
-    def __init__(self, gatherer: Gatherer, actor: Actor) -> None:
-        self._gatherer = gatherer
-        self._actor = actor
-
-    async def gather(self, key: str, now: Instant) -> Observed | None:
-        """Return the snapshot of a run."""
-        return await self._gatherer.gather(key, now)
-
-    def decide(self, observed: Observed, *, now: Instant) -> Plan:
-        """Return the plan. Pure."""
-        return decide(observed, now=now)
-
-    def check(self, observed: Observed, plan: Plan) -> None:
-        """Return when the plan may be carried out. Raises InvariantViolation."""
-        check(observed, plan)
-
-    async def act(self, observed: Observed, plan: Plan, *, now: Instant) -> bool:
-        """Carry the plan out; return True when something was written."""
-        return await self._actor.act(observed, plan, now=now)
 
 
 class AnalysisRunner:
@@ -134,7 +108,7 @@ class AnalysisRunner:
             partition_key=self._gatherer.partition_key,
         )
         self._reconciler = Reconciler(
-            RunnerShell(self._gatherer, self._actor()),
+            CoreShell(self._gatherer, decide, check, self._actor()),
             ports.clock,
             lambda key: ports.ownership.may_act(self._gatherer.partition_key(key)),
             observer=ReconcileMetrics(ports.metrics, "analysis-runner", _QUEUE),

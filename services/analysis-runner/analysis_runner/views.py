@@ -14,6 +14,8 @@ from analysis_runner.core.observed import About
 from headrace.events.topics import object_key
 from headrace.kubernetes.resources import Manifest
 from headrace.model.analysis import AnalysisRunSpec, AnalysisRunStatus
+from headrace.model.meta import parse_time
+from headrace.model.quantities import Instant
 
 _HASH_LABEL = "rollouts-pod-template-hash"
 _REVISION_ANNOTATION = "rollout.argoproj.io/revision"
@@ -69,6 +71,11 @@ def about(manifest: Manifest) -> About:
         run=metadata["name"],
         run_uid=metadata["uid"],
     )
+
+
+def created_at(manifest: Manifest) -> Instant:
+    """Return when a run was created."""
+    return parse_time(manifest["metadata"].get("creationTimestamp") or "1970-01-01T00:00:00Z")
 
 
 def run_key(manifest: Manifest) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from analysis_runner.gather import Expectation, Gatherer
-from analysis_runner.views import run_key
+from analysis_runner.views import created_at, run_key
 from headrace.events.envelope import Event
 from headrace.events.rollout import AnalysisRequested, AnalysisTerminated
 from headrace.kubernetes.resources import Manifest
@@ -110,8 +110,8 @@ def _is_of_interest(run: Manifest, since: float) -> bool:
     status = run.get("status") or {}
     if not is_completed(str(status.get("phase", ""))) or (run.get("spec") or {}).get("ttlStrategy"):
         return True
-    completed_at = str(status.get("completedAt") or "")
     try:
-        return bool(completed_at) and parse_time(completed_at) >= since
-    except ValueError:
-        return False
+        ended_at = parse_time(str(status.get("completedAt")))
+    except ValueError:  # none: it could not be measured
+        ended_at = created_at(run)
+    return ended_at >= since

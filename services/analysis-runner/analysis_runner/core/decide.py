@@ -18,6 +18,7 @@ from collections.abc import Collection
 
 from analysis_runner.core.assess import assess, completion_event, is_current, is_terminating
 from analysis_runner.core.examine import unresolved
+from analysis_runner.core.judge import is_unfinished
 from analysis_runner.core.observed import Finding, Flight, Observed, Step, Told
 from analysis_runner.core.plan import Plan, Reason
 from analysis_runner.core.telling import is_worth_telling, unsaid
@@ -94,10 +95,14 @@ def _pursue(observed: Observed, now: Instant) -> Plan:
     findings, worthless = _sorted_out(observed)
     abandon = _abandoned(observed, is_terminating=terminating)
     flights = {name: each for name, each in observed.flights.items() if name not in abandon}
-    busy = {*flights, *(finding.metric for finding in findings)}
     if terminating:
-        asks = ending_asks(metrics, status, busy)
+        unended = [finding for finding in findings if _is_unended(finding)]
+        findings = tuple(finding for finding in findings if finding not in unended)
+        worthless |= {finding.metric for finding in unended}
+        busy = {*flights, *(finding.metric for finding in findings)}
+        asks = ending_asks(metrics, status, busy, unended)
     else:
+        busy = {*flights, *(finding.metric for finding in findings)}
         asks = due_asks(metrics, status, busy, now)
     begun = [*flights.values(), *(Flight(ask.step, ask.index, now) for ask in asks)]
     reason = Reason.TERMINATING if terminating else Reason.MEASURING
@@ -139,6 +144,11 @@ def _sorted_out(observed: Observed) -> tuple[tuple[Finding, ...], frozenset[str]
     return useful, frozenset(each.metric for each in observed.findings if each.metric not in kept)
 
 
+def _is_unended(finding: Finding) -> bool:
+    """Whether a finding says that a measurement goes on, and nobody has tried to end it."""
+    return finding.flight.step is not Step.TERMINATE and is_unfinished(finding.measurement)
+
+
 def _abandoned(observed: Observed, *, is_terminating: bool) -> frozenset[str]:
     """Return the metrics whose measurement under way is of no use.
 
@@ -153,10 +163,8 @@ def _abandoned(observed: Observed, *, is_terminating: bool) -> frozenset[str]:
 
 
 def _has_unsaid(observed: Observed, now: Instant) -> bool:
-    told = observed.told
-    if not is_worth_telling(
-        observed.status, told, now=now, say_again_seconds=observed.say_again_seconds
-    ):
+    if not is_worth_telling(observed, now):
         return False
-    facts = unsaid(observed.about, observed.status, observed.resource_version, told or Told())
+    told = observed.told or Told()
+    facts = unsaid(observed.about, observed.status, observed.resource_version, told)
     return next(facts, None) is not None

@@ -103,6 +103,7 @@ class Observed:
         manifest: As it is stored.
         about: For facts.
         resource_version: Of the manifest.
+        created_at: Of the manifest.
         is_deleting: It has a deletionTimestamp.
         spec: Decoded; None when it cannot be.
         examined: What the spec asks for.
@@ -119,6 +120,7 @@ class Observed:
     manifest: Manifest
     about: About
     resource_version: str
+    created_at: Instant
     is_deleting: bool
     spec: AnalysisRunSpec | None
     examined: Examined

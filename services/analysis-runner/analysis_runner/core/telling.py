@@ -12,23 +12,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analysis_runner.core.judge import measured_count
-from analysis_runner.core.observed import About, Told
+from analysis_runner.core.observed import About, Observed, Told
 from headrace.events.analysis import AnalysisJudged, AnalysisMeasured, RunFact
 from headrace.model.analysis import AnalysisRunStatus, MetricResult, is_completed
 from headrace.model.quantities import Instant
 
 
-def is_worth_telling(
-    status: AnalysisRunStatus, told: Told | None, *, now: Instant, say_again_seconds: float
-) -> bool:
+def is_worth_telling(observed: Observed, now: Instant) -> bool:
     """Return whether the facts of a run are owed to the bus, if it does not have them.
 
     Runs that were over long before this process began are left in peace: else each restart would
     say the whole history of the cluster again.
     """
+    status, told = observed.status, observed.told
     if not is_completed(status.phase) or (told is not None and told.is_followed):
         return True
-    return now - _ended_at(status) <= say_again_seconds
+    # A run that could not be measured has no completedAt.
+    ended_at = status.completed_at or observed.created_at
+    return now - ended_at <= observed.say_again_seconds
 
 
 def unsaid(
@@ -87,8 +88,3 @@ def _measurements(
                 finished_at=measurement.finished_at,
                 is_dry_run=result.dry_run,
             )
-
-
-def _ended_at(status: AnalysisRunStatus) -> float:
-    """Return when a run was over; one that never began tells no time and counts as old."""
-    return status.completed_at or 0.0

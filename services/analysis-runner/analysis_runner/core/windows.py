@@ -90,17 +90,30 @@ def due_asks(
 
 
 def ending_asks(
-    metrics: Iterable[Metric], status: AnalysisRunStatus, busy: Collection[str]
+    metrics: Iterable[Metric],
+    status: AnalysisRunStatus,
+    busy: Collection[str],
+    found: Iterable[Finding] = (),
 ) -> tuple[Ask, ...]:
-    """Return the unfinished measurements that a terminating run has to end."""
-    names = {metric.name for metric in metrics}
-    return tuple(
-        Ask(result.name, Step.TERMINATE, measured_count(result), last_measurement(result))
+    """Return the unfinished measurements that a terminating run has to end.
+
+    Args:
+        metrics: Of the run.
+        status: As it is stored.
+        busy: Metrics with a measurement that is being ended, or has ended.
+        found: Unfinished measurements that are newer than the status.
+    """
+    unfinished = {
+        result.name: result.measurements[-1]
         for result in status.metric_results
-        if result.name in names
-        and result.name not in busy
-        and not is_completed(result.phase)
-        and is_unfinished(last_measurement(result))
+        if not is_completed(result.phase) and is_unfinished(last_measurement(result))
+    }
+    unfinished.update({finding.metric: finding.measurement for finding in found})
+    results = {result.name: result for result in status.metric_results}
+    return tuple(
+        Ask(name, Step.TERMINATE, measured_count(results.get(name)), unfinished[name])
+        for name in (metric.name for metric in metrics)
+        if name in unfinished and name not in busy
     )
 
 

@@ -39,6 +39,7 @@ def observed(*metrics: dict[str, Any], **fields: Any) -> Observed:
         "manifest": {},
         "about": ABOUT,
         "resource_version": "7",
+        "created_at": T,
         "is_deleting": False,
         "spec": spec,
         "examined": examine(spec, metrics),
@@ -54,6 +55,12 @@ def finding(name: str, phase: str, *, index: int = 0, message: str = "", at: flo
     )
     flight = Flight(Step.RUN, index, Instant(at - 1))
     return Finding(name, flight, measurement, Instant(at), {"query": name})
+
+
+def ended(name: str, phase: str) -> Finding:
+    """What came of the end of an unfinished measurement."""
+    begun = finding(name, phase, message="Metric Terminated")
+    return replace(begun, flight=replace(begun.flight, step=Step.TERMINATE))
 
 
 def passed(before: Observed, *findings: Finding, now: float = T) -> tuple[Observed, Plan]:
@@ -301,14 +308,25 @@ def test_a_terminating_run_ends_what_is_unfinished_before_its_verdict() -> None:
     assert plan.claim is None
     run, plan = passed(run, now=T + 50)
     assert (plan.asks, plan.claim, plan.wake_at) == ((), None, None)
-    run, plan = found(run, finding("job", "Inconclusive", message="Metric Terminated"))
+    run, plan = found(run, ended("job", "Inconclusive"))
     assert run.status.phase == "Inconclusive"
     assert len(run.status.metric_results[0].measurements) == 1
 
 
+def test_ends_what_was_begun_a_moment_before_the_termination() -> None:
+    run, _ = passed(observed(metric("job")))
+    run, plan = found(terminated(run), finding("job", "Running"))
+    (ask,) = plan.asks
+    assert (ask.step, ask.index) == (Step.TERMINATE, 0)
+    assert ask.unfinished is not None
+    assert (plan.claim, plan.taken) == (None, {"job"})
+    run, _ = found(run, ended("job", "Inconclusive"))
+    assert run.status.phase == "Inconclusive"
+
+
 def test_what_cannot_be_ended_does_not_hold_the_run() -> None:
     run, _ = passed(terminated(with_unfinished()))
-    run, _ = found(run, finding("job", "Running"))
+    run, _ = found(run, ended("job", "Running"))
     assert (run.status.phase, run.status.message) == ("Successful", "Run Terminated")
 
 

@@ -24,6 +24,7 @@ def observed(status: AnalysisRunStatus = RUNNING, **flights: Flight) -> Observed
         manifest={},
         about=About("shop", "run", "u", "", "", "run", "u"),
         resource_version="1",
+        created_at=Instant(0.0),
         is_deleting=False,
         spec=None,
         examined=Examined(),

@@ -1,0 +1,32 @@
+"""Settings of the analysis-runner."""
+
+from __future__ import annotations
+
+from analysis_runner.settings import RunnerSettings, with_argo_names
+from headrace.runtime.settings import parse
+
+ARGO = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"
+
+
+def settings(environ: dict[str, str], *argv: str) -> RunnerSettings:
+    arguments = ["--bus", "memory", *argv]
+    return parse(arguments, with_argo_names(environ), RunnerSettings, "analysis-runner")
+
+
+def test_takes_the_address_of_prometheus_under_each_name() -> None:
+    assert settings({}).prometheus_address == ""
+    assert settings({ARGO: "http://argo"}).prometheus_address == "http://argo"
+    ours = {ARGO: "http://argo", "HEADRACE_PROMETHEUS_ADDRESS": "http://ours"}
+    assert settings(ours).prometheus_address == "http://ours"
+    flag = settings(ours, "--prometheus-address", "http://flag")
+    assert flag.prometheus_address == "http://flag"
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    environ = {ARGO: "http://argo", "HEADRACE_PROMETHEUS_ADDRESS": ""}
+    assert settings(environ).prometheus_address == "http://argo"
+
+
+def test_limits_are_flags() -> None:
+    limits = settings({}, "--measurements-max", "5", "--say-again-seconds", "10m")
+    assert (limits.measurements_max, limits.say_again_seconds) == (5, 600.0)
