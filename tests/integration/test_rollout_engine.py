@@ -22,12 +22,13 @@ from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import MemoryCluster, MemoryClusterSettings, Request
 from headrace.runtime.guard import Caches as GuardCaches
 from headrace.runtime.guard import GuardedCluster
-from headrace.runtime.reconciler import Reconciler
+from headrace.runtime.reconciler import CoreShell, Reconciler
 from rollout_controller.act import Actor
 from rollout_controller.caches import Caches, Facts
+from rollout_controller.core.decide import decide
+from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Acknowledgement, Settings
 from rollout_controller.gather import Gatherer
-from rollout_controller.shell import ControllerShell
 from rollout_controller.voice import Voice
 
 STEPS: list[dict[str, Any]] = [
@@ -99,7 +100,7 @@ class World:
         gatherer = Gatherer((self.caches, self.facts), client, settings, ApiVersions, lambda: True)
         voice = Voice(self.bus, Topic("steps"), self.recorder, self.facts, SilentMetrics())
         actor = Actor(lambda key: guard, self.facts, voice)
-        shell = ControllerShell(gatherer, actor)
+        shell = CoreShell(gatherer, decide, check, actor)
         self.reconciler = Reconciler(shell, self.clock, lambda key: True)
         self.rollout = {
             "apiVersion": "argoproj.io/v1alpha1",

@@ -34,7 +34,7 @@ from headrace.runtime.component import Ports
 from headrace.runtime.consumer import ConsumerSettings, EventConsumer
 from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.metrics import ConsumerMetrics, ReconcileMetrics
-from headrace.runtime.reconciler import Reconciler
+from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.reflector import Reflector, Source
 from headrace.runtime.service import Part, queue_part
 from headrace.runtime.store import Store
@@ -43,11 +43,12 @@ from rollout_controller.act import Actor
 from rollout_controller.caches import Caches, Facts
 from rollout_controller.commands import CommandHandler
 from rollout_controller.core import labels
+from rollout_controller.core.decide import decide
+from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Settings
 from rollout_controller.gather import Gatherer
 from rollout_controller.gauges import export_gauges
 from rollout_controller.settings import ControllerSettings
-from rollout_controller.shell import ControllerShell
 from rollout_controller.voice import Voice
 from rollout_controller.wake import Waker
 
@@ -86,7 +87,7 @@ class RolloutController:
             lambda key: ports.ownership.guard(ports.cluster, key, cached), self.facts, self._voice
         )
         self._reconciler = Reconciler(
-            ControllerShell(self._gatherer, self._actor),
+            CoreShell(self._gatherer, decide, check, self._actor),
             ports.clock,
             ports.ownership.may_act,
             observer=ReconcileMetrics(ports.metrics, "rollout-controller", _QUEUE),

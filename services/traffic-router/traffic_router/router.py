@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 
 from headrace.kubernetes.resources import HTTP_ROUTES, ROLLOUTS, TRAFFIC_SPLITS
-from headrace.model.quantities import Instant
 from headrace.runtime.cluster import Selection
 from headrace.runtime.component import Ports
 from headrace.runtime.consumer import ConsumerSettings, EventConsumer
 from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.guard import Caches
 from headrace.runtime.metrics import ConsumerMetrics, Metrics, ReconcileMetrics
-from headrace.runtime.reconciler import Reconciler
+from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.reflector import Reflector, Source
 from headrace.runtime.service import Part, queue_part
 from headrace.runtime.store import Store
@@ -24,8 +23,6 @@ from headrace.runtime.workqueue import Lane, WorkQueue
 from traffic_router.act import Actor, Voice
 from traffic_router.core.decide import decide
 from traffic_router.core.invariants import check
-from traffic_router.core.observed import Observed
-from traffic_router.core.plan import Plan
 from traffic_router.documents import DocumentCache
 from traffic_router.gather import INSTANCE_ID_LABEL, Gatherer
 from traffic_router.memory import RouteMemory
@@ -34,30 +31,6 @@ from traffic_router.sources import Sources, Surroundings
 from traffic_router.wake import Waker
 
 _QUEUE = "Routes"
-
-
-class RouterShell:
-    """The router's core and effects, as the reconciler wants them."""
-
-    def __init__(self, gatherer: Gatherer, actor: Actor) -> None:
-        self._gatherer = gatherer
-        self._actor = actor
-
-    async def gather(self, key: str, now: Instant) -> Observed | None:
-        """Return the snapshot of a route."""
-        return await self._gatherer.gather(key, now)
-
-    def decide(self, observed: Observed, *, now: Instant) -> Plan:
-        """Return the plan. Pure."""
-        return decide(observed, now=now)
-
-    def check(self, observed: Observed, plan: Plan) -> None:
-        """Return when the plan may be carried out. Raises InvariantViolation."""
-        check(observed, plan)
-
-    async def act(self, observed: Observed, plan: Plan, *, now: Instant) -> bool:
-        """Carry the plan out; return True when something was written."""
-        return await self._actor.act(observed, plan, now=now)
 
 
 class TrafficRouter:
@@ -91,7 +64,7 @@ class TrafficRouter:
         documents = DocumentCache()
         self._waker = Waker(self._sources, documents, self._memory, self._wake)
         self._reconciler = Reconciler(
-            RouterShell(self._gatherer(documents), self._actor()),
+            CoreShell(self._gatherer(documents), decide, check, self._actor()),
             ports.clock,
             ports.ownership.may_act,
             observer=ReconcileMetrics(ports.metrics, "traffic-router", _QUEUE),

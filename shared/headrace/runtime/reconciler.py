@@ -80,6 +80,67 @@ class Shell(Protocol[ObservedT, PlanT]):
         ...
 
 
+GatheredT = TypeVar("GatheredT", covariant=True)
+ReadT = TypeVar("ReadT", contravariant=True)
+DecidedT = TypeVar("DecidedT", contravariant=True)
+
+
+class Gatherer(Protocol[GatheredT]):
+    """The shell before a core: ports to snapshot."""
+
+    async def gather(self, key: str, now: Instant) -> GatheredT | None:
+        """Return the snapshot of a key."""
+        ...
+
+
+class Actor(Protocol[ReadT, DecidedT]):
+    """The shell behind a core: plan to port calls."""
+
+    async def act(self, observed: ReadT, plan: DecidedT, *, now: Instant) -> bool:
+        """Carry a plan out; return True when something was written."""
+        ...
+
+
+class Decide(Protocol[ReadT, GatheredT]):
+    """A core's decision."""
+
+    def __call__(self, observed: ReadT, *, now: Instant) -> GatheredT:
+        """Return the plan. Pure."""
+        ...
+
+
+class CoreShell(Generic[ObservedT, PlanT]):
+    """A `Shell` put together of a service's pure core and the two shells around it."""
+
+    def __init__(
+        self,
+        gatherer: Gatherer[ObservedT],
+        decide: Decide[ObservedT, PlanT],
+        check: Callable[[ObservedT, PlanT], None],
+        actor: Actor[ObservedT, PlanT],
+    ) -> None:
+        self._gatherer = gatherer
+        self._decide = decide
+        self._check = check
+        self._actor = actor
+
+    async def gather(self, key: str, now: Instant) -> ObservedT | None:
+        """Return the snapshot of a key."""
+        return await self._gatherer.gather(key, now)
+
+    def decide(self, observed: ObservedT, *, now: Instant) -> PlanT:
+        """Return the plan. Pure."""
+        return self._decide(observed, now=now)
+
+    def check(self, observed: ObservedT, plan: PlanT) -> None:
+        """Return when the plan may be carried out. Raises InvariantViolation."""
+        self._check(observed, plan)
+
+    async def act(self, observed: ObservedT, plan: PlanT, *, now: Instant) -> bool:
+        """Carry the plan out; return True when something was written."""
+        return await self._actor.act(observed, plan, now=now)
+
+
 class ReconcileObserver(Protocol):
     """Who is told how the passes went; the metrics implement it."""
 
