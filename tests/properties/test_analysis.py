@@ -128,7 +128,7 @@ def _drive(data: st.DataObject, run: Observed) -> Observed:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_counters_add_up_whatever_comes(data: st.DataObject) -> None:
     run = _drive(data, data.draw(runs()))
     if run.examined.problem:
@@ -144,7 +144,7 @@ def test_counters_add_up_whatever_comes(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_run_that_is_over_stays_as_it_is(data: st.DataObject) -> None:
     run = _drive(data, data.draw(runs()))
     if is_completed(run.status.phase):
@@ -154,7 +154,7 @@ def test_a_run_that_is_over_stays_as_it_is(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_each_fact_has_one_id_for_ever(data: st.DataObject) -> None:
     run = _drive(data, data.draw(runs()))
     facts = list(unsaid(ABOUT, run.status, "1", Told()))
@@ -165,7 +165,7 @@ def test_each_fact_has_one_id_for_ever(data: st.DataObject) -> None:
 
 
 @given(st.permutations(["a", "b", "c"]), st.lists(st.sampled_from(PHASES[:4]), min_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_the_order_of_findings_of_a_round_does_not_matter(
     order: list[str], phases: list[str]
 ) -> None:

@@ -14,7 +14,7 @@ The order is that of analysis 4:
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from dataclasses import replace
 
 from analysis_runner.core.assess import assess, completion_event, is_current, is_terminating
 from analysis_runner.core.examine import unresolved
@@ -43,7 +43,9 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
         problem = unresolved(observed.arguments_problem)
     if problem:
         return _refuse(observed, problem)
-    return _pursue(observed, now)
+    if is_terminating(observed):
+        return _terminate(observed, now)
+    return _measure(observed, now)
 
 
 def _retire(observed: Observed, now: Instant) -> Plan:
@@ -89,41 +91,62 @@ def _refuse(observed: Observed, message: str) -> Plan:
     )
 
 
-def _pursue(observed: Observed, now: Instant) -> Plan:
-    metrics, status = observed.examined.metrics, observed.status
-    terminating = is_terminating(observed)
+def _measure(observed: Observed, now: Instant) -> Plan:
+    """Begin what is due, and judge what was found."""
+    metrics = observed.examined.metrics
     findings, worthless = _sorted_out(observed)
-    abandon = _abandoned(observed, is_terminating=terminating)
-    flights = {name: each for name, each in observed.flights.items() if name not in abandon}
-    if terminating:
-        unended = [finding for finding in findings if _is_unended(finding)]
-        findings = tuple(finding for finding in findings if finding not in unended)
-        worthless |= {finding.metric for finding in unended}
-        busy = {*flights, *(finding.metric for finding in findings)}
-        asks = ending_asks(metrics, status, busy, unended)
-    else:
-        busy = {*flights, *(finding.metric for finding in findings)}
-        asks = due_asks(metrics, status, busy, now)
+    known = {metric.name for metric in metrics}
+    flights = {name: each for name, each in observed.flights.items() if name in known}
+    busy = {*flights, *(finding.metric for finding in findings)}
+    asks = due_asks(metrics, observed.status, busy, now)
     begun = [*flights.values(), *(Flight(ask.step, ask.index, now) for ask in asks)]
-    reason = Reason.TERMINATING if terminating else Reason.MEASURING
-    if terminating and begun:
-        # What is being ended belongs to the verdict; providers are bounded by their time limits.
-        return Plan(reason, abandon=abandon, asks=asks, taken=worthless)
+    plan = Plan(
+        Reason.MEASURING if begun else Reason.WAITING,
+        abandon=frozenset(observed.flights.keys() - flights.keys()),
+        asks=asks,
+        taken=worthless,
+    )
     settles = settles_at(begun, findings)
     if settles is not None and now < settles:
-        return Plan(reason, abandon=abandon, asks=asks, taken=worthless, wake_at=settles)
+        return replace(plan, wake_at=settles)
+    plan = _assessed(observed, plan, findings, now)
+    if plan.claim is not None and is_completed(plan.claim.phase):
+        return plan
+    under_way = {*flights, *(ask.metric for ask in asks)}
+    return replace(plan, wake_at=next_look(metrics, plan.claim or observed.status, under_way))
+
+
+def _terminate(observed: Observed, now: Instant) -> Plan:
+    """End what is unfinished, and then the run.
+
+    Nothing new is measured: what is under way is of no use any more, but for the end of what was
+    unfinished, which belongs to the verdict. Providers are bounded by their time limits.
+    """
+    metrics = observed.examined.metrics
+    findings, worthless = _sorted_out(observed)
+    flights = {name: each for name, each in observed.flights.items() if each.step is Step.TERMINATE}
+    unended = tuple(finding for finding in findings if _is_unended(finding))
+    findings = tuple(finding for finding in findings if finding not in unended)
+    busy = {*flights, *(finding.metric for finding in findings)}
+    plan = Plan(
+        Reason.TERMINATING,
+        abandon=frozenset(observed.flights.keys() - flights.keys()),
+        asks=ending_asks(metrics, observed.status, busy, unended),
+        taken=worthless | {finding.metric for finding in unended},
+    )
+    return plan if plan.asks or flights else _assessed(observed, plan, findings, now)
+
+
+def _assessed(observed: Observed, plan: Plan, findings: tuple[Finding, ...], now: Instant) -> Plan:
+    """Return a plan with the status that follows from what was found."""
     claimed, events = assess(observed, findings, now=now)
-    waiting = {*flights, *(ask.metric for ask in asks)}
-    return Plan(
-        reason if begun else Reason.WAITING,
+    return replace(
+        plan,
         message=claimed.message,
-        abandon=abandon,
-        asks=asks,
-        claim=claimed if claimed != status else None,
-        taken=worthless | {finding.metric for finding in findings},
+        claim=claimed if claimed != observed.status else None,
+        taken=plan.taken | {finding.metric for finding in findings},
         events=events,
         says=_has_unsaid(observed, now),
-        wake_at=None if is_completed(claimed.phase) else next_look(metrics, claimed, waiting),
     )
 
 
@@ -147,19 +170,6 @@ def _sorted_out(observed: Observed) -> tuple[tuple[Finding, ...], frozenset[str]
 def _is_unended(finding: Finding) -> bool:
     """Whether a finding says that a measurement goes on, and nobody has tried to end it."""
     return finding.flight.step is not Step.TERMINATE and is_unfinished(finding.measurement)
-
-
-def _abandoned(observed: Observed, *, is_terminating: bool) -> frozenset[str]:
-    """Return the metrics whose measurement under way is of no use.
-
-    A terminating run asks for nothing more than the end of what is unfinished.
-    """
-    names: Collection[str] = {metric.name for metric in observed.examined.metrics}
-    return frozenset(
-        name
-        for name, flight in observed.flights.items()
-        if name not in names or (is_terminating and flight.step is not Step.TERMINATE)
-    )
 
 
 def _has_unsaid(observed: Observed, now: Instant) -> bool:
