@@ -19,7 +19,7 @@ from analysis_runner.providers.provider import Provider
 from analysis_runner.providers.registry import Providers
 from analysis_runner.settings import RunnerSettings
 from analysis_runner.views import partition_key
-from analysis_runner.wake import Waker
+from analysis_runner.wake import HEARD_TYPES, Waker
 from headrace.kubernetes.resources import ANALYSIS_RUNS, Manifest
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import Selection
@@ -97,7 +97,7 @@ class AnalysisRunner:
             self._waker.hear,
             lambda number: number in ports.ownership.partitions,
             ports.clock,
-            ConsumerSettings(cluster=ports.source),
+            ConsumerSettings(cluster=ports.source, types=HEARD_TYPES),
         )
         self._feeder = QueueFeeder(
             self.queue,

@@ -24,6 +24,9 @@ from headrace.runtime.workqueue import Lane
 WATCH_SECONDS: Final = 0.25
 """How long the watch may take to bring what the bus said, before the run is read."""
 
+HEARD_TYPES: Final = frozenset({AnalysisRequested.EVENT_TYPE, AnalysisTerminated.EVENT_TYPE})
+"""The events of the topic `steps` that concern runs."""
+
 
 class Add(Protocol):
     """Puts a key into the queue, if it is ours."""

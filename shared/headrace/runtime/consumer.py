@@ -53,6 +53,8 @@ class ConsumerSettings:
         window: How many records the ratio looks at; with fewer it is not judged.
         consecutive_max: Undecodable records in a row that are too many.
         retry: Delays between tries of a handler that failed for now.
+        types: Event types that the handler wants; the others are passed by undecoded. Empty for
+            all. Records without a type then go to the dead letters of another reader.
     """
 
     cluster: str
@@ -62,6 +64,7 @@ class ConsumerSettings:
     window: int = 200
     consecutive_max: int = 20
     retry: Backoff = CONNECTION
+    types: frozenset[str] = frozenset()
 
 
 class ConsumerObserver(Protocol):
@@ -222,6 +225,8 @@ class EventConsumer:
 
     async def _take_one(self, topic: Topic, record: Record, count: DeadLetterCount) -> bool:
         """Take one record; False when its Lease was lost and it is left for the next holder."""
+        if self._settings.types and record.headers.get("ce_type") not in self._settings.types:
+            return True
         if _is_later_type(record):
             self._ignore(record, "later type")
             return True

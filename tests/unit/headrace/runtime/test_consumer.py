@@ -395,3 +395,12 @@ def test_the_ratio_looks_at_the_last_records_only() -> None:
     for _ in range(5):
         count.note(is_dead=False)
     assert not count.is_exceeded
+
+
+async def test_passes_by_types_that_nobody_wants(stage: Stage) -> None:
+    stage.bus.publish(STEPS, fact(1))
+    stage.raw()
+    settings = replace(SETTINGS, types=frozenset({"headrace.step.completed.v1"}))
+    async with stage.running(settings):
+        await until(lambda: stage.committed() == 2)
+    assert (stage.got, stage.dead(), stage.notes.ignored_because) == ([], (), [])
