@@ -1,0 +1,481 @@
+"""Random snapshots through `decide`: total, deterministic, safe, and quiet in the end.
+
+A plan is applied to the snapshot that it was made from, as the API server would store it; pods
+neither come nor go. So whatever state a Rollout is found in, the controller must stop writing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headrace.model.analysis import AnalysisTemplateSpec
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.meta import format_time
+from headrace.model.quantities import Instant
+from headrace.model.rollout_status import RolloutStatus
+from rollout_controller.core import labels, samples
+from rollout_controller.core.decide import decide
+from rollout_controller.core.invariants import check
+from rollout_controller.core.observed import (
+    Acknowledgement,
+    Observed,
+    ReplicaSet,
+    RunObject,
+    ServiceObject,
+)
+from rollout_controller.core.plan import (
+    AnnotateRollout,
+    CreateReplicaSet,
+    CreateRun,
+    DeleteReplicaSet,
+    DeleteRun,
+    EvictPod,
+    PatchPod,
+    PatchReplicaSet,
+    Plan,
+    SwitchService,
+    TerminateRun,
+)
+
+NOW = samples.NOW
+PASSES_MAX = 60
+"""More passes than any chain of steps, switches and sizes below can need."""
+
+HASHES = ("stable", "new", "old", "older")
+PHASES = ("", "Pending", "Running", "Successful", "Failed", "Error", "Inconclusive")
+ANALYSIS = {"templates": [{"templateName": "t"}]}
+TEMPLATE = AnalysisTemplateSpec.load(
+    {"metrics": [{"name": "m", "provider": {"prometheus": {"query": "up"}}}]}
+)
+
+counts = st.integers(0, 6)
+ages = st.integers(-5, 2000)
+maybe = st.booleans()
+rarely = st.sampled_from([False] * 7 + [True])
+
+
+def times() -> st.SearchStrategy[str]:
+    return ages.map(lambda seconds: format_time(NOW - seconds))
+
+
+steps = st.one_of(
+    st.integers(0, 100).map(lambda weight: {"setWeight": weight}),
+    st.sampled_from([{"pause": {}}, {"pause": {"duration": 60}}, {"pause": {"duration": "0"}}]),
+    st.integers(0, 100).map(lambda weight: {"setCanaryScale": {"weight": weight}}),
+    counts.map(lambda replicas: {"setCanaryScale": {"replicas": replicas}}),
+    st.just({"setCanaryScale": {"matchTrafficWeight": True}}),
+    st.just({"analysis": ANALYSIS}),
+)
+
+
+@st.composite
+def strategies(draw: st.DrawFn) -> dict[str, Any]:
+    routing = draw(st.sampled_from([None, None, {}, samples.ROUTED["trafficRouting"]]))
+    strategy: dict[str, Any] = {"steps": draw(st.lists(steps, max_size=4))}
+    if routing is not None:
+        strategy["trafficRouting"] = routing
+    if routing or draw(maybe):
+        strategy |= {"stableService": "active", "canaryService": "preview"}
+    optional = {
+        "analysis": st.sampled_from([ANALYSIS, ANALYSIS | {"startingStep": 1}]),
+        "maxSurge": st.sampled_from([0, 1, "25%", "100%"]),
+        "maxUnavailable": st.sampled_from([1, "50%"]),
+        "abortScaleDownDelaySeconds": st.sampled_from([0, 30]),
+        "scaleDownDelayRevisionLimit": st.integers(0, 2),
+        "canaryMetadata": st.just({"labels": {"role": "canary"}}),
+        "stableMetadata": st.just({"labels": {"role": "stable"}}),
+    }
+    for name, values in optional.items():
+        if draw(maybe):
+            strategy[name] = draw(values)
+    return strategy
+
+
+@st.composite
+def replica_sets(draw: st.DrawFn) -> tuple[ReplicaSet, ...]:
+    found = draw(
+        st.sampled_from(
+            [
+                *[("stable", "new")] * 3,
+                *[("stable", "new", "old")] * 2,
+                ("stable", "new", "old", "older"),
+                ("new", "old"),
+                ("stable",),
+                ("new",),
+                (),
+            ]
+        )
+    )
+    return tuple(draw(replica_set(pod_hash)) for pod_hash in found)
+
+
+@st.composite
+def replica_set(draw: st.DrawFn, pod_hash: str) -> ReplicaSet:
+    size = draw(counts)
+    available = size if draw(maybe) else draw(counts)
+    sample = samples.replica_set(
+        pod_hash,
+        size,
+        available=available,
+        status_replicas=max(size, available),
+        is_status_current=not draw(rarely),
+        scale_down_deadline=draw(st.one_of(st.none(), st.none(), times(), st.just("soon"))),
+    )
+    if draw(rarely):
+        sample = replace(sample, revision=draw(st.integers(0, 9)))
+    if draw(rarely):
+        sample = replace(sample, created_at=Instant(NOW - draw(ages)))
+    if draw(rarely):
+        sample = replace(sample, desired_annotation=draw(st.sampled_from([None, "0", "5"])))
+    return sample
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> tuple[RunObject, ...]:
+    names = draw(st.lists(st.sampled_from(["run", "back", "lost"]), unique=True))
+    return tuple(
+        samples.run(
+            name,
+            draw(st.sampled_from(PHASES)),
+            pod_hash=draw(st.sampled_from(HASHES)),
+            step_index=draw(st.sampled_from([None, "0", "1"])),
+            is_terminating=draw(maybe),
+            is_deleting=draw(maybe),
+            cause=draw(st.sampled_from(["", "2.0.0", "2.background.0"])),
+        )
+        for name in names
+    )
+
+
+@st.composite
+def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
+    hashes = st.sampled_from([*HASHES, "", None])
+    stable = st.sampled_from(["stable"] * 3 + ["new"] * 2 + ["gone", None])
+    pause = st.builds(
+        lambda reason, time: {"reason": reason, "startTime": time},
+        st.sampled_from(["CanaryPauseStep", "InconclusiveAnalysisRun"]),
+        times(),
+    )
+    pauses = st.lists(pause, max_size=2, unique_by=lambda each: each["reason"])
+    reference = st.builds(
+        lambda name, phase: {"name": name, "status": phase},
+        st.sampled_from(["run", "back", "gone"]),
+        st.sampled_from(PHASES),
+    )
+    weight = draw(st.integers(0, 100))
+    weights = {
+        "canary": {"weight": weight, "podTemplateHash": draw(hashes) or ""},
+        "stable": {"weight": 100 - weight, "podTemplateHash": draw(hashes) or ""},
+    }
+    optional = {
+        "stableRS": stable,
+        "currentStepIndex": st.integers(0, len(strategy["steps"]) + 1),
+        "abort": rarely,
+        "abortedAt": times(),
+        "promoteFull": rarely,
+        "controllerPause": maybe,
+        "pauseConditions": pauses,
+        "duration": st.builds(lambda time: {"rolloutStartedAt": time}, times()),
+        "canary": st.fixed_dictionaries(
+            {},
+            optional={
+                "weights": st.just(weights),
+                "currentStepAnalysisRunStatus": reference,
+                "currentBackgroundAnalysisRunStatus": reference,
+            },
+        ),
+    }
+    status = draw(st.fixed_dictionaries({}, optional=optional))
+    if draw(rarely):
+        status |= {"currentPodHash": draw(hashes)}
+    if draw(rarely):
+        status |= {"currentStepHash": "other"}
+    return status
+
+
+@st.composite
+def remembered(draw: st.DrawFn) -> HeadraceStatus:
+    if draw(maybe):
+        return HeadraceStatus()
+    epoch, weight = draw(st.integers(1, 5)), draw(st.integers(0, 100))
+    stored = samples.route(weight, epoch=epoch, aborted=draw(maybe) and not weight)
+    if draw(maybe):
+        decided_at = format_time(NOW - draw(ages))
+        stored = stored.model_copy(update={"decided_at": decided_at})
+    shares = st.dictionaries(st.sampled_from(HASHES), st.integers(1, 100))
+    acknowledged = {"epoch": draw(st.integers(0, epoch)), "canary": draw(st.integers(0, 100))}
+    return HeadraceStatus.load(
+        {
+            "epoch": epoch,
+            "route": stored.dump(),
+            "shares": draw(st.one_of(st.none(), shares)),
+            "acknowledged": draw(st.sampled_from([None, acknowledged])),
+        }
+    )
+
+
+def acknowledgements() -> st.SearchStrategy[Acknowledgement | None]:
+    return st.one_of(
+        st.none(),
+        st.builds(
+            Acknowledgement,
+            epoch=st.integers(0, 6),
+            level=st.sampled_from([None, "written", "observed"]),
+            verified=st.sampled_from([None, True, False]),
+            error=st.sampled_from(["", "no such TrafficSplit"]),
+            found_epoch=st.integers(0, 9),
+        ),
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Observed:
+    strategy = draw(strategies())
+    spec = draw(
+        st.fixed_dictionaries(
+            {"paused": rarely},
+            optional={
+                "replicas": counts,
+                "restartAt": times(),
+                "revisionHistoryLimit": st.integers(0, 2),
+                "minReadySeconds": st.integers(0, 5),
+            },
+        )
+    )
+    services = (
+        samples.service(
+            name,
+            draw(st.sampled_from([role, role, "", *HASHES])),
+            managed_by=draw(st.sampled_from(["", "app"])),
+        )
+        for name, role in (("active", "stable"), ("preview", "new"))
+    )
+    observed = samples.rollout(
+        strategy,
+        spec=spec,
+        status=draw(statuses(strategy)),
+        services=tuple(services),
+        runs=draw(runs()),
+        pods=tuple(
+            samples.pod(f"pod-{n}", draw(st.sampled_from(HASHES)), is_terminating=draw(maybe))
+            for n in range(draw(st.integers(0, 3)))
+        ),
+        headrace=draw(remembered()),
+        has_headrace=not draw(rarely),
+        acknowledgement=draw(acknowledgements()),
+        server_offset_seconds=draw(st.sampled_from([0.0, -3.5, None])),
+        is_deleting=draw(rarely),
+    )
+    sets = draw(replica_sets())
+    is_there = any(rs.pod_hash == "new" for rs in sets)
+    return replace(
+        observed,
+        replica_sets=sets,
+        new_replica_set="app-new" if is_there else None,
+        references=replace(observed.references, templates={"t": TEMPLATE}),
+    )
+
+
+# What the API server makes of a plan
+
+
+def applied(observed: Observed, plan: Plan) -> Observed:
+    """Return the snapshot after a plan, all of it."""
+    if plan.intent is not None:
+        status = observed.status
+        if plan.intent.aborted_at is not None:
+            status = status.model_copy(update={"abort": True, "aborted_at": plan.intent.aborted_at})
+        observed = stored(observed, status, plan.intent.headrace)
+    for effect in plan.effects:
+        match effect:
+            case CreateReplicaSet():
+                observed = created(observed, effect.manifest)
+            case PatchReplicaSet():
+                sets = tuple(
+                    patched(rs, effect) if rs.name == effect.name else rs
+                    for rs in observed.replica_sets
+                )
+                observed = replace(observed, replica_sets=sets)
+            case DeleteReplicaSet(name):
+                sets = tuple(rs for rs in observed.replica_sets if rs.name != name)
+                observed = replace(observed, replica_sets=sets)
+            case SwitchService():
+                observed = switched(observed, effect)
+            case AnnotateRollout():
+                observed = annotated(observed, effect)
+            case CreateRun():
+                observed = replace(observed, runs=(*observed.runs, run_of(effect.manifest)))
+            case TerminateRun(name):
+                ended = tuple(
+                    replace(run, is_terminating=True) if run.name == name else run
+                    for run in observed.runs
+                )
+                observed = replace(observed, runs=ended)
+            case DeleteRun(name):
+                kept = tuple(run for run in observed.runs if run.name != name)
+                observed = replace(observed, runs=kept)
+            case PatchPod(name, changes):
+                pods = tuple(
+                    replace(pod, manifest=merged(pod.manifest, changes))
+                    if pod.name == name
+                    else pod
+                    for pod in observed.pods
+                )
+                observed = replace(observed, pods=pods)
+            case EvictPod(name):
+                gone = tuple(pod for pod in observed.pods if pod.name != name)
+                observed = replace(observed, pods=gone)
+    if plan.claim is not None:
+        observed = stored(observed, plan.claim.status, plan.claim.headrace)
+    return observed
+
+
+def stored(observed: Observed, status: RolloutStatus, headrace: HeadraceStatus) -> Observed:
+    """Return the snapshot with a status as it comes back from JSON."""
+    without = status.model_copy(update={"headrace": None})
+    return observed.with_status(
+        RolloutStatus.load(without.dump()), HeadraceStatus.load(headrace.dump())
+    )
+
+
+def created(observed: Observed, manifest: dict[str, Any]) -> Observed:
+    annotations = manifest["metadata"]["annotations"]
+    new = samples.replica_set(
+        observed.template_hash,
+        0,
+        name=manifest["metadata"]["name"],
+        revision=int(annotations[labels.REVISION]),
+        desired_annotation=annotations[labels.DESIRED_REPLICAS],
+        created_at=NOW,
+        manifest=manifest,
+    )
+    sets = (*observed.replica_sets, new)
+    return replace(observed, replica_sets=sets, new_replica_set=new.name)
+
+
+def patched(rs: ReplicaSet, effect: PatchReplicaSet) -> ReplicaSet:
+    manifest = rs.manifest
+    metadata = manifest.get("metadata", {})
+    changes = effect.annotations or {}
+    annotations = merged_keys(metadata.get("annotations") or {}, changes)
+    spec = dict(manifest.get("spec", {}))
+    if effect.template_metadata is not None:
+        template = spec.get("template", {})
+        spec["template"] = {**template, "metadata": effect.template_metadata}
+    if effect.min_ready_seconds is not None:
+        spec["minReadySeconds"] = effect.min_ready_seconds
+    rs = replace(rs, manifest={"metadata": {**metadata, "annotations": annotations}, "spec": spec})
+    if labels.REVISION in changes:
+        rs = replace(rs, revision=int(changes[labels.REVISION] or 0))
+    if labels.DESIRED_REPLICAS in changes:
+        rs = replace(rs, desired_annotation=changes[labels.DESIRED_REPLICAS])
+    if labels.SCALE_DOWN_DEADLINE in changes:
+        rs = replace(rs, scale_down_deadline=changes[labels.SCALE_DOWN_DEADLINE])
+    if effect.replicas is not None:
+        size = effect.replicas
+        rs = replace(rs, replicas=size, status_replicas=size, ready=size, available=size)
+    return rs
+
+
+def switched(observed: Observed, effect: SwitchService) -> Observed:
+    services = dict(observed.references.services)
+    old: ServiceObject = services[effect.name]
+    services[effect.name] = samples.service(
+        effect.name, effect.pod_hash, managed_by=effect.managed_by or old.managed_by
+    )
+    return replace(observed, references=replace(observed.references, services=services))
+
+
+def annotated(observed: Observed, effect: AnnotateRollout) -> Observed:
+    observed = replace(observed, annotations={**observed.annotations, **effect.annotations})
+    if effect.replicas is None:
+        return observed
+    spec = observed.spec.model_copy(update={"replicas": effect.replicas})
+    return replace(observed, spec=spec)
+
+
+def run_of(manifest: dict[str, Any]) -> RunObject:
+    metadata = manifest["metadata"]
+    return samples.run(
+        metadata["name"],
+        pod_hash=metadata["labels"][labels.HASH],
+        step_index=metadata["labels"].get(labels.STEP_INDEX),
+        cause=metadata["annotations"][labels.CAUSE],
+    )
+
+
+def merged(manifest: dict[str, Any], changes: Mapping[str, str | None]) -> dict[str, Any]:
+    found = manifest.get("metadata", {})
+    return {"metadata": {**found, "labels": merged_keys(found.get("labels") or {}, changes)}}
+
+
+def merged_keys(old: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    return {k: v for k, v in {**old, **changes}.items() if v is not None}
+
+
+# Properties
+
+many = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def epochs(plan: Plan) -> list[int]:
+    found = [plan.request.epoch] if plan.request is not None else []
+    found += [plan.intent.headrace.epoch] if plan.intent is not None else []
+    return found + ([plan.claim.headrace.epoch] if plan.claim is not None else [])
+
+
+@many
+@given(snapshots())
+def test_every_snapshot_has_one_plan(observed: Observed) -> None:
+    plan = decide(observed, now=NOW)
+    assert plan == decide(observed, now=NOW)
+    assert all(epoch >= observed.headrace.epoch for epoch in epochs(plan))
+    if plan.request is not None:
+        weights = plan.request.weights
+        assert weights.canary + weights.stable == weights.base
+        assert weights.canary >= 0
+        assert weights.stable >= 0
+
+
+@many
+@given(snapshots())
+def test_no_replica_set_with_a_share_loses_all_its_pods(observed: Observed) -> None:
+    plan = decide(observed, now=NOW)
+    held = plan.claim or plan.intent
+    shares = (held.headrace if held is not None else observed.headrace).shares or {}
+    routing = observed.spec.strategy.canary and observed.spec.strategy.canary.traffic_routing
+    if not routing:
+        return
+    for effect in plan.effects:
+        if isinstance(effect, PatchReplicaSet) and effect.replicas == 0:
+            assert shares.get(effect.name.removeprefix("app-"), 0) == 0
+
+
+@many
+@given(snapshots())
+def test_no_plan_breaks_an_invariant(observed: Observed) -> None:
+    check(observed, decide(observed, now=NOW))
+
+
+@many
+@given(snapshots(), maybe)
+def test_the_controller_stops_writing(observed: Observed, router_obeys: bool) -> None:
+    for _ in range(PASSES_MAX):
+        plan = decide(observed, now=NOW)
+        check(observed, plan)
+        is_answered = not router_obeys or is_acknowledged(observed)
+        if is_answered and not (plan.intent or plan.effects or plan.claim or plan.events):
+            return
+        observed = applied(observed, plan)
+        if router_obeys and observed.headrace.route is not None:
+            answer = Acknowledgement(observed.headrace.route.epoch)
+            observed = replace(observed, acknowledgement=answer)
+    raise AssertionError(f"still writing: {plan}")
+
+
+def is_acknowledged(observed: Observed) -> bool:
+    route, known = observed.headrace.route, observed.acknowledgement
+    return route is None or (known is not None and known.epoch == route.epoch)
