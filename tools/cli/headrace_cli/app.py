@@ -74,14 +74,20 @@ def build() -> typer.Typer:
     return app
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        version.show(short=True)
+        raise typer.Exit
+
+
 def _everywhere(
     context: typer.Context,
     kubeconfig: session.Kubeconfig = None,
     kube_context: session.Context = None,
     namespace: session.Namespace = None,
-    show_version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    _: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
+    ] = False,
 ) -> None:
     context.obj = session.Target(kubeconfig, kube_context, namespace)
-    if show_version:
-        version.show(short=True)
-        raise typer.Exit

@@ -1,0 +1,148 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from headrace import __version__
+from headrace_cli.app import build
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(build(), list(args), prog_name="headrace")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["get"],
+        ["get", "rollout"],
+        ["get", "ro"],
+        ["get", "exp"],
+        ["list", "rollout"],
+        ["list", "experiments"],
+        ["status"],
+        ["events"],
+        ["promote"],
+        ["abort"],
+        ["retry"],
+        ["retry", "rollouts"],
+        ["retry", "experiment"],
+        ["undo"],
+        ["pause"],
+        ["restart"],
+        ["set", "image"],
+        ["terminate", "ar"],
+        ["terminate", "exp"],
+        ["version"],
+        ["completion"],
+    ],
+)
+def test_every_command_explains_itself(command: list[str]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage: headrace")
+
+
+def test_the_help_lists_commands_in_the_order_of_a_release() -> None:
+    lines = run("--help").output.split("Commands:")[1].splitlines()
+    names = [line.split()[0] for line in lines if line.strip()]
+    assert names[:6] == ["get", "list", "status", "events", "set", "promote"]
+    assert len(names) == 14
+    assert not any(line.endswith("...") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["promote"],
+        ["promote", "a", "b"],
+        ["abort"],
+        ["get", "pod", "x"],
+        ["nonsense"],
+        ["set", "image", "web"],
+        ["set", "image", "web", "a=b=c"],
+        ["set", "image", "web", "=b"],
+        ["undo", "web", "--to-revision", "x"],
+        ["promote", "web", "--via", "pigeon"],
+        ["completion", "tcsh"],
+    ],
+)
+def test_wrong_usage_is_told_on_standard_error(args: list[str]) -> None:
+    result = CliRunner(env={"KUBECONFIG": os.devnull}).invoke(build(), args, prog_name="headrace")
+    assert result.exit_code != 0
+    assert result.stdout == ""
+    assert result.stderr
+
+
+def test_names_what_no_kubeconfig_means() -> None:
+    result = run("get", "rollout", "web", "--kubeconfig", "/does/not/exist")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: no kubeconfig at /does/not/exist: set --kubeconfig or KUBECONFIG\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["status", "web", "--watch=false"],
+        ["status", "web", "-w"],
+        ["status", "--watch=true", "web"],
+        ["--kubeconfig", "/other", "status", "web"],
+        ["retry", "web"],
+        ["retry", "rollout", "web", "other"],
+        ["promote", "web", "--full=true"],
+        ["promote", "web", "-c=1"],
+    ],
+)
+def test_arguments_may_stand_as_in_kubectl(args: list[str]) -> None:
+    kubeconfig = [] if "--kubeconfig" in args else ["--kubeconfig", "/does/not/exist"]
+    result = run(*args, *kubeconfig)
+    assert "no kubeconfig at" in result.stderr
+
+
+def test_what_follows_two_dashes_is_no_switch() -> None:
+    result = run("abort", "--kubeconfig", "/does/not/exist", "--", "--watch=false")
+    assert "no kubeconfig at" in result.stderr
+
+
+def test_shows_the_version() -> None:
+    assert run("version", "--short").output == f"headrace: v{__version__}\n"
+    assert run("--version").output == f"headrace: v{__version__}\n"
+    assert run("version").output.startswith(f"headrace: v{__version__}\n  Python: ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_prints_a_completion_script(shell: str) -> None:
+    result = run("completion", shell)
+    assert result.exit_code == 0
+    assert "_HEADRACE_COMPLETE" in result.output
+
+
+def test_help_loads_no_client_and_no_models() -> None:
+    """What makes the start slow is imported when a command runs."""
+    heavy = ("aiohttp", "aiokafka", "kubernetes_asyncio", "pydantic", "rich", "structlog")
+    code = (
+        "import sys; from headrace_cli.app import build; build(); "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert output.stdout == "[]\n"
+
+
+def test_shells_get_commands_completed() -> None:
+    environ = {
+        **os.environ,
+        "_HEADRACE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "headrace pro",
+        "COMP_CWORD": "1",
+    }
+    output = subprocess.run(
+        [sys.executable, "-m", "headrace_cli"], env=environ, capture_output=True, text=True
+    )
+    assert output.stdout == "promote\n"
