@@ -6,7 +6,7 @@ was said is said again under the same ids.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -143,10 +143,6 @@ class RunMemory:
     def forget(self, uid: str) -> None:
         """Forget a run that is gone, or another replica's now."""
         self._entries.pop(uid, None)
-
-    def uids(self) -> Iterable[str]:
-        """Return every run that something is remembered of."""
-        return tuple(self._entries)
 
     def _entry(self, uid: str) -> _Entry:
         return self._entries.setdefault(uid, _Entry())

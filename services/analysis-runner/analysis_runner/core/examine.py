@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from analysis_runner.core.arguments import ArgumentError, resolve_metrics, secret_references
+from analysis_runner.core.arguments import ArgumentError, resolve_metrics
 from analysis_runner.core.validation import find_problem
 from headrace.expression.errors import CompileError
 from headrace.expression.regexes import cached_pattern
@@ -83,11 +83,6 @@ def invalid(text: str) -> str:
 def unresolved(text: str) -> str:
     """Return the message of a run whose arguments cannot be resolved."""
     return f"{_UNRESOLVED}: {text}"
-
-
-def has_secrets(spec: AnalysisRunSpec) -> bool:
-    """Return whether arguments come from Secrets."""
-    return bool(secret_references(spec.args))
 
 
 def _matching(rule: str, metrics: Iterable[Metric]) -> list[str]:

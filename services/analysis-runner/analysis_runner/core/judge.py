@@ -20,6 +20,13 @@ CONSECUTIVE_ERROR_LIMIT: Final = 4
 
 TERMINATED: Final = "Metric Terminated"
 
+TEXT_LENGTH_MAX: Final = 8_192
+"""Characters of a value, message or datum of a measurement that are kept.
+
+A status that the API server refuses for its size would leave the run without a verdict for ever:
+etcd takes 1.5 MB an object, and every metric keeps ten measurements and more.
+"""
+
 _BETTER_TO_WORSE: Final = (
     AnalysisPhase.SUCCESSFUL,
     AnalysisPhase.RUNNING,
@@ -61,7 +68,7 @@ def judge(metric: Metric, answer: Answer, *, started_at: Instant, now: Instant) 
                 return failure(verdict.message, started_at=started_at, now=now)
             return Measurement(
                 phase=verdict.phase,
-                value=text,
+                value=_bounded(text),
                 metadata=_copy(metadata),
                 started_at=started_at,
                 finished_at=now,
@@ -69,8 +76,8 @@ def judge(metric: Metric, answer: Answer, *, started_at: Instant, now: Instant) 
         case Judged(phase, message, value, metadata):
             return Measurement(
                 phase=phase,
-                message=message,
-                value=value,
+                message=_bounded(message),
+                value=_bounded(value),
                 metadata=_copy(metadata),
                 started_at=started_at,
                 finished_at=now,
@@ -78,7 +85,7 @@ def judge(metric: Metric, answer: Answer, *, started_at: Instant, now: Instant) 
         case Unfinished(resume_at, metadata, message):
             return Measurement(
                 phase=AnalysisPhase.RUNNING,
-                message=message,
+                message=_bounded(message),
                 metadata=_copy(metadata),
                 started_at=started_at,
                 resume_at=resume_at,
@@ -88,7 +95,10 @@ def judge(metric: Metric, answer: Answer, *, started_at: Instant, now: Instant) 
 def failure(message: str, *, started_at: Instant, now: Instant) -> Measurement:
     """Return a measurement that has no result."""
     return Measurement(
-        phase=AnalysisPhase.ERROR, message=message, started_at=started_at, finished_at=now
+        phase=AnalysisPhase.ERROR,
+        message=_bounded(message),
+        started_at=started_at,
+        finished_at=now,
     )
 
 
@@ -208,4 +218,10 @@ def _counters(result: MetricResult, phase: str) -> dict[str, int]:
 
 
 def _copy(metadata: Mapping[str, str] | None) -> dict[str, str] | None:
-    return dict(metadata) if metadata is not None else None
+    if metadata is None:
+        return None
+    return {name: _bounded(text) for name, text in metadata.items()}
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= TEXT_LENGTH_MAX else f"{text[: TEXT_LENGTH_MAX - 1]}…"

@@ -8,6 +8,7 @@ import pytest
 
 from analysis_runner.core.judge import (
     Limit,
+    failure,
     is_worse,
     judge,
     limit_of,
@@ -242,3 +243,14 @@ def test_failed_is_the_worst() -> None:
     for index, phase in enumerate(order):
         assert all(is_worse(worse, phase) for worse in order[index + 1 :])
         assert not is_worse(phase, phase)
+
+
+def test_no_measurement_is_too_large_for_a_status() -> None:
+    long = "x" * 100_000
+    samples = judge(metric(), Samples(1.0, long, {"w": long}), started_at=BEGAN, now=NOW)
+    judged = judge(metric(), Judged(AnalysisPhase.FAILED, long, long), started_at=BEGAN, now=NOW)
+    assert samples.metadata is not None
+    texts = (samples.value, samples.metadata["w"], judged.value, judged.message)
+    texts = (*texts, failure(long, started_at=BEGAN, now=NOW).message)
+    assert {len(text) for text in texts} == {8192}
+    assert all(text.endswith("…") for text in texts)
