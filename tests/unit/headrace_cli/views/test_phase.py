@@ -4,10 +4,10 @@ import pytest
 
 from headrace_cli.views.phase import Phase, phase_of
 
-CANARY = {"canary": {}}
-ROUTED = {"canary": {"trafficRouting": {"smi": {}}}}
-BLUE_GREEN = {"blueGreen": {}}
-VERIFIED_BLUE_GREEN = {"blueGreen": {"postPromotionAnalysis": {"templates": [{}]}}}
+CANARY: Any = {"canary": {}}
+ROUTED: Any = {"canary": {"trafficRouting": {"smi": {}}}}
+BLUE_GREEN: Any = {"blueGreen": {}}
+VERIFIED_BLUE_GREEN: Any = {"blueGreen": {"postPromotionAnalysis": {"templates": [{}]}}}
 DONE = {
     "replicas": 1,
     "updatedReplicas": 1,

@@ -41,7 +41,10 @@ async def rollout(
     watch: Watch = False,
     no_color: NoColor = False,
     timeout_seconds: Annotated[
-        int, typer.Option("--timeout-seconds", min=0, help="End a watch after so long; 0: never.")
+        int,
+        typer.Option(
+            "--timeout-seconds", metavar="N", min=0, help="End a watch after so long; 0: never."
+        ),
     ] = 0,
 ) -> None:
     """Show how far a Rollout is.

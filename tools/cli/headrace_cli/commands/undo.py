@@ -23,7 +23,10 @@ async def undo(
     bus: BusOptions,
     name: RolloutName,
     to_revision: Annotated[
-        int, typer.Option("--to-revision", min=0, help="Revision to go to; 0: the one before.")
+        int,
+        typer.Option(
+            "--to-revision", metavar="N", min=0, help="Revision to go to; 0: the one before."
+        ),
     ] = 0,
     via: Via = Way.KUBERNETES,
 ) -> None:
