@@ -213,7 +213,7 @@ def is_derivative(part: Any, whole: Any) -> bool:
     if part is None or part in ("", {}, []):
         return True
     if whole is None:
-        return part == 0
+        return bool(part == 0)
     if isinstance(part, Mapping):
         return isinstance(whole, Mapping) and all(
             is_derivative(value, whole.get(key)) for key, value in part.items()

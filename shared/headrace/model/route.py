@@ -19,7 +19,7 @@ Epoch = NewType("Epoch", int)
 """Grows by one whenever the desired route, the revision or the abort state changes; >= 1."""
 
 Level = Literal["written", "accepted", "observed"]
-"""How far a route is known to hold: stored in the API, accepted by the provider, seen in traffic."""
+"""How far a route is known to hold: stored, accepted by the provider, or seen in traffic."""
 
 LEVELS: tuple[Level, ...] = ("written", "accepted", "observed")
 """All levels, weakest first."""

@@ -103,7 +103,7 @@ def test_skips_a_step_or_all_without_touching_the_pause() -> None:
 
 
 def test_refuses_to_skip_steps_that_do_not_exist() -> None:
-    with pytest.raises(InvalidSpec, match="Cannot skip steps of a bluegreen rollout. Run without"):
+    with pytest.raises(InvalidSpec, match="Cannot skip steps of a bluegreen rollout"):
         intents.skip_current_step(blue_green({}))
     with pytest.raises(InvalidSpec, match="Cannot skip steps of a rollout without steps"):
         intents.skip_all_steps(canary({}, steps=[]))
