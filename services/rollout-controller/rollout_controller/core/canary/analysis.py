@@ -63,8 +63,7 @@ def _step(draft: Draft) -> RunObject | None:
         run = None
         status = None
     if _needs_new(draft, status, run):
-        _create(draft, "Step", analysis)
-        return None
+        return _create(draft, "Step", analysis)
     _judge(draft, "Step", "Step-based", run)
     _keep(draft, "Step", status, run)
     return run
@@ -85,8 +84,7 @@ def _background(draft: Draft) -> RunObject | None:
         _keep(draft, "Background", status, run)
         return run
     if _needs_new(draft, status, run):
-        _create(draft, "Background", analysis)
-        return None
+        return _create(draft, "Background", analysis)
     _judge(draft, "Background", "Background", run)
     _keep(draft, "Background", status, run)
     return run
@@ -158,20 +156,22 @@ def cause_of(draft: Draft, kind: RunType) -> str:
     return f"{draft.revision}.{step}.{draft.attempt}"
 
 
-def _create(draft: Draft, kind: RunType, analysis: RolloutAnalysis) -> None:
+def _create(draft: Draft, kind: RunType, analysis: RolloutAnalysis) -> RunObject | None:
+    """Create a run; return the one that this cause has created already, None when there is none."""
     try:
         manifest = _manifest(draft, kind, analysis)
     except RunError as error:
         draft.fail(str(error))
-        return
+        return None
     own = _created_before(draft, manifest)
     if own is not None:
         _judge(draft, kind, "Step-based" if kind == "Step" else "Background", own)
         _keep(draft, kind, None, own)
-        return
+        return own
     draft.effect(CreateRun(manifest))
     name = str(manifest["metadata"]["name"])
     _set_status(draft, kind, AnalysisRunReference(name=name, status=""))
+    return None
 
 
 def _created_before(draft: Draft, manifest: Manifest) -> RunObject | None:

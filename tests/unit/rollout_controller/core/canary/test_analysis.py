@@ -114,6 +114,12 @@ def test_a_run_that_this_very_cause_created_is_adopted() -> None:
     assert draft.step_run.status == "Successful"
 
 
+@pytest.mark.parametrize(("strategy", "cause"), [(STEP, "2.0.0"), (BACKGROUND, "2.background.0")])
+def test_a_run_that_is_adopted_goes_on(strategy: dict[str, Any], cause: str) -> None:
+    own = samples.run("run", "Running", step_index="0", cause=cause)
+    assert decided(observe(strategy, own)).effects == []
+
+
 def test_a_run_that_is_going_away_is_not_adopted() -> None:
     own = step_run(cause="2.0.0", is_deleting=True)
     assert len(created(decided(observe(STEP, own)))) == 1
