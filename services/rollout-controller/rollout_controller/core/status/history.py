@@ -86,10 +86,11 @@ def _revision(draft: Draft, old: RolloutStatus, new: RolloutStatus) -> Iterator[
 
 
 def _abort(draft: Draft, old: RolloutStatus, new: RolloutStatus) -> Iterator[_Fact]:
-    if new.abort and new.aborted_at is not None and old.aborted_at is None:
-        condition = find(new.conditions, ConditionType.PROGRESSING)
-        message = condition.message if condition else "Rollout aborted"
-        yield _Fact("rollout.aborted", Reason.ROLLOUT_ABORTED, message)
+    # Not by abortedAt: where the engine aborts, it stands in the intent before this claim.
+    before, after = (find(status.conditions, ConditionType.PROGRESSING) for status in (old, new))
+    was_claimed = before is not None and before.reason == Reason.ROLLOUT_ABORTED
+    if after is not None and after.reason == Reason.ROLLOUT_ABORTED and not was_claimed:
+        yield _Fact("rollout.aborted", Reason.ROLLOUT_ABORTED, after.message)
     elif old.aborted_at is not None and not new.abort and not old.abort:
         yield _Fact("rollout.retried", Reason.ROLLOUT_RETRY, "Retrying Rollout after abort")
 

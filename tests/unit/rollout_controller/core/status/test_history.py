@@ -87,11 +87,28 @@ def test_a_resume_by_a_person_is_told_when_it_is_taken_over() -> None:
     assert types(resumed, controllerPause=False) == ["rollout.resumed"]
 
 
+ABORTED: dict[str, Any] = {
+    "type": "Progressing",
+    "status": "False",
+    "reason": "RolloutAborted",
+    "message": "Rollout aborted update to revision 2",
+    "lastUpdateTime": NOW,
+    "lastTransitionTime": NOW,
+}
+
+
 def test_an_abort_is_told_once() -> None:
     draft = drafted(status={"abort": True})
-    assert types(draft, abortedAt=NOW) == ["rollout.aborted"]
-    again = drafted(status={"abort": True, "abortedAt": NOW})
+    assert types(draft, abortedAt=NOW, conditions=[ABORTED]) == ["rollout.aborted"]
+    again = drafted(status={"abort": True, "abortedAt": NOW, "conditions": [ABORTED]})
     assert types(again) == []
+
+
+def test_an_abort_of_the_engine_is_told_though_its_intent_said_it_before() -> None:
+    draft = drafted(status={"abort": True, "abortedAt": NOW})
+    (aborted,) = facts(draft, conditions=[ABORTED])
+    assert aborted.type == "headrace.rollout.aborted.v1"
+    assert aborted.message == "Rollout aborted update to revision 2"
 
 
 def test_a_retry_is_told() -> None:
