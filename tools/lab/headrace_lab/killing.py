@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from headrace_lab.errors import LabError
@@ -18,10 +18,12 @@ from headrace_lab.proxy import Exchange, FaultProxy, Hold, Match, Phase, matchin
 from headrace_lab.services import LabService
 
 WRITES: Final = ("POST", "PATCH", "PUT", "DELETE")
-PAUSE_SECONDS: Final = (2.0, 4.0)
-"""How long a kill by chance waits for its message."""
-HIT_SECONDS: Final = 60.0
-POLL_SECONDS: Final = 0.02
+PASSED_MAX: Final = 3
+"""Messages that a kill by chance lets pass at most before it takes one."""
+HIT_SECONDS: Final = 90.0
+"""How long a named point is waited for."""
+POLL_SECONDS: Final = 0.01
+READY_POLL_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Killer:
         api: Between the service and the API server.
         bus: Between the service and the broker.
         rng: Decides about points that have no name.
+        idle_seconds: How long after a service is ready a kill by chance waits for a message; then
+            it is killed while it does nothing. Longer than it takes to get the Leases.
         hits: Names of the points that were hit, in order.
     """
 
@@ -57,18 +61,19 @@ class Killer:
     api: FaultProxy
     bus: FaultProxy
     rng: random.Random
+    idle_seconds: float
     hits: list[str] = field(default_factory=list)
     _thread: threading.Thread | None = None
     _errors: list[LabError] = field(default_factory=list)
 
     def begin(self, points: Sequence[KillPoint], by_chance: int) -> None:
-        """Kill at all of some points, in their order, then so many times by chance.
+        """Kill at all of some points, whenever each comes, and so many times by chance.
 
         Returns at once; `wait` ends the section.
         """
-        holds = [self._hold(point) for point in points[:1]]
+        pending = {point: self._hold(point) for point in points}
         self._thread = threading.Thread(
-            target=self._kill_all, args=(points, holds, by_chance), name=f"kill-{self.service.name}"
+            target=self._kill_all, args=(pending, by_chance), name=f"kill-{self.service.name}"
         )
         self._thread.start()
 
@@ -85,38 +90,77 @@ class Killer:
         if self._errors:
             raise self._errors[0]
 
-    def _kill_all(self, points: Sequence[KillPoint], holds: Sequence[Hold], by_chance: int) -> None:
+    def _kill_all(self, pending: dict[KillPoint, Hold], by_chance: int) -> None:
         try:
-            for number, point in enumerate(points):
-                hold = holds[0]
-                hold.wait(HIT_SECONDS)
-                self._kill(point.name, hold)
-                # Before the start, since the first thing that it does may be the point.
-                holds = [self._hold(after) for after in points[number + 1 : number + 2]]
-                self.service.start()
-            for _ in range(by_chance):
-                self._kill_by_chance()
+            while pending or by_chance:
+                if by_chance:
+                    by_chance -= 1
+                    self._kill_by_chance(pending)
+                else:
+                    self._kill_at_any(pending)
                 self.service.start()
         except LabError as error:
             self._errors.append(LabError(f"{self.service.name}, hit {self.hits}: {error}"))
 
-    def _kill_by_chance(self) -> None:
-        """Kill at the next message of some kind, or after a while when there is none."""
-        point = self.rng.choice(BY_CHANCE)
+    def _kill_by_chance(self, pending: dict[KillPoint, Hold]) -> None:
+        """Kill at a message of some kind, or after a while; named points come first."""
+        point = self._point_by_chance(pending)
         hold = self._hold(point)
-        deadline = time.monotonic() + self.rng.uniform(*PAUSE_SECONDS)
-        while not hold.is_reached and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        self._kill(point.name if hold.is_reached else "while idle", hold)
+        self._wait_while_idle(lambda: hold.is_reached or bool(_reached(pending)))
+        while _reached(pending):
+            self._kill_at_any(pending)
+            self.service.start()
+            self._wait_while_idle(lambda: hold.is_reached or bool(_reached(pending)))
+        self._kill(point.name if hold.is_reached else "while idle", [hold])
 
-    def _kill(self, name: str, hold: Hold) -> None:
+    def _wait_while_idle(self, is_over: Callable[[], bool]) -> None:
+        """Wait, but not for long once the service could have done something."""
+        ready_at: float | None = None
+        while not is_over():
+            now = time.monotonic()
+            if ready_at is None and self.service.is_ready():
+                ready_at = now
+            if ready_at is not None and now >= ready_at + self.idle_seconds:
+                return
+            time.sleep(POLL_SECONDS if ready_at is not None else READY_POLL_SECONDS)
+
+    def _kill_at_any(self, pending: dict[KillPoint, Hold]) -> None:
+        """Kill at the named points that are reached, or at the first that is."""
+        deadline = time.monotonic() + HIT_SECONDS
+        while not (points := _reached(pending)):
+            if time.monotonic() >= deadline:
+                raise LabError(f"never came to {', '.join(point.name for point in pending)}")
+            time.sleep(POLL_SECONDS)
+        holds = [pending.pop(point) for point in points]
+        self._kill(", ".join(point.name for point in points), holds)
+
+    def _kill(self, name: str, holds: Sequence[Hold]) -> None:
         self.service.kill()
-        hold.drop()
+        for hold in holds:
+            hold.drop()
         self.hits.append(name)
 
     def _hold(self, point: KillPoint) -> Hold:
         proxy = self.api if point.where == "api" else self.bus
         return proxy.hold(point.match, point.phase)
+
+    def _point_by_chance(self, pending: Collection[KillPoint]) -> KillPoint:
+        """Return a point at one of the next messages that are no named point's."""
+        chosen = self.rng.choice(BY_CHANCE)
+        left = self.rng.randint(0, PASSED_MAX)
+
+        def match(exchange: Exchange) -> bool:
+            nonlocal left
+            if not chosen.match(exchange) or any(point.match(exchange) for point in pending):
+                return False
+            left -= 1
+            return left < 0
+
+        return replace(chosen, match=match)
+
+
+def _reached(pending: dict[KillPoint, Hold]) -> list[KillPoint]:
+    return [point for point, hold in pending.items() if hold.is_reached]
 
 
 def _is_write(exchange: Exchange) -> bool:
