@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -191,11 +192,20 @@ def _pins(path: str) -> dict[str, str]:
     return {name.split("[")[0].lower(): version for name, version in pairs}
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that another user can reach: each run of pytest closes its own again."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @pytest.mark.lab
 @pytest.mark.timeout(400)
-def test_the_commands_of_the_image_install_as_an_unprivileged_user(tmp_path: Path) -> None:
+def test_the_commands_of_the_image_install_as_an_unprivileged_user(open_folder: Path) -> None:
     """Run the build stage in an empty folder, with a virtual environment of its own."""
-    context, target = tmp_path / "build", tmp_path / "headrace"
+    context, target = open_folder / "build", open_folder / "headrace"
     context.mkdir()
     commands = []
     for keyword, rest in dockerfile()["build"].lines:
@@ -207,19 +217,15 @@ def test_the_commands_of_the_image_install_as_an_unprivileged_user(tmp_path: Pat
             commands.append(rest.replace("/opt/headrace", str(target)))
     identity: dict[str, Any] = {}
     if os.geteuid() == 0:
-        for path in (tmp_path, *tmp_path.rglob("*")):
+        for path in (open_folder, *open_folder.rglob("*")):
             os.chown(path, NOBODY, NOBODY)
-        for parent in tmp_path.parents:
-            if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
         identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    environment = {**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "HOME": str(open_folder), "TMPDIR": str(open_folder)}
     environment.pop("VIRTUAL_ENV", None)
     for command in commands:
         subprocess.run(command, shell=True, check=True, cwd=context, env=environment, **identity)
     for service in (*SERVICES, "all-in-one"):
-        module = entrypoint(service)[1:]
-        version = [str(target / "bin" / "python"), *module, "--version"]
+        version = [str(target / "bin" / "python"), *entrypoint(service)[1:], "--version"]
         result = subprocess.run(
             version, check=True, cwd="/", env=environment, capture_output=True, **identity
         )
