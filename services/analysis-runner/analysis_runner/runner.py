@@ -95,7 +95,7 @@ class AnalysisRunner:
             ports.bus,
             (ports.topics.steps,),
             self._waker.hear,
-            lambda number: number in ports.ownership.partitions,
+            ports.ownership.reads,
             ports.clock,
             ConsumerSettings(cluster=ports.source, types=HEARD_TYPES),
         )

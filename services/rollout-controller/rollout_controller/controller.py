@@ -102,7 +102,7 @@ class RolloutController:
             ports.bus,
             (ports.topics.traffic, ports.topics.verdicts, ports.topics.commands),
             self._hear,
-            lambda number: number in ports.ownership.partitions,
+            ports.ownership.reads,
             ports.clock,
             ConsumerSettings(cluster=ports.source),
         )

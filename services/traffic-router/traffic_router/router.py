@@ -73,7 +73,7 @@ class TrafficRouter:
             ports.bus,
             (ports.topics.steps,),
             self._waker.hear,
-            lambda number: number in ports.ownership.partitions,
+            ports.ownership.reads,
             ports.clock,
             ConsumerSettings(cluster=ports.source),
         )

@@ -182,6 +182,10 @@ class Ownership:
         """The partitions to read now, and to commit offsets of."""
         return self.layout.partitions_of(self.shards)
 
+    def reads(self, partition_number: int) -> bool:
+        """Return whether a partition is one to read, and to commit offsets of, now."""
+        return self._leases[partition_number % self.layout.shards].is_held
+
     def shard_of(self, key: str) -> int:
         """Return the shard of a key."""
         return self._shard_of(key)

@@ -228,10 +228,15 @@ class Reconciler(Generic[ObservedT, PlanT]):
         """Tell `observer` from now on how reconciles end."""
         self._observer = observer
 
-    async def process(self, key: str) -> Outcome:
-        """Reconcile one key once; never raises but when cancelled."""
+    async def process(self, key: str, on_look: Callable[[str], None] = lambda _: None) -> Outcome:
+        """Reconcile one key once; never raises but when cancelled.
+
+        Args:
+            key: What to reconcile.
+            on_look: Told the key before each pass looks at the caches.
+        """
         began = self._clock.monotonic()
-        outcome = await self._outcome(key)
+        outcome = await self._outcome(key, on_look)
         if not outcome.is_error:
             self._frozen.pop(key, None)
         seconds = max(self._clock.monotonic() - began, 0.0)
@@ -248,7 +253,7 @@ class Reconciler(Generic[ObservedT, PlanT]):
         while (key := await queue.get()) is not None:
             outcome = _NOT_OWNED  # what a cancelled pass leaves: nothing is planned
             try:
-                outcome = await self.process(key)
+                outcome = await self.process(key, queue.saw)
             finally:
                 self._give_back(queue, key, outcome)
 
@@ -263,9 +268,9 @@ class Reconciler(Generic[ObservedT, PlanT]):
             case "failed" | "frozen":
                 queue.retry(key, after_seconds=outcome.retry_after_seconds)
 
-    async def _outcome(self, key: str) -> Outcome:
+    async def _outcome(self, key: str, on_look: Callable[[str], None]) -> Outcome:
         try:
-            return await self._passes(key)
+            return await self._passes(key, on_look)
         except NotFound as error:
             # Something vanished meanwhile: no error (rollout-api 9), mostly an event of its own.
             log.info("object vanished in a reconcile", key=key, error=str(error))
@@ -283,11 +288,12 @@ class Reconciler(Generic[ObservedT, PlanT]):
             log.exception("reconcile crashed", key=key)
             return Outcome("failed", message=f"{type(error).__name__}: {error}")
 
-    async def _passes(self, key: str) -> Outcome:
+    async def _passes(self, key: str, on_look: Callable[[str], None]) -> Outcome:
         conflicts = 0
         for _ in range(PASSES_MAX + CONFLICTS_MAX):
             if not self._may_act(key):
                 return _NOT_OWNED
+            on_look(key)
             now = self._clock.now()
             observed = await self._shell.gather(key, now)
             if observed is None:

@@ -214,6 +214,10 @@ class KeyedQueue:
         self._failures.pop(key, None)
         return self._end(key, wake_at, lane)
 
+    def saw(self, key: str) -> None:
+        """Note that a pass over a key begins to look now: what was said before, it sees."""
+        self._again.pop(key, None)
+
     def retry(self, key: str, now: Instant, *, after_seconds: float | None = None) -> float:
         """End the pass of a key that failed; return the delay until the next one, in seconds.
 
@@ -344,6 +348,14 @@ class WorkQueue:
     def done(self, key: str, *, wake_at: Instant | None = None, lane: Lane = Lane.REST) -> None:
         """Give a key back after a pass that succeeded; `wake_at` plans the next one."""
         self._ended(self._keys.done(key, wake_at=wake_at, lane=lane))
+
+    def saw(self, key: str) -> None:
+        """Note that a pass over a key that a worker holds begins to look now.
+
+        What was said of the key up to now is in the caches that it looks into, so it needs no
+        pass of its own: mostly the echo of the pass before.
+        """
+        self._keys.saw(key)
 
     def retry(self, key: str, *, after_seconds: float | None = None) -> float:
         """Give a key back after a pass that failed; return its delay in seconds."""

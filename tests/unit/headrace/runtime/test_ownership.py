@@ -115,6 +115,7 @@ async def test_a_lone_replica_may_act_for_every_key_at_once() -> None:
     await asyncio.sleep(0.1)
     assert all(ownership.may_act(key) for key in KEYS)
     assert ownership.partitions == frozenset(range(12))
+    assert all(ownership.reads(number) for number in range(12))
     assert followed.shards == {0, 1, 2, 3}
     leases = await world.cluster.client("test").list(LEASES)
     assert len(leases.items) == 4

@@ -216,3 +216,31 @@ async def test_the_plan_wakes_its_key_again() -> None:
         await asyncio.sleep(1000)
         queue.close()
     assert times == [pytest.approx(n * 100, abs=0.1) for n in range(3)]
+
+
+class EchoingShell(ScriptedShell):
+    """Wakes its own key by each write, as a cache does that takes the write's answer."""
+
+    def __init__(self, queue: WorkQueue, *script: bool | Exception) -> None:
+        super().__init__(*script)
+        self.queue = queue
+
+    async def act(self, observed: str, plan: SmallPlan, *, now: Instant) -> bool:
+        has_written = await super().act(observed, plan, now=now)
+        if has_written:
+            self.queue.add(observed)
+        return has_written
+
+
+async def test_the_echo_of_a_write_costs_no_reconcile_of_its_own() -> None:
+    queue = WorkQueue(LoopClock())
+    shell = EchoingShell(queue, True, True)
+    reconciler = Reconciler(shell, LoopClock(), lambda _: True)
+    queue.add("ns/a")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(reconciler.run(queue, workers=1))
+        while shell.gathers < 3 or queue.depth:
+            await asyncio.sleep(0)
+        await queue.drained()
+        queue.close()
+    assert shell.gathers == 3, "two passes that wrote, and the one that found nothing to do"

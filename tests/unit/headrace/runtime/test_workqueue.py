@@ -44,6 +44,26 @@ def test_runs_a_key_once_more_when_it_was_added_while_processing() -> None:
     assert popped(queue) is None
 
 
+def test_what_was_said_before_a_pass_looks_needs_no_pass_of_its_own() -> None:
+    queue = KeyedQueue()
+    queue.add("ns/a", T0)
+    popped(queue)
+    queue.add("ns/a", T0)
+    queue.saw("ns/a")
+    queue.done("ns/a")
+    assert popped(queue) is None
+
+
+def test_what_is_said_after_a_pass_looked_runs_the_key_once_more() -> None:
+    queue = KeyedQueue()
+    queue.add("ns/a", T0)
+    popped(queue)
+    queue.saw("ns/a")
+    queue.add("ns/a", T0)
+    queue.done("ns/a")
+    assert popped(queue) == "ns/a"
+
+
 def test_tells_how_long_a_key_waited() -> None:
     queue = KeyedQueue()
     queue.add("ns/a", T0)
