@@ -102,9 +102,10 @@ class Actor:
             Conflict: Something changed meanwhile; the live object is in its store.
             RolloutError: A write failed; what was done before it stays done and is found again.
         """
+        writes_status = plan.intent is not None or plan.claim is not None or bool(plan.effects)
         written = _Written(
             observed.resource_version,
-            stored_status(observed.status, observed.headrace),
+            stored_status(observed.status, observed.headrace) if writes_status else {},
             replica_sets={rs.name: rs.manifest for rs in observed.replica_sets},
         )
         is_joined = not plan.effects and plan.claim is not None

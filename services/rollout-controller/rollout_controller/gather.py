@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -68,6 +69,15 @@ class _Parsed:
 
 
 @dataclass(frozen=True, slots=True)
+class _Status:
+    """The decoded status of one stored object: a pass mostly meets the one of the pass before."""
+
+    raw: dict[str, Any]
+    status: RolloutStatus
+    headrace: HeadraceStatus
+
+
+@dataclass(frozen=True, slots=True)
 class _ReadBack:
     """When the traffic objects of an epoch are read next."""
 
@@ -101,11 +111,13 @@ class Gatherer:
         self._versions = versions
         self._is_bus_up = is_bus_up
         self._parsed: dict[str, _Parsed] = {}
+        self._statuses: dict[str, _Status] = {}
         self._read_back: dict[str, _ReadBack] = {}
 
     def forget(self, uid: str) -> None:
         """Drop what is kept about a Rollout that is gone."""
         self._parsed.pop(uid, None)
+        self._statuses.pop(uid, None)
         self._read_back.pop(uid, None)
         self._facts.forget(uid)
 
@@ -130,9 +142,8 @@ class Gatherer:
         metadata = manifest["metadata"]
         uid = metadata["uid"]
         raw_status = manifest.get("status") or {}
-        status = RolloutStatus.load({k: v for k, v in raw_status.items() if k != "headrace"})
-        raw_headrace = raw_status.get("headrace")
-        parsed = self._parse(manifest, status)
+        decoded = self._status(uid, raw_status)
+        parsed = self._parse(manifest, decoded.status)
         sets = self._caches.replica_sets.by_index("owner", uid)
         cause, actor = self._facts.causes.get(
             uid, (object_cause(uid, metadata["resourceVersion"]), None)
@@ -149,9 +160,9 @@ class Gatherer:
             spec=parsed.spec,
             raw_spec=manifest.get("spec") or {},
             spec_error=parsed.spec_error,
-            status=status,
-            headrace=_headrace(raw_headrace),
-            has_headrace=raw_headrace is not None,
+            status=decoded.status,
+            headrace=decoded.headrace,
+            has_headrace=raw_status.get("headrace") is not None,
             template_hash=parsed.template_hash,
             step_hash=parsed.step_hash,
             new_replica_set=self._new_replica_set(parsed, sets),
@@ -160,11 +171,19 @@ class Gatherer:
             runs=self._runs(uid),
             pods=self._pods(parsed.spec, sets),
             server_offset_seconds=self._cluster.server_offset_seconds(),
-            delivered=self._delivered(uid, raw_headrace),
+            delivered=self._delivered(uid, decoded.headrace),
             cause=cause,
             actor=actor,
             settings=self._settings,
         )
+
+    def _status(self, uid: str, raw: dict[str, Any]) -> _Status:
+        known = self._statuses.get(uid)
+        if known is None or known.raw is not raw:
+            status = RolloutStatus.load({k: v for k, v in raw.items() if k != "headrace"})
+            known = _Status(raw, status, _headrace(raw.get("headrace")))
+            self._statuses[uid] = known
+        return known
 
     def _parse(self, manifest: Manifest, status: RolloutStatus) -> _Parsed:
         uid = manifest["metadata"]["uid"]
@@ -222,9 +241,9 @@ class Gatherer:
         found.sort(key=lambda pod: str(pod["metadata"]["name"]))
         return tuple(pod_view(pod) for pod in found)
 
-    def _delivered(self, uid: str, headrace: object) -> int:
+    def _delivered(self, uid: str, headrace: HeadraceStatus) -> int:
         ordinals = self._facts.delivered.get(uid)
-        return published(_headrace(headrace), ordinals) if ordinals else 0
+        return published(headrace, ordinals) if ordinals else 0
 
     async def _fetch_runs(self, namespace: str, names: Iterable[str]) -> None:
         for name in sorted(names):

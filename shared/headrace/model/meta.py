@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -18,12 +19,15 @@ from headrace.model.quantities import Instant
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _DAY_SECONDS: Final = 86_400
+_KEPT: Final = 4096
+"""Times that are kept with their texts: a status is read and written many times between changes."""
 _RFC3339: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))",
     re.ASCII,
 )
 
 
+@lru_cache(maxsize=_KEPT)
 def parse_time(text: str) -> Instant:
     """Return an RFC 3339 timestamp as seconds since the epoch.
 
@@ -46,7 +50,12 @@ def parse_time(text: str) -> Instant:
 
 def format_time(instant: float) -> str:
     """Return an instant as Kubernetes writes it: UTC, fractions of a second cut off."""
-    return (_EPOCH + timedelta(seconds=instant // 1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _format_seconds(instant // 1)
+
+
+@lru_cache(maxsize=_KEPT)
+def _format_seconds(seconds: float) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_micro_time(instant: float) -> str:
