@@ -1,4 +1,4 @@
-"""Rules about the steps of a canary (rollout-api 4.1, canary 12-26)."""
+"""Rules about the steps of a canary (rollout-api 4.1, rules 12 to 26)."""
 
 from __future__ import annotations
 
