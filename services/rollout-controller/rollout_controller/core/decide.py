@@ -25,6 +25,14 @@ from rollout_controller.core.status import sync
 from rollout_controller.core.status.conditions import deadline_of_progress
 from rollout_controller.core.validation.rules import first_error
 
+_COUNTS = (
+    "replicas",
+    "updated_replicas",
+    "ready_replicas",
+    "available_replicas",
+    "hpa_replicas",
+)
+
 PASSES_MAX = 4
 """Passes over the status alone that one plan may hold; a loop would be a bug."""
 
@@ -146,8 +154,8 @@ def _plan(draft: Draft, claim: Claim | None, reason: str) -> Plan:
     observed = draft.observed
     intent = None
     if draft.needs_intent and draft.request is not None:
-        intent = Intent(_intended(draft))
-    if claim is not None and _is_same(draft, claim):
+        intent = Intent(_intended(draft, claim))
+    if claim is not None and (_is_same(draft, claim) or _is_soon_again(draft, claim)):
         claim = None
     conditions = claim.status.conditions if claim else draft.status.conditions
     deadline = deadline_of_progress(draft, conditions)
@@ -166,16 +174,38 @@ def _plan(draft: Draft, claim: Claim | None, reason: str) -> Plan:
     )
 
 
-def _intended(draft: Draft) -> HeadraceStatus:
-    """Return status.headrace as the intent stores it: the route and what it may raise."""
-    return draft.observed.headrace.model_copy(
+def _intended(draft: Draft, claim: Claim | None) -> HeadraceStatus:
+    """Return status.headrace as the intent stores it: the route and what it may raise.
+
+    What is waited for from now on stands beside it; it asserts no effect, and mostly nothing
+    else is left to claim in this pass.
+    """
+    remembered = draft.observed.headrace
+    return remembered.model_copy(
         update={
             "epoch": draft.epoch,
             "route": draft.request,
             "shares": draft.shares or None,
             "abort_message": draft.abort_message or None,
+            "waiting": claim.headrace.waiting if claim else remembered.waiting,
         }
     )
+
+
+def _is_soon_again(draft: Draft, claim: Claim) -> bool:
+    """Return whether the claim only counts, in a pass that has effects.
+
+    Such a pass is followed by another one at once, which counts again and mostly has more to
+    claim: one request instead of two.
+    """
+    observed = draft.observed
+    if not draft.effects:
+        return False
+    counted = {name: getattr(claim.status, name) for name in _COUNTS}
+    waiting = {"waiting": claim.headrace.waiting}
+    return claim.status == observed.status.model_copy(
+        update={**counted, "headrace": claim.status.headrace}
+    ) and (claim.headrace == observed.headrace.model_copy(update=waiting))
 
 
 def _is_same(draft: Draft, claim: Claim) -> bool:

@@ -9,7 +9,7 @@ from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
 from rollout_controller.core import labels, samples
 from rollout_controller.core.decide import decide
-from rollout_controller.core.observed import Acknowledgement, Observed
+from rollout_controller.core.observed import Acknowledgement, Observed, References
 from rollout_controller.core.plan import (
     AnnotateRollout,
     CreateReplicaSet,
@@ -30,6 +30,11 @@ WATCHED: dict[str, Any] = {"analysis": {"templates": [{"templateName": "t"}]}}
 
 def decided(observed: Observed, *, at: float = 0.0) -> Plan:
     return decide(observed, now=Instant(NOW + at))
+
+
+def switched_services() -> References:
+    services = (samples.service("active", "stable"), samples.service("preview", "new"))
+    return References(services={each.name: each for each in services})
 
 
 def reasons(plan: Plan) -> list[str]:
@@ -137,6 +142,31 @@ def test_a_request_alone_is_an_intent() -> None:
     held = plan.intent.headrace if plan.intent else plan.claim.headrace if plan.claim else None
     assert held is not None
     assert (held.epoch, held.route, held.shares) == (2, route, {"stable": 100, "new": 25})
+
+
+def test_an_intent_says_what_is_waited_for() -> None:
+    plan = decided(samples.routed(STEPS))
+    assert plan.effects, "the canary's pods are asked for, so the intent is written by itself"
+    assert plan.intent is not None
+    assert plan.intent.headrace.waiting is not None
+    assert plan.intent.headrace.waiting.on == "route epoch 1"
+
+
+def test_counters_wait_for_the_pass_that_follows_an_effect() -> None:
+    services = (samples.service("active", "stable"), samples.service("preview", "stable"))
+    observed = samples.routed(STEPS, weight=0, replica_sets=ONE, services=services)
+    first = decided(observed)
+    assert [type(effect) for effect in first.effects] == [SwitchService]
+    assert first.claim is not None, "conditions and phase are claimed in every pass"
+    claimed = observed.with_status(first.claim.status, first.claim.headrace)
+    fewer = (samples.replica_set("stable", available=3), samples.replica_set("new", 1))
+    counted = decided(replace(claimed, replica_sets=fewer))
+    assert [type(effect) for effect in counted.effects] == [SwitchService]
+    assert counted.claim is None
+    switched = replace(claimed, replica_sets=fewer, references=switched_services())
+    after = decided(switched)
+    assert after.claim is not None
+    assert after.claim.status.available_replicas == 4
 
 
 def test_a_bad_verdict_aborts_in_this_very_pass() -> None:
