@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ TIMEOUT_SECONDS = 300.0
 def main() -> int:
     """Measure each mode, print the reports; 1 when a target is missed and that counts."""
     arguments = parse(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left running
     results = []
     for mode in arguments.mode or MODES:
         with tempfile.TemporaryDirectory(prefix="headrace-bench-") as temporary:
