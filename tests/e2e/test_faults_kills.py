@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
 from headrace_lab.application import CANARY, ROOT, STABLE, Application
+from headrace_lab.edits import measures_without_traffic, pauses, together
 from headrace_lab.facts import doubled_facts, repeated_steps
 from headrace_lab.killing import Killer, KillPoint
 from headrace_lab.lab import Lab
@@ -120,22 +120,6 @@ def killers(lab: Lab, services: Fleet, is_long: bool) -> Iterator[dict[str, Kill
         services.stop()
 
 
-def edit(lab: Lab) -> Callable[[dict[str, Any]], None]:
-    """Pauses that wait for a person, and a measurement each second that needs no traffic."""
-
-    def change(manifest: dict[str, Any]) -> None:
-        if manifest["kind"] == "Rollout":
-            for step in manifest["spec"]["strategy"]["canary"]["steps"]:
-                if "pause" in step:
-                    step["pause"] = {}
-        if manifest["kind"] == "AnalysisTemplate":
-            (metric,) = manifest["spec"]["metrics"]
-            del metric["initialDelay"]
-            metric["provider"]["prometheus"] = {"address": lab.prometheus_url, "query": "vector(1)"}
-
-    return change
-
-
 @pytest.fixture
 def kills(is_long: bool) -> int:
     """How often each service is killed."""
@@ -152,7 +136,8 @@ def test_a_release_survives_that_every_service_is_killed(
     record_property: Callable[[str, object], None],
 ) -> None:
     application = applications(services.instance_id)
-    application.deploy("canary-with-metrics", edit(lab))
+    measures = measures_without_traffic(lab.prometheus_url)
+    application.deploy("canary-with-metrics", together(pauses(None, None), measures))
     first, second, last = zip(NAMED, shares(kills), strict=True)
 
     with loads(application, rate=50) as load:
@@ -209,9 +194,7 @@ def assert_end_state(application: Application) -> None:
         lambda: [run["status"]["phase"] for run in application.runs()] == ["Successful"],
         "the analysis is over",
     )
-    (run,) = application.runs()
-    (metric,) = run["status"]["metricResults"]
-    assert metric["successful"] >= 1
+    assert application.measurements("Successful") >= 1
     application.wait(
         lambda: application.selected(STABLE) == application.selected(CANARY) == new,
         "both Services lead to the new version",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from headrace_lab.application import CANARY, STABLE, Application
+from headrace_lab.edits import asks_prometheus
 from headrace_lab.steady_load import SteadyLoad
 from headrace_lab.timeline import unserved_shares
 
@@ -15,7 +15,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 MakeLoad = Callable[..., SteadyLoad]
 
-EXAMPLE = "canary-with-metrics"
 RATE = 200
 """At 10 % enough for a ratio over five seconds that chance does not decide."""
 
@@ -24,12 +23,7 @@ RATE = 200
 def released(application: Application) -> Application:
     """The example with its first version Healthy, and the lab's Prometheus in its template."""
 
-    def edit(manifest: dict[str, Any]) -> None:
-        if manifest["kind"] == "AnalysisTemplate":
-            (argument,) = (a for a in manifest["spec"]["args"] if a["name"] == "prometheus")
-            argument["value"] = application.lab.prometheus_url
-
-    application.deploy(EXAMPLE, edit)
+    application.deploy("canary-with-metrics", asks_prometheus(application.lab.prometheus_url))
     return application
 
 
@@ -52,10 +46,8 @@ def test_metrics_promote_a_good_version(released: Application, loads: MakeLoad) 
         lambda: [run["status"]["phase"] for run in released.runs()] == ["Successful"],
         "the analysis ends with the release",
     )
-    (run,) = released.runs()
-    (metric,) = run["status"]["metricResults"]
-    assert metric["successful"] >= 3
-    assert metric.get("failed", 0) == metric.get("error", 0) == 0
+    assert released.measurements("Successful") >= 3
+    assert released.measurements("Failed") == released.measurements("Error") == 0
     assert report.failed_without_version == 0
     assert {status for (_, status) in report.counts} == {200}
     assert unserved_shares(released.recording) == []

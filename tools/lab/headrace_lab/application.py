@@ -204,6 +204,15 @@ class Application:
         uid = self.rollout(name).get("metadata", {}).get("uid")
         return [item for item in self.recording.all(ANALYSIS_RUNS) if _owner(item) == uid]
 
+    def measurements(self, phase: str) -> int:
+        """Return how many measurements of its runs ended in a phase, as `Successful`."""
+        counter = phase[0].lower() + phase[1:]
+        return sum(
+            metric.get(counter, 0)
+            for run in self.runs()
+            for metric in run.get("status", {}).get("metricResults", [])
+        )
+
     def hash_of(self, tag: str, name: str = NAME) -> str:
         """Return the pod hash of a version; "" when it has no ReplicaSet."""
         for item in self.replica_sets(name):

@@ -12,8 +12,8 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.error import URLError
@@ -100,6 +100,10 @@ class LabService:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False
+
+    def has_leases(self) -> bool:
+        """Say whether it holds the Lease of a shard now."""
+        return re.search(r"^headrace_runtime_lease_held\{.*\} 1", self.metrics(), re.M) is not None
 
     def is_alive(self) -> bool:
         """Say whether the process runs."""
@@ -208,12 +212,22 @@ class Fleet:
         Raises:
             LabError: There was none in time.
         """
-        deadline = time.monotonic() + seconds
-        while not (found := [r for r in self.records(key) if r.type == type]):
-            if time.monotonic() >= deadline:
-                raise LabError(f"no {type} of {key} in {seconds:.0f} s")
-            time.sleep(_POLL_SECONDS * 2)
-        return found[-1]
+
+        def found() -> list[Record]:
+            return [record for record in self.records(key) if record.type == type]
+
+        _wait_for(lambda: bool(found()), f"no {type} of {key}", seconds)
+        return found()[-1]
+
+    def add_standby(self, name: str) -> LabService:
+        """Start a second replica of a service that holds the Leases, and return it."""
+        first = self[name]
+        _wait_for(first.has_leases, f"{first.log_name} has no Lease")
+        standby = replace(first, replica=1, kubeconfig=None, process=None, log_begin=-1)
+        self.services.append(standby)
+        standby.start()
+        standby.wait_ready()
+        return standby
 
     def start(self) -> Fleet:
         """Start all that do not run, and wait until they are ready."""
@@ -256,6 +270,14 @@ def three(lab: Lab, flags: Mapping[str, str], *, is_short: bool = True) -> Fleet
             LabService(lab, "analysis-runner", flags=common),
         ]
     )
+
+
+def _wait_for(condition: Callable[[], bool], problem: str, seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            raise LabError(f"{problem} after {seconds:.0f} s")
+        time.sleep(_POLL_SECONDS)
 
 
 def free_port() -> int:
