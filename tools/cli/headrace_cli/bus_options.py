@@ -44,15 +44,15 @@ InstanceId = Annotated[
 ]
 
 
-class Way(StrEnum):
+class Via(StrEnum):
     """How a command reaches the controller."""
 
     KUBERNETES = "kubernetes"
     KAFKA = "kafka"
 
 
-Via = Annotated[
-    Way,
+ViaOption = Annotated[
+    Via,
     typer.Option(
         "--via",
         help="kubernetes: patch the Rollout; kafka: send a command, which is applied once only "

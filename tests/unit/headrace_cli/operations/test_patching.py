@@ -16,7 +16,7 @@ from headrace.kubernetes.resources import (
 from headrace.runtime.clock import VirtualClock
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import MemoryCluster, Request
-from headrace_cli.bus_options import BusOptions, Way
+from headrace_cli.bus_options import BusOptions, Via
 from headrace_cli.failures import Failure
 from headrace_cli.operations import changes, patching, ways
 from headrace_cli.output import Terminal
@@ -37,7 +37,7 @@ class World:
         self.admin = self.memory.client("admin")
         user = self.memory.client("user")
         self.session = Session(user, "demo", self.clock, Terminal(self.out, self.out, {}))
-        self.way = ways.choose(self.session, Way.KUBERNETES, BusOptions())
+        self.way = ways.choose(self.session, Via.KUBERNETES, BusOptions())
 
     async def create(self, resource: Resource, name: str, **body: Any) -> dict[str, Any]:
         metadata = {"name": name, "namespace": "demo", **body.pop("metadata", {})}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from headrace_cli.arguments import FlagCommand, RolloutNames
-from headrace_cli.bus_options import BusOptions, Via, Way, with_bus
+from headrace_cli.bus_options import BusOptions, Via, ViaOption, with_bus
 from headrace_cli.session import Session, on_cluster
 
 
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 @on_cluster
 @with_bus
 async def abort(
-    session: Session, bus: BusOptions, names: RolloutNames, via: Via = Way.KUBERNETES
+    session: Session, bus: BusOptions, names: RolloutNames, via: ViaOption = Via.KUBERNETES
 ) -> None:
     """Take all traffic back to the stable version.
 

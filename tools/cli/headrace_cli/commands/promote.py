@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from headrace_cli.arguments import FlagCommand, RolloutName
-from headrace_cli.bus_options import BusOptions, Via, Way, with_bus
+from headrace_cli.bus_options import BusOptions, Via, ViaOption, with_bus
 from headrace_cli.failures import Failure
 from headrace_cli.session import Session, on_cluster
 
@@ -32,7 +32,7 @@ async def promote(
     skip_all_steps: Annotated[
         bool, typer.Option("--skip-all-steps", "-a", help="Skip all steps (deprecated).")
     ] = False,
-    via: Via = Way.KUBERNETES,
+    via: ViaOption = Via.KUBERNETES,
 ) -> None:
     """Move a Rollout past its pause or step."""
     if skip_current_step and skip_all_steps:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from headrace_cli.arguments import FlagCommand, RolloutName
-from headrace_cli.bus_options import BusOptions, Via, Way, with_bus
+from headrace_cli.bus_options import BusOptions, Via, ViaOption, with_bus
 from headrace_cli.durations import seconds_of
 from headrace_cli.session import Session, on_cluster
 
@@ -26,7 +26,7 @@ async def restart(
     delay: Annotated[
         str, typer.Option("--in", "-i", metavar="DURATION", help="Wait so long first, as 10s.")
     ] = "0s",
-    via: Via = Way.KUBERNETES,
+    via: ViaOption = Via.KUBERNETES,
 ) -> None:
     """Replace all pods, a few at a time."""
     from headrace_cli.operations import changes, ways

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from headrace_cli.arguments import FlagCommand, FlagGroup, RolloutName
-from headrace_cli.bus_options import BusOptions, Via, Way, with_bus
+from headrace_cli.bus_options import BusOptions, Via, ViaOption, with_bus
 from headrace_cli.session import Session, on_cluster
 
 
@@ -28,7 +28,7 @@ async def image(
         str,
         typer.Argument(metavar="CONTAINER=IMAGE", help="The container (* for all) and its image."),
     ],
-    via: Via = Way.KUBERNETES,
+    via: ViaOption = Via.KUBERNETES,
 ) -> None:
     """Give a container another image.
 

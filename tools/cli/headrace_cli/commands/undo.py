@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from headrace_cli.arguments import FlagCommand, RolloutName
-from headrace_cli.bus_options import BusOptions, Via, Way, with_bus
+from headrace_cli.bus_options import BusOptions, Via, ViaOption, with_bus
 from headrace_cli.session import Session, on_cluster
 
 
@@ -28,7 +28,7 @@ async def undo(
             "--to-revision", metavar="N", min=0, help="Revision to go to; 0: the one before."
         ),
     ] = 0,
-    via: Via = Way.KUBERNETES,
+    via: ViaOption = Via.KUBERNETES,
 ) -> None:
     """Go back to an earlier version."""
     from headrace_cli.operations import changes, ways

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from headrace.events.commands import Action, CommandArguments
-from headrace_cli import bus_options
-from headrace_cli.bus_options import BusOptions
+from headrace_cli.bus_options import BusOptions, Via
 from headrace_cli.session import Session
 
 
@@ -31,9 +30,9 @@ class Way(Protocol):
         ...
 
 
-def choose(session: Session, via: bus_options.Way, options: BusOptions) -> Way:
+def choose(session: Session, via: Via, options: BusOptions) -> Way:
     """Return the way that the user wants."""
-    if via is bus_options.Way.KAFKA:
+    if via is Via.KAFKA:
         from headrace_cli.operations.commanding import BusWay
 
         return BusWay(session, options)
