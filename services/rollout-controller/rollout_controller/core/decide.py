@@ -91,7 +91,7 @@ def _pass(observed: Observed, now: Instant) -> Plan:
     if draft.new is None:
         _greet(draft)
         replica_sets.create_replica_set(draft)
-        return _plan(draft, None, "NewReplicaSetCreated")
+        return _plan(draft, None, Reason.NEW_REPLICA_SET_CREATED)
     if observed.spec.replicas is None:
         draft.effect(AnnotateRollout({}, replicas=1))
         return _plan(draft, None, "DefaultReplicas")
@@ -146,7 +146,7 @@ def _aborted(draft: Draft) -> Plan:
     intent = plan.intent
     if intent is not None:
         intent = replace(intent, aborted_at=draft.now)
-    return replace(plan, intent=intent, events=kept + plan.events, reason="RolloutAborted")
+    return replace(plan, intent=intent, events=kept + plan.events, reason=Reason.ROLLOUT_ABORTED)
 
 
 def _plan(draft: Draft, claim: Claim | None, reason: str) -> Plan:
