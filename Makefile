@@ -51,11 +51,12 @@ unit: setup ## Run the unit tests only
 
 e2e: setup ## Run the tests on the real parts, with short times
 	$(BIN)/python -m headrace_lab check-tools
-	$(BIN)/pytest -q -m "lab and not long" tests
+	$(BIN)/python -m headrace_lab run --dir $(LAB) -- $(BIN)/pytest -q -m "lab and not long" tests
 
 e2e-long: setup ## Run them with the defaults and full counts
 	$(BIN)/python -m headrace_lab check-tools
-	HEADRACE_E2E_LONG=1 $(BIN)/pytest -q -m lab tests
+	HEADRACE_E2E_LONG=1 $(BIN)/python -m headrace_lab run --dir $(LAB) -- \
+		$(BIN)/pytest -q -m lab tests
 
 bench: setup ## Measure speed and cost on the lab
 	$(BIN)/python -m headrace_lab check-tools

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     logs.configure(arguments.log_level)
     console = Console(highlight=False)
-    view: View = LiveView(console) if console.is_terminal else PlainView(console)
+    view: View = LiveView(console) if _is_drawable(console) else PlainView(console)
     code = INTERRUPTED
     with suppress(KeyboardInterrupt):
         code = asyncio.run(_demo(arguments.act or range(1, len(ACTS) + 1), view))
@@ -50,6 +50,10 @@ async def _demo(numbers: Sequence[int], view: View) -> int:
         raise KeyboardInterrupt from stopped
     view.summarize(outcomes)
     return 0 if all(outcome.is_success for outcome in outcomes) else 1
+
+
+def _is_drawable(console: Console) -> bool:
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,11 +23,13 @@ class Row:
         label: The axis, with what stands at it.
         cells: One character per column.
         error_cells: Columns in which the cell stands for answers that were errors.
+        is_axis: True when the cells are no shares.
     """
 
     label: str
     cells: str
     error_cells: frozenset[int] = frozenset()
+    is_axis: bool = False
 
 
 def draw(
@@ -84,6 +86,6 @@ def _time_axis(width: int, seconds: float) -> list[Row]:
     ticks = range(_TICK_COLUMNS, width + 1, _TICK_COLUMNS)
     numbers = "".join(f"{tick * seconds:>{_TICK_COLUMNS}g}" for tick in ticks)
     return [
-        Row(f"{'0 %':>{_LABEL_WIDTH}} ┼", line.ljust(width, "─")),
-        Row(f"{'':>{_LABEL_WIDTH}}  ", numbers + " s"),
+        Row(f"{'0 %':>{_LABEL_WIDTH}} ┼", line.ljust(width, "─"), is_axis=True),
+        Row(f"{'':>{_LABEL_WIDTH}}  ", numbers + " s", is_axis=True),
     ]

@@ -20,49 +20,48 @@ _COLOURS: Final = {
 
 def said(at: float, text: str) -> Text:
     """Return what somebody outside of the services does."""
-    return Text.assemble((f"{at:6.1f}  ", "dim"), ("▶ " + text, "bold"))
+    return Text.assemble(_time(at), (f"▶ {text}", "bold"))
 
 
 def heard(line: Line) -> Text:
     """Return an event."""
     return Text.assemble(
-        (f"{line.at:6.1f}  ", "dim"),
+        _time(line.at),
         (f"{line.speaker:<11}", _COLOURS[line.speaker]),
-        (f"{line.what:<20} ", "cyan"),
+        (f"{line.what:<20}", "cyan"),
         line.text,
     )
 
 
-def standing(moment: Moment) -> Text:
-    """Return how a Rollout stands."""
+def counted(moment: Moment) -> str:
+    """Return the numbers of a Rollout."""
     weight = "no TrafficSplit" if moment.weight is None else f"weight {moment.weight}"
     pods = ", ".join(f"{count} {version}" for version, count in sorted(moment.pods.items()))
-    message = f" ({moment.message})" if moment.message else ""
-    return Text(
-        f"{weight} · step {moment.step}/{moment.steps} · pods {pods or 'none'} · "
-        f"{moment.phase}{message}"
-    )
+    return f"{weight} · step {moment.step}/{moment.steps} · pods {pods or 'none'}"
+
+
+def phase(moment: Moment) -> str:
+    """Return the phase of a Rollout, and why."""
+    return f"{moment.phase}: {moment.message}" if moment.message else moment.phase
 
 
 def requests(report: Report) -> str:
-    """Return what became of all requests of an act."""
+    """Return what became of requests."""
     errors = ", ".join(
         f"{version} {count}"
         for version in report.versions
         if (count := sum(n for code, n in report.statuses(version).items() if code >= 400))
     )
-    return (
-        f"{report.total:,} requests, {report.failed_without_version} lost by the release, "
-        f"errors of the versions' own: {errors or 'none'}"
-    )
+    lost = report.failed_without_version
+    return f"{report.total:,} requests · {lost} lost · errors of versions: {errors or 'none'}"
 
 
 def ended(outcome: Outcome) -> Text:
     """Return how an act ended."""
-    mark = ("✔ as it should be", "bold green") if outcome.is_success else ("✘ failed", "bold red")
-    reason = f": {outcome.failure}" if outcome.failure else ""
+    if outcome.is_success:
+        return Text.assemble(_time(outcome.seconds), ("✔ as it should be", "bold green"))
     return Text.assemble(
-        "        ", mark, (reason, "red"), (f"   {requests(outcome.report)}", "dim")
+        _time(outcome.seconds), ("✘ failed: ", "bold red"), (outcome.failure, "red")
     )
 
 
@@ -71,3 +70,7 @@ def summed_up(outcome: Outcome) -> Text:
     mark = ("✔", "bold green") if outcome.is_success else ("✘", "bold red")
     reason = f": {outcome.failure}" if outcome.failure else ""
     return Text.assemble(mark, f" {outcome.title} ", (f"({outcome.seconds:.0f} s)", "dim"), reason)
+
+
+def _time(at: float) -> tuple[str, str]:
+    return f"{at:5.1f} ", "dim"

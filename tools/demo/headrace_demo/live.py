@@ -11,16 +11,16 @@ from rich.rule import Rule
 from rich.text import Text
 
 from headrace_demo.chart import Row, draw
-from headrace_demo.lines import ended, heard, requests, said, standing, summed_up
+from headrace_demo.lines import counted, ended, heard, phase, requests, said, summed_up
 from headrace_demo.telling import Line
 from headrace_demo.views import WINDOW_SECONDS, Heading, Moment, Outcome
 from headrace_lab.load_report import Report, merge
 
-_ROWS_BESIDE_CHART: Final = 6
+_ROWS_BESIDE_CHART: Final = 4
 _CHART_HEIGHT_MIN: Final = 4
 _CHART_HEIGHT_MAX: Final = 10
 _CHART_WIDTH_MAX: Final = 120
-_MARGIN: Final = 14
+_MARGIN: Final = 12
 
 _SHARE_STYLE: Final = "cyan"
 _ERROR_STYLE: Final = "red"
@@ -34,22 +34,18 @@ class LiveView:
         self._live: Live | None = None
         self._heading = Heading("", "", "")
         self._windows: list[Report] = []
-        self._now = ""
         self._moment: Moment | None = None
 
     def begin(self, heading: Heading) -> None:
         """Open the panel."""
         self._heading = heading
         self._windows = []
-        self._now = ""
         self._moment = None
-        # Nothing else may draw: events come from threads, too, and each redraws at once.
         self._live = Live(self._panel(), console=self._console, auto_refresh=False)
         self._live.start()
 
     def say(self, at: float, text: str) -> None:
-        """Print what is done, and keep it in the panel."""
-        self._now = text
+        """Print what is done, above the panel."""
         self._print(said(at, text))
 
     def hear(self, line: Line) -> None:
@@ -77,8 +73,7 @@ class LiveView:
             self._console.print(summed_up(outcome))
 
     def _print(self, text: Text) -> None:
-        text.no_wrap, text.overflow = True, "ellipsis"
-        self._console.print(text)
+        self._console.print(text, no_wrap=True, overflow="ellipsis")
 
     def _refresh(self) -> None:
         if self._live is not None:
@@ -86,12 +81,12 @@ class LiveView:
 
     def _panel(self) -> Group:
         heading, moment = self._heading, self._moment
-        seconds = f" {moment.at:.0f} s" if moment else ""
+        seconds = f" · {moment.at:.0f} s" if moment else ""
         parts: list[Text | Rule] = [Rule(f"{heading.title}{seconds}", style="dim", align="left")]
         if moment is not None:
-            parts.append(standing(moment))
-        parts += [self._coloured(row) for row in self._rows()]
-        parts.append(self._legend())
+            parts += [_one_line(counted(moment)), _one_line(phase(moment))]
+        parts += [_coloured(row) for row in self._rows()]
+        parts += [self._legend(), _one_line(requests(merge(self._windows)))]
         return Group(*parts)
 
     def _rows(self) -> Sequence[Row]:
@@ -100,21 +95,24 @@ class LiveView:
         height = max(_CHART_HEIGHT_MIN, min(_CHART_HEIGHT_MAX, spare)) // 2 * 2
         return draw(self._windows, self._heading.new, width, height, WINDOW_SECONDS)
 
-    def _coloured(self, row: Row) -> Text:
-        text = Text(no_wrap=True)
-        text.append(row.label, "dim")
-        is_axis = not row.label.rstrip().endswith(("│", "┤"))
-        for column, cell in enumerate(row.cells):
-            style = _ERROR_STYLE if column in row.error_cells else _SHARE_STYLE
-            text.append(cell, "dim" if is_axis else style)
-        return text
-
     def _legend(self) -> Text:
         new = self._heading.new
         share = merge(self._windows[-2:]).share(new).value
         return Text.assemble(
             ("█", _SHARE_STYLE),
-            f" {new} answers {share:.1%} of the requests  ",
+            f" {share:.1%} of the requests are answered by {new}  ",
             ("█", _ERROR_STYLE),
-            f" its errors   {requests(merge(self._windows))}",
+            " with an error",
         )
+
+
+def _one_line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def _coloured(row: Row) -> Text:
+    text = Text(row.label, "dim", no_wrap=True, overflow="crop")
+    for column, cell in enumerate(row.cells):
+        style = _ERROR_STYLE if column in row.error_cells else _SHARE_STYLE
+        text.append(cell, "dim" if row.is_axis else style)
+    return text

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
 from headrace_demo.chart import bar, draw
-from headrace_demo.lines import ended, heard, said, standing, summed_up
+from headrace_demo.lines import counted, ended, heard, phase, requests, said, summed_up
 from headrace_demo.telling import Line
 from headrace_demo.views import WINDOW_SECONDS, Heading, Moment, Outcome
 from headrace_lab.load_report import Report, merge
 
 _WINDOWS_PER_LINE: Final = 2
 _BAR_WIDTH: Final = 25
+_PHASE_WIDTH: Final = 60
 _CHART_WIDTH: Final = 60
 _CHART_HEIGHT: Final = 8
 
@@ -50,20 +52,17 @@ class PlainView:
             return
         new = self._heading.new
         share = merge(self._windows[-_WINDOWS_PER_LINE:]).share(new).value
-        self._print(
-            Text.assemble(
-                f"{moment.at:6.1f}  {new:>3} |{bar(share, _BAR_WIDTH)}| {share:6.1%}  ",
-                standing(moment),
-            )
-        )
+        why = shorten(phase(moment), _PHASE_WIDTH, placeholder=" …")
+        drawn = f"|{bar(share, _BAR_WIDTH)}| {share:6.1%}"
+        self._print(Text(f"{moment.at:5.1f} {new:>3} {drawn} {counted(moment)} · {why}"))
 
     def end(self, outcome: Outcome) -> None:
         """Print the share over time, and how it ended."""
-        self._print(Text(f"        share of {self._heading.new} over time"))
-        for row in draw(
-            self._windows, self._heading.new, _CHART_WIDTH, _CHART_HEIGHT, WINDOW_SECONDS
-        ):
+        new = self._heading.new
+        self._print(Text(f"share of {new} over time:"))
+        for row in draw(self._windows, new, _CHART_WIDTH, _CHART_HEIGHT, WINDOW_SECONDS):
             self._print(Text(f"{row.label}{row.cells}".rstrip()))
+        self._print(Text(requests(outcome.report)))
         self._print(ended(outcome))
 
     def summarize(self, outcomes: Sequence[Outcome]) -> None:

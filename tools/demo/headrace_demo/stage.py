@@ -238,7 +238,9 @@ class Stage:
         seen = self._traffic.report(since).share(version)
         if share not in binomial_interval(seen.count, seen.total, confidence=_CONFIDENCE):
             raise ActFailed(f"{version} answered {seen.value:.1%} of the requests, not {share:.0%}")
-        self.say(f"{seen.count} of {seen.total} requests were answered by {version}")
+        self.say(
+            f"{seen.count} of {seen.total} requests ({seen.value:.1%}) were answered by {version}"
+        )
 
     def expect_nothing_lost(self) -> None:
         """Raise ActFailed when a request failed that no version answered."""

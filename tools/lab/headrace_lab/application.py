@@ -21,6 +21,7 @@ from headrace_lab.kube import MERGE_PATCH, SERVICES, Object, Resource
 from headrace_lab.lab import Lab
 from headrace_lab.recording import (
     ANALYSIS_RUNS,
+    EVENTS,
     HTTP_ROUTES,
     REPLICA_SETS,
     ROLLOUTS,
@@ -203,6 +204,12 @@ class Application:
         """Return the Rollout's AnalysisRuns."""
         uid = self.rollout(name).get("metadata", {}).get("uid")
         return [item for item in self.recording.all(ANALYSIS_RUNS) if _owner(item) == uid]
+
+    def events(self, name: str = NAME) -> list[Object]:
+        """Return the Kubernetes Events on the Rollout."""
+        uid = self.rollout(name).get("metadata", {}).get("uid")
+        found = self.recording.all(EVENTS)
+        return [event for event in found if event["involvedObject"].get("uid") == uid]
 
     def measurements(self, phase: str) -> int:
         """Return how many measurements of its runs ended in a phase, as `Successful`."""

@@ -206,6 +206,17 @@ class Fleet:
         topics = [self.topic(name) for name in names or FACTS]
         return read(lab.bootstrap_servers, topics, key)
 
+    def wait_dead_letter(self, name: str, value: bytes, seconds: float = 15.0) -> Record:
+        """Return the dead letter of a topic with a value. Raises LabError."""
+        servers = self.services[0].lab.bootstrap_servers
+
+        def found() -> list[Record]:
+            letters = read(servers, [f"{self.topic(name)}.dead"])
+            return [letter for letter in letters if letter.value == value]
+
+        _wait_for(lambda: bool(found()), f"no dead letter in {name}", seconds)
+        return found()[-1]
+
     def wait_record(self, key: str, type: str, seconds: float = 15.0) -> Record:
         """Return the last record of a type about a key, as soon as there is one.
 

@@ -7,10 +7,14 @@ Source: architecture, "Never-false-safe", "Share"; traffic-routing 12.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from headrace.errors import InvariantViolation
 from headrace.model.route import RouteDocument
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import PatchReplicaSet, Plan, SwitchService
+from rollout_controller.core.routers import has_routers
+from rollout_controller.core.share import shares_of
 
 
 def check(observed: Observed, plan: Plan) -> None:
@@ -49,11 +53,19 @@ def _check_abort(observed: Observed, plan: Plan, route: RouteDocument) -> None:
 
 
 def _check_scale(observed: Observed, effect: PatchReplicaSet) -> None:
-    if effect.replicas is None or effect.replicas > 0:
+    canary = observed.spec.strategy.canary
+    is_routed = canary is not None and has_routers(canary.traffic_routing)
+    if effect.replicas is None or effect.replicas > 0 or not is_routed:
         return
     rs = next((rs for rs in observed.replica_sets if rs.name == effect.name), None)
-    shares = observed.headrace.shares or {}
-    route, known = observed.headrace.route, observed.acknowledgement
-    is_settled = route is None or (known is not None and known.epoch == route.epoch)
-    if rs is not None and shares.get(rs.pod_hash, 0) > 0 and not is_settled and rs.available > 0:
+    if rs is not None and _shares(observed).get(rs.pod_hash, 0) > 0 and rs.available > 0:
         raise InvariantViolation(f"ReplicaSet {rs.name} would lose pods that its share needs")
+
+
+def _shares(observed: Observed) -> Mapping[str, int]:
+    """Return the shares that this pass may rely on: those of a route that was just applied."""
+    route, known = observed.headrace.route, observed.acknowledgement
+    is_applied = known is not None and known.level is not None and not known.error
+    if route is not None and known is not None and is_applied and known.epoch == route.epoch:
+        return shares_of(route)
+    return observed.headrace.shares or {}

@@ -42,12 +42,33 @@ def test_an_aborted_rollout_asks_for_no_traffic_to_the_canary() -> None:
     check(observed, Plan(request=samples.route(0, epoch=2)))
 
 
-def test_a_replica_set_keeps_its_pods_while_its_share_may_come() -> None:
-    observed = samples.routed(STEPS, weight=25, is_acknowledged=False, replica_sets=CANARY)
-    gone = Plan(effects=(PatchReplicaSet("app-new", replicas=0),))
-    with pytest.raises(InvariantViolation, match=r"^ReplicaSet app-new would lose pods"):
-        check(observed, gone)
-    settled = observed.headrace.model_copy(
-        update={"route": samples.route(0), "shares": {"stable": 100}}
+GONE = Plan(effects=(PatchReplicaSet("app-new", replicas=0),))
+
+
+@pytest.mark.parametrize("is_acknowledged", [False, True])
+def test_a_replica_set_keeps_its_pods_while_it_has_a_share(is_acknowledged: bool) -> None:
+    known = Acknowledgement(1) if is_acknowledged else None
+    observed = samples.routed(
+        STEPS,
+        weight=25,
+        is_acknowledged=is_acknowledged,
+        replica_sets=CANARY,
+        acknowledgement=known,
     )
-    check(replace(observed, headrace=settled, acknowledgement=Acknowledgement(1)), gone)
+    with pytest.raises(InvariantViolation, match=r"^ReplicaSet app-new would lose pods"):
+        check(observed, GONE)
+
+
+def test_a_replica_set_may_go_when_the_route_without_it_is_applied() -> None:
+    observed = samples.routed(STEPS, weight=0, is_acknowledged=False, replica_sets=CANARY)
+    raised = observed.headrace.model_copy(update={"shares": {"stable": 100, "new": 25}})
+    observed = replace(observed, headrace=raised)
+    with pytest.raises(InvariantViolation):
+        check(observed, GONE)
+    check(replace(observed, acknowledgement=Acknowledgement(1)), GONE)
+
+
+def test_nothing_waits_for_routing_that_was_removed() -> None:
+    routed = samples.routed(STEPS, weight=25, is_acknowledged=False, replica_sets=CANARY)
+    bare = samples.rollout({"steps": STEPS}, replica_sets=CANARY)
+    check(replace(bare, headrace=routed.headrace), GONE)

@@ -19,6 +19,11 @@ from headrace_cli.views.objects import labels_of
 INSTANCE_ID_LABEL = "argo-rollouts.argoproj.io/controller-instance-id"
 
 
+def silence_logs() -> None:
+    """Keep the client's log lines back: what goes wrong is told once, as the command's failure."""
+    logs.configure("critical")
+
+
 def connect(options: BusOptions, rollout: Manifest | None) -> tuple[KafkaSettings, Topics]:
     """Return how to reach Kafka, and the topics there.
 
@@ -41,7 +46,6 @@ def connect(options: BusOptions, rollout: Manifest | None) -> tuple[KafkaSetting
     flags += [f"--cluster-name={options.cluster_name}"] if options.cluster_name else []
     flags += [f"--instance-id={instance_id}"]
     settings = parse(flags, os.environ, ServiceSettings, "headrace")
-    logs.configure("critical")  # what goes wrong is told once, as the command's failure
     names = TopicSettings(
         cluster=settings.cluster_name,
         instance_id=settings.instance_id,

@@ -88,6 +88,7 @@ class BusWay:
     async def _publish(self, rollout: Manifest, command: RolloutCommanded) -> None:
         session = self._session
         settings, topics = bus.connect(self._options, rollout)
+        bus.silence_logs()
         with about("namespace kube-system, whose uid names the cluster"):
             namespace = await session.cluster.get(NAMESPACES, None, "kube-system")
         event = Event.of(

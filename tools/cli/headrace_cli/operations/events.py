@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from typing import Final
 
 from headrace.errors import RolloutError, Unavailable, UnknownEvent
 from headrace.events.envelope import decode
@@ -16,7 +17,7 @@ from headrace.runtime.cluster import Selection
 from headrace_cli.bus_options import BusOptions
 from headrace_cli.failures import Failure, about
 from headrace_cli.operations import bus
-from headrace_cli.operations.following import Followed, follow
+from headrace_cli.operations.following import follow
 from headrace_cli.operations.naming import read
 from headrace_cli.session import Session
 from headrace_cli.views.events import (
@@ -27,7 +28,9 @@ from headrace_cli.views.events import (
     object_entries,
 )
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS: Final = 0.2
+_SETTLE_SECONDS: Final = 0.3
+"""How long what comes is collected before it is shown, causes before effects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ async def _show_bus(
 ) -> None:
     rollout = await _labelled(session, query.name) if query.name else None
     settings, topics = bus.connect(options, rollout)
+    bus.silence_logs()
     key = f"{session.namespace}/{query.name}"
     partitions = {topics.steps.partition(key)} if query.name else None
     try:
@@ -106,7 +110,12 @@ async def _show_bus(
                 entries += _wanted(session, query, await reader.poll(_POLL_SECONDS))
             printer.print(entries)
             while query.is_followed:
-                printer.print(_wanted(session, query, await reader.poll(_POLL_SECONDS)))
+                first = await reader.poll(_POLL_SECONDS)
+                if first:
+                    # An effect may be read before its cause, which comes by another topic.
+                    await session.clock.sleep(_SETTLE_SECONDS)
+                    rest = await reader.poll(_POLL_SECONDS)
+                    printer.print(_wanted(session, query, [*first, *rest]))
         finally:
             await reader.close()
     except Unavailable as error:
@@ -162,12 +171,9 @@ async def _show_objects(session: Session, query: EventQuery, printer: _Printer) 
         return
     async with follow(session.cluster, selections) as followed:
         while True:
-            printer.print(_followed_entries(followed))
+            printer.print(_entries(followed.all(ROLLOUTS), followed.all(EVENTS)))
             await followed.wait()
-
-
-def _followed_entries(followed: Followed) -> list[Entry]:
-    return _entries(followed.all(ROLLOUTS), followed.all(EVENTS))
+            await session.clock.sleep(_SETTLE_SECONDS)
 
 
 def _entries(rollouts: Iterable[Manifest], events: Iterable[Manifest]) -> list[Entry]:

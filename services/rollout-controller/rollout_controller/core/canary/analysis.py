@@ -49,8 +49,15 @@ def _cancels_all(draft: Draft) -> bool:
     )
 
 
+def _claimed(draft: Draft, kind: RunType) -> AnalysisRunReference | None:
+    canary = draft.status.canary
+    if kind == "Step":
+        return canary.current_step_analysis_run_status
+    return canary.current_background_analysis_run_status
+
+
 def _step(draft: Draft) -> RunObject | None:
-    status = draft.status.canary.current_step_analysis_run_status
+    status = _claimed(draft, "Step")
     run = _run_named(draft, status)
     step = draft.step
     analysis = step.analysis if step is not None else None
@@ -75,7 +82,7 @@ def _background(draft: Draft) -> RunObject | None:
         return None
     if analysis.starting_step is not None and draft.index < analysis.starting_step:
         return None
-    status = draft.status.canary.current_background_analysis_run_status
+    status = _claimed(draft, "Background")
     run = _run_named(draft, status)
     if run is not None and run.pod_hash != draft.new_hash:
         run = None
