@@ -19,6 +19,7 @@ from rich.console import Console
 from headrace.runtime import logs
 from headrace_demo.acts import ACTS, perform
 from headrace_demo.errors import Stopped
+from headrace_demo.lab_story import tell_on_lab
 from headrace_demo.live import LiveView
 from headrace_demo.plain import PlainView
 from headrace_demo.stage import Direction
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     logs.configure(arguments.log_level)
     console = Console(highlight=False)
+    if arguments.lab:
+        return 0 if tell_on_lab(arguments.dir, console) else 1
     view: View = LiveView(console) if _is_drawable(console) else PlainView(console)
     code = INTERRUPTED
     with suppress(KeyboardInterrupt):
