@@ -485,3 +485,29 @@ async def test_a_settled_rollout_causes_no_writes() -> None:
         await world.settle(60)
         requests = list(world.cluster.requests)[before:]
         assert [r for r in requests if r.verb not in ("list", "get", "watch")] == []
+
+
+async def test_an_orphan_that_the_selector_matches_is_adopted() -> None:
+    world = await deployed(routed())
+    (owned,) = (await world.user.list(REPLICA_SETS)).items
+    name = owned["metadata"]["name"]
+    nobody = MergePatch({"metadata": {"ownerReferences": None}})
+    await world.user.patch(REPLICA_SETS, "default", name, nobody)
+    await world.settle()
+    (adopted,) = (await world.user.list(REPLICA_SETS)).items
+    owners = adopted["metadata"]["ownerReferences"]
+    assert [owner["uid"] for owner in owners] == [(await world.get())["metadata"]["uid"]]
+    assert (await world.status())["phase"] == "Healthy"
+
+
+async def test_a_replica_set_that_no_longer_matches_is_released() -> None:
+    world = await deployed(routed())
+    await world.set_image("app:v2")
+    await world.settle()
+    sets = (await world.user.list(REPLICA_SETS)).items
+    old = next(rs for rs in sets if rs["spec"]["replicas"] == 4)
+    foreign = MergePatch({"metadata": {"labels": {"app": "other"}}})
+    await world.user.patch(REPLICA_SETS, "default", old["metadata"]["name"], foreign)
+    await world.settle(1)
+    released = await world.user.get(REPLICA_SETS, "default", old["metadata"]["name"])
+    assert not released["metadata"].get("ownerReferences")

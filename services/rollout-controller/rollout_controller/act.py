@@ -37,6 +37,7 @@ from rollout_controller.caches import Facts
 from rollout_controller.core import labels
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import (
+    AdoptReplicaSet,
     AnnotateRollout,
     CreateReplicaSet,
     CreateRun,
@@ -48,12 +49,15 @@ from rollout_controller.core.plan import (
     PatchReplicaSet,
     Plan,
     PlannedEvent,
+    ReleaseReplicaSet,
     SwitchService,
     TerminateRun,
 )
 from rollout_controller.patches import (
     check_kept,
     is_same_run,
+    owner_of,
+    ownership_operations,
     replica_set_operations,
     stored_status,
     with_create_error,
@@ -106,7 +110,9 @@ class Actor:
         written = _Written(
             observed.resource_version,
             stored_status(observed.status, observed.headrace) if writes_status else {},
-            replica_sets={rs.name: rs.manifest for rs in observed.replica_sets},
+            replica_sets={
+                rs.name: rs.manifest for rs in (*observed.replica_sets, *observed.orphans)
+            },
         )
         is_joined = not plan.effects and plan.claim is not None
         if plan.intent is not None and not is_joined:
@@ -197,6 +203,10 @@ class Actor:
                 await self._annotate_rollout(observed, effect, written)
             case PatchReplicaSet():
                 await self._patch_replica_set(observed, effect, written)
+            case AdoptReplicaSet():
+                await self._adopt(observed, effect, written)
+            case ReleaseReplicaSet():
+                await self._own(observed, written.replica_sets[effect.name], owner=None)
             case DeleteReplicaSet():
                 await self._delete(observed, REPLICA_SETS, written.replica_sets[effect.name])
             case SwitchService():
@@ -242,6 +252,22 @@ class Actor:
         status["collisionCount"] = (observed.status.collision_count or 0) + 1
         await self._write_status(observed, status, written)
         raise Conflict(f"ReplicaSet {name} belongs to somebody else")
+
+    async def _adopt(self, observed: Observed, effect: AdoptReplicaSet, written: _Written) -> None:
+        """Adopt an orphan, unless the Rollout itself is gone or going (rollout-api 7.4)."""
+        live = await self._guard(observed.key).get(ROLLOUTS, observed.namespace, observed.name)
+        metadata = live["metadata"]
+        if metadata["uid"] != observed.uid or metadata.get("deletionTimestamp"):
+            raise Conflict(f"the Rollout {observed.key} is another one, or being deleted")
+        await self._own(observed, written.replica_sets[effect.name], owner=owner_of(observed))
+
+    async def _own(
+        self, observed: Observed, replica_set: Manifest, *, owner: Mapping[str, Any] | None
+    ) -> None:
+        operations = ownership_operations(replica_set, observed.uid, owner)
+        name = replica_set["metadata"]["name"]
+        cluster = self._guard(observed.key)
+        await cluster.patch(REPLICA_SETS, observed.namespace, name, JsonPatch(operations))
 
     async def _patch_replica_set(
         self, observed: Observed, effect: PatchReplicaSet, written: _Written

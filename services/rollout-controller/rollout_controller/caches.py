@@ -56,12 +56,21 @@ class Caches:
     """All stores of the controller."""
 
     rollouts: Store = field(default_factory=lambda: Store({"service": _services_of}))
-    replica_sets: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
+    replica_sets: Store = field(
+        default_factory=lambda: Store({"owner": controller_uid, "orphans": _orphaned_in})
+    )
     services: Store = field(default_factory=Store)
     runs: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
     templates: Store = field(default_factory=Store)
     cluster_templates: Store = field(default_factory=Store)
     pods: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
+
+
+def _orphaned_in(manifest: Manifest) -> list[str]:
+    """Index function: the namespace of an object that nobody controls."""
+    if any(True for _ in controller_uid(manifest)):
+        return []
+    return [str(manifest["metadata"].get("namespace", ""))]
 
 
 def _services_of(rollout: Manifest) -> list[str]:

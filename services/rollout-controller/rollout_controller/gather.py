@@ -44,6 +44,7 @@ from rollout_controller.core.observed import (
     Observed,
     Pod,
     References,
+    ReplicaSet,
     RunObject,
     Settings,
 )
@@ -167,6 +168,7 @@ class Gatherer:
             step_hash=parsed.step_hash,
             new_replica_set=self._new_replica_set(parsed, sets),
             replica_sets=tuple(replica_set_view(rs) for rs in sets),
+            orphans=self._orphans(metadata.get("namespace", ""), parsed.spec),
             references=self._references(metadata.get("namespace", ""), parsed.spec),
             runs=self._runs(uid),
             pods=self._pods(parsed.spec, sets),
@@ -210,6 +212,15 @@ class Gatherer:
             return str(by_hash[0]["metadata"]["name"])
         found = find_new_replica_set(sets, parsed.spec.template or {}, parsed.collision_count)
         return str(found["metadata"]["name"]) if found is not None else None
+
+    def _orphans(self, namespace: str, spec: RolloutSpec) -> tuple[ReplicaSet, ...]:
+        """Return the ReplicaSets that nobody controls and the selector matches."""
+        selector = spec.selector
+        if selector is None or selector.is_empty():
+            return ()
+        found = self._caches.replica_sets.by_index("orphans", namespace)
+        matching = (rs for rs in found if selector.matches(rs["metadata"].get("labels") or {}))
+        return tuple(replica_set_view(rs) for rs in matching if not _is_going(rs))
 
     def _references(self, namespace: str, spec: RolloutSpec) -> References:
         canary = spec.strategy.canary
@@ -353,6 +364,10 @@ def _parse_spec(manifest: Manifest, generation: int, collision_count: int | None
     canary = spec.strategy.canary
     steps = step_hash(canary.steps) if canary is not None else ""
     return _Parsed(generation, collision_count, spec, template_hash, steps, spec_error(spec))
+
+
+def _is_going(manifest: Manifest) -> bool:
+    return bool(manifest["metadata"].get("deletionTimestamp"))
 
 
 def _first_line(error: ValueError) -> str:

@@ -117,6 +117,33 @@ def _annotation_operations(
     return operations
 
 
+def owner_of(observed: Observed) -> dict[str, Any]:
+    """Return the controller reference to a Rollout."""
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "name": observed.name,
+        "uid": observed.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def ownership_operations(
+    current: Manifest, uid: str, owner: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return a JSON patch that adds our owner reference, or with None takes it away."""
+    metadata = current["metadata"]
+    others = [each for each in metadata.get("ownerReferences") or () if each.get("uid") != uid]
+    wanted = [*others, dict(owner)] if owner is not None else others
+    version = metadata["resourceVersion"]
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+        {"op": "add", "path": "/metadata/ownerReferences", "value": wanted},
+    ]
+
+
 def is_same_run(existing: Manifest, wanted: Manifest) -> bool:
     """Return whether an existing run was created for the same cause and owner."""
     cause = (existing["metadata"].get("annotations") or {}).get(labels.CAUSE)

@@ -88,6 +88,8 @@ def _pass(observed: Observed, now: Instant) -> Plan:
     if error is not None:
         return invalid.plan(observed, error, now)
     draft = Draft(observed, now)
+    if replica_sets.claim_replica_sets(draft):
+        return _plan(draft, None, Reason.FOUND_NEW_REPLICA_SET)
     if draft.new is None:
         _greet(draft)
         replica_sets.create_replica_set(draft)

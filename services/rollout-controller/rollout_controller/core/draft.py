@@ -26,7 +26,7 @@ from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.canary.counts import CountFacts, Size
 from rollout_controller.core.observed import Observed, ReplicaSet
 from rollout_controller.core.plan import Effect, EventType, PlannedEvent
-from rollout_controller.core.routers import has_routers
+from rollout_controller.core.routers import has_routers, raised
 
 RETRY_SECONDS = 10.0
 """When something that failed for a reason outside is tried again. Source: rollout-api 9."""
@@ -238,10 +238,13 @@ def _takes_back(status: RolloutStatus) -> int:
 def _known_shares(observed: Observed) -> dict[str, int]:
     """Return the remembered shares; where they are missing, the persisted weights stand for them.
 
-    They are missing after the adoption of a Rollout that another controller left.
+    They are missing after the adoption of a Rollout that another controller left. Whatever is
+    remembered, the stored route may be applied at any moment.
     """
+    route = observed.headrace.route
     if observed.headrace.shares is not None:
-        return dict(observed.headrace.shares)
+        known = dict(observed.headrace.shares)
+        return known if route is None else raised(known, route)
     shares: dict[str, int] = {}
     weights = observed.status.canary.weights
     if weights is not None:

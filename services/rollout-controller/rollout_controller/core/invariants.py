@@ -13,8 +13,7 @@ from headrace.errors import InvariantViolation
 from headrace.model.route import RouteDocument
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import PatchReplicaSet, Plan, SwitchService
-from rollout_controller.core.routers import has_routers
-from rollout_controller.core.share import shares_of
+from rollout_controller.core.routers import has_routers, shares_of
 
 
 def check(observed: Observed, plan: Plan) -> None:

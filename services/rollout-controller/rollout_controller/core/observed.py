@@ -180,6 +180,7 @@ class Observed:
         new_replica_set: Name of the ReplicaSet of the current template, by the three rules of
             rollout-api 7.3; None when there is none yet.
         spec_error: First error of the spec alone, "" when there is none (rollout-api 4.1).
+        orphans: ReplicaSets that the selector matches and nobody controls.
         pods: Only filled in when a restart or ephemeral metadata asks for them.
         acknowledgement: Newest knowledge about the traffic objects; None when there is none.
         server_offset_seconds: API server time minus own time; None while unknown.
@@ -206,6 +207,7 @@ class Observed:
     new_replica_set: str | None
     spec_error: str = ""
     replica_sets: tuple[ReplicaSet, ...] = ()
+    orphans: tuple[ReplicaSet, ...] = ()
     references: References = References()
     runs: tuple[RunObject, ...] = ()
     pods: tuple[Pod, ...] = ()

@@ -68,6 +68,20 @@ class PatchReplicaSet:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptReplicaSet:
+    """Become the controller of a ReplicaSet that has none; the Rollout is read live before."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReplicaSet:
+    """Stop controlling a ReplicaSet that the selector no longer matches."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteReplicaSet:
     """Delete a ReplicaSet of the history, under uid and resourceVersion."""
 
@@ -129,6 +143,8 @@ Effect = (
     CreateReplicaSet
     | AnnotateRollout
     | PatchReplicaSet
+    | AdoptReplicaSet
+    | ReleaseReplicaSet
     | DeleteReplicaSet
     | SwitchService
     | CreateRun

@@ -19,11 +19,29 @@ from rollout_controller.core.canary.analysis import owner_reference
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
 from rollout_controller.core.plan import (
+    AdoptReplicaSet,
     AnnotateRollout,
     CreateReplicaSet,
     DeleteReplicaSet,
     PatchReplicaSet,
+    ReleaseReplicaSet,
 )
+
+
+def claim_replica_sets(draft: Draft) -> bool:
+    """Plan to adopt matching orphans and release what no longer matches (rollout-api 7.4).
+
+    Returns:
+        Whether anything was planned; the pass ends then, since who is ours decides all else.
+    """
+    selector = draft.spec.selector
+    for orphan in draft.observed.orphans:
+        draft.effect(AdoptReplicaSet(orphan.name))
+    for rs in draft.observed.replica_sets:
+        labels_now = rs.manifest["metadata"].get("labels") or {}
+        if selector is not None and not selector.matches(labels_now) and not rs.is_deleting:
+            draft.effect(ReleaseReplicaSet(rs.name))
+    return bool(draft.effects)
 
 
 def create_replica_set(draft: Draft) -> None:

@@ -32,8 +32,7 @@ from rollout_controller.core.canary.weights import (
     gate_holds,
 )
 from rollout_controller.core.draft import Draft
-from rollout_controller.core.routers import router_configs
-from rollout_controller.core.share import raised, shares_of
+from rollout_controller.core.routers import raised, router_configs, shares_of
 
 _VOLATILE: dict[str, Any] = {
     "epoch": 0,

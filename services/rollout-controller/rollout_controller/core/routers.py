@@ -1,4 +1,4 @@
-"""The routers that a Rollout configures, in the order in which they are driven (canary 5)."""
+"""Routers and routes: what a Rollout configures, in order (canary 5), and who gets what."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.model.route import RouterConfig
+from headrace.model.route import RouteDocument, RouterConfig
 from headrace.model.traffic import TrafficRouting
 
 ROUTER_FIELDS = (
@@ -45,3 +45,25 @@ def router_configs(routing: TrafficRouting) -> tuple[RouterConfig, ...]:
 
 def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def shares_of(route: RouteDocument) -> dict[str, int]:
+    """Return the weight of each hash that a route asks for; hashes without any are left out."""
+    shares: dict[str, int] = {}
+    pairs = [
+        (route.hashes.stable, route.weights.stable),
+        (route.hashes.canary, route.weights.canary),
+        *((extra.hash, extra.weight) for extra in route.weights.additional),
+    ]
+    for pod_hash, weight in pairs:
+        if pod_hash and weight > 0:
+            shares[pod_hash] = shares.get(pod_hash, 0) + weight
+    return shares
+
+
+def raised(shares: Mapping[str, int], route: RouteDocument) -> dict[str, int]:
+    """Return the shares once `route` may be applied at any moment."""
+    merged = dict(shares)
+    for pod_hash, weight in shares_of(route).items():
+        merged[pod_hash] = max(merged.get(pod_hash, 0), weight)
+    return merged

@@ -58,7 +58,10 @@ def replica_set(pod_hash: str, replicas: int = REPLICAS, **changes: Any) -> Repl
         scale_down_deadline=None,
         failure=None,
         manifest={
-            "metadata": {"annotations": {labels.REVISION: "2" if pod_hash == "new" else "1"}},
+            "metadata": {
+                "labels": {"app": "app", labels.HASH: pod_hash},
+                "annotations": {labels.REVISION: "2" if pod_hash == "new" else "1"},
+            },
             "spec": {"template": TEMPLATE},
         },
     )

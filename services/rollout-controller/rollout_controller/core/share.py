@@ -10,34 +10,10 @@ Source: architecture, "Share".
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
-from headrace.model.route import RouteDocument
 from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
-
-
-def shares_of(route: RouteDocument) -> dict[str, int]:
-    """Return the weight of each hash that a route asks for; hashes without any are left out."""
-    shares: dict[str, int] = {}
-    pairs = [
-        (route.hashes.stable, route.weights.stable),
-        (route.hashes.canary, route.weights.canary),
-        *((extra.hash, extra.weight) for extra in route.weights.additional),
-    ]
-    for pod_hash, weight in pairs:
-        if pod_hash and weight > 0:
-            shares[pod_hash] = shares.get(pod_hash, 0) + weight
-    return shares
-
-
-def raised(shares: Mapping[str, int], route: RouteDocument) -> dict[str, int]:
-    """Return the shares once `route` may be applied at any moment."""
-    merged = dict(shares)
-    for pod_hash, weight in shares_of(route).items():
-        merged[pod_hash] = max(merged.get(pod_hash, 0), weight)
-    return merged
 
 
 def share(draft: Draft, rs: ReplicaSet) -> int:

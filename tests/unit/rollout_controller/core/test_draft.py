@@ -147,4 +147,4 @@ def test_persisted_weights_stand_for_shares_that_are_lost() -> None:
         "new": 25,
     }
     kept = observed.headrace.model_copy(update={"shares": {"new": 50}})
-    assert Draft(replace(observed, headrace=kept), samples.NOW).shares == {"new": 50}
+    assert Draft(replace(observed, headrace=kept), samples.NOW).shares == {"stable": 75, "new": 50}

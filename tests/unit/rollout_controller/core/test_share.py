@@ -7,7 +7,8 @@ import pytest
 from headrace.model.route import AdditionalDestination
 from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
-from rollout_controller.core.share import raised, replicas_needed, share, shares_of
+from rollout_controller.core.routers import raised, shares_of
+from rollout_controller.core.share import replicas_needed, share
 
 STEPS: list[dict[str, Any]] = [{"setWeight": 25}]
 
