@@ -54,11 +54,10 @@ _numbers = itertools.count(1)
 
 @dataclass
 class World:
-    """One cluster, a namespace of one's own in it, and a version that it has forgotten."""
+    """One cluster, and a namespace of one's own in it."""
 
     cluster: Cluster
     namespace: str
-    forgotten_version: Callable[[], str]
 
     async def create(self, resource: Resource, name: str, **body: Any) -> Manifest:
         labels = body.pop("labels", {})
@@ -521,11 +520,6 @@ class ClusterContract:
         assert [event.type for event in events] == ["ADDED", "DELETED", "ADDED"]
         assert version_of(events[1].manifest) == version_of(left)
 
-    async def test_a_forgotten_version_has_expired(self, world: World) -> None:
-        await world.create(CONFIG_MAPS, "a")
-        with pytest.raises(Expired):
-            await world.take(CONFIG_MAPS, world.forgotten_version(), 1)
-
     # What the cluster does by itself.
 
     async def test_a_replica_set_makes_pods_and_counts_them(self, world: World) -> None:
@@ -693,16 +687,20 @@ class TestMemoryCluster(ClusterContract):
     async def world(self) -> AsyncIterator[World]:
         settings = MemoryClusterSettings(pod_ready_seconds=0.05, pod_termination_seconds=0.05)
         memory = MemoryCluster(SystemClock(), settings)
-
-        def forget() -> str:
-            memory.expire_watches()
-            return "1"
-
         running = asyncio.create_task(memory.run())
-        yield World(memory.client("test"), "contract", forget)
+        yield World(memory.client("test"), "contract")
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
+
+    async def test_a_forgotten_version_has_expired(self) -> None:
+        # On the real server, which must be killed for it: tests/integration/test_reflector.py.
+        memory = MemoryCluster(SystemClock())
+        world = World(memory.client("test"), "contract")
+        await world.create(CONFIG_MAPS, "a")
+        memory.expire_watches()
+        with pytest.raises(Expired):
+            await world.take(CONFIG_MAPS, "1", 1)
 
 
 @pytest.mark.lab
@@ -717,7 +715,7 @@ class TestKubeCluster(ClusterContract):
         cluster = await KubeCluster.connect(kubeconfig, clock=SystemClock(), settings=settings)
         name = f"contract-{os.getpid()}-{next(_numbers)}"
         await cluster.create(NAMESPACES, {"metadata": {"name": name}})
-        yield World(cluster, name, lambda: "1")
+        yield World(cluster, name)
         await cluster.delete(NAMESPACES, None, name)
         await cluster.close()
 

@@ -72,7 +72,7 @@ INVALID = {
         "SetWeight needs to be between 0 and 100",
     ),
     "a step of a later version": (
-        lambda spec: spec["steps"].insert(0, {"setHeaderRoute": {"name": "x"}}),
+        lambda spec: spec["steps"].insert(0, {"experiment": {"templates": []}}),
         "Forbidden: not supported by this version",
     ),
     "a router of a later version": (
