@@ -101,6 +101,12 @@ def test_undo_returns_to_the_previous_version(application: Application, loads: M
         application.promote_full()
         application.wait_phase("Healthy")
         assert application.status()["stableRS"] == application.hash_of("v1")
+        # Healthy does not wait for them; they follow within a second.
+        application.wait(
+            lambda: application.selected(STABLE) == application.hash_of("v1"),
+            "the stable Service leads to the old version again",
+        )
+        application.wait_weight(0, seconds=2)
         assert load.measure(REQUESTS // 4).versions == ["v1"]
         report = load.stop()
 
