@@ -73,8 +73,11 @@ class LabStory:
     def _by_hand(self) -> None:
         """A person promotes; with the router stopped nothing moves, and an edit is repaired."""
         self._title("A person promotes, and the router is stopped for a while")
-        with self._application("manual") as application, self._load(application) as load:
-            application.deploy()
+        with self._application("manual", "canary-manual-approval") as application:
+            self._promote(application)
+
+    def _promote(self, application: Application) -> None:
+        with self._load(application) as load:
             application.set_image("v2")
             application.wait_paused(FIRST_PAUSE)
             self._expect_share(load, 0.10, REQUESTS)
@@ -123,16 +126,19 @@ class LabStory:
     def _by_metrics(self) -> None:
         """Metrics promote a good version, then abort a bad one."""
         self._title("Metrics promote a good version and abort a bad one")
-        with self._application("metrics") as application, self._load(application) as load:
-            application.deploy("canary-with-metrics", asks_prometheus(self.lab.prometheus_url))
-            application.set_image("v2")
+        with self._application("metrics", "canary-with-metrics") as application:
+            self._judge(application)
+
+    def _judge(self, application: Application) -> None:
+        with self._load(application) as load:
+            self._release(application, "v2")
             application.wait_phase("Healthy", seconds=120)
             successes = application.measurements("Successful")
             self._claim(
                 f"v2 is promoted with no person, after {successes} good measurements",
                 holds=successes >= 3 and load.measure(500).versions == ["v2"],
             )
-            application.set_image("bad")
+            self._release(application, "bad")
             application.wait_phase("Degraded", seconds=120)
             application.wait_weight(0)
             self._claim(
@@ -145,10 +151,18 @@ class LabStory:
     # Pieces
 
     @contextmanager
-    def _application(self, name: str) -> Iterator[Application]:
+    def _application(self, name: str, example: str) -> Iterator[Application]:
+        """Yield the application of an example, with its first version Healthy."""
         namespace = f"demo-{name}-{time.time_ns() // 10**6 % 10**7}"
         with Application(self.lab, namespace, self.fleet.instance_id) as application:
+            application.deploy(example, asks_prometheus(self.lab.prometheus_url))
             yield application
+
+    def _release(self, application: Application, tag: str) -> None:
+        """Release a version and wait until its analysis has begun."""
+        before = len(application.runs())
+        application.set_image(tag)
+        application.wait(lambda: len(application.runs()) > before, f"an analysis of {tag}")
 
     def _load(self, application: Application) -> SteadyLoad:
         return SteadyLoad(Load(self.lab.envoy_url, application.host, rate=_RATE))
