@@ -39,6 +39,7 @@ from headrace.runtime.cluster import Cluster, Selection
 from headrace.runtime.store import Store
 from rollout_controller.caches import Caches, Facts
 from rollout_controller.core import ephemeral
+from rollout_controller.core.claimed_runs import claimed_runs
 from rollout_controller.core.observed import (
     Acknowledgement,
     Observed,
@@ -133,7 +134,8 @@ class Gatherer:
         if manifest is None:
             return None
         observed = self._snapshot(manifest)
-        run_names = _status_runs(observed.status) - {run.name for run in observed.runs}
+        claimed = {run.name for run in claimed_runs(observed.status).values()}
+        run_names = claimed - {run.name for run in observed.runs}
         if run_names:
             await self._fetch_runs(namespace, run_names)
             observed = replace(observed, runs=self._runs(observed.uid))
@@ -386,15 +388,6 @@ def _headrace(raw: object) -> HeadraceStatus:
         return HeadraceStatus.load(raw)
     except ValidationError:
         return HeadraceStatus()
-
-
-def _status_runs(status: RolloutStatus) -> set[str]:
-    canary = status.canary
-    references = (
-        canary.current_step_analysis_run_status,
-        canary.current_background_analysis_run_status,
-    )
-    return {reference.name for reference in references if reference is not None}
 
 
 def _answers(known: Acknowledgement | None, route: RouteDocument) -> bool:

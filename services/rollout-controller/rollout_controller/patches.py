@@ -13,6 +13,7 @@ from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
 from headrace.model.rollout_status import RolloutStatus
 from rollout_controller.core import labels
+from rollout_controller.core.claimed_runs import claimed_runs, with_runs
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import PatchReplicaSet
 from rollout_controller.core.status.conditions import ConditionList
@@ -55,17 +56,14 @@ def with_create_error(observed: Observed, text: str, now: Instant) -> dict[str, 
 
 def with_run_names(status: RolloutStatus, names: Mapping[str, str]) -> RolloutStatus:
     """Return the status with the names that new runs really got."""
-    update = {}
-    for field_name in (
-        "current_step_analysis_run_status",
-        "current_background_analysis_run_status",
-    ):
-        reference = getattr(status.canary, field_name)
-        if reference is not None and names.get(reference.name, reference.name) != reference.name:
-            update[field_name] = reference.model_copy(update={"name": names[reference.name]})
-    if not update:
+    runs = claimed_runs(status)
+    if all(names.get(run.name, run.name) == run.name for run in runs.values()):
         return status
-    return status.model_copy(update={"canary": status.canary.model_copy(update=update)})
+    renamed = {
+        kind: run.model_copy(update={"name": names.get(run.name, run.name)})
+        for kind, run in runs.items()
+    }
+    return with_runs(status, renamed)
 
 
 def stored_status(status: RolloutStatus, headrace: HeadraceStatus) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from headrace.model.quantities import Instant
 from rollout_controller.core import ephemeral, invalid, replica_sets, restart
 from rollout_controller.core.canary.analysis import reconcile_analysis
 from rollout_controller.core.canary.pause import reconcile_pause
-from rollout_controller.core.canary.scaling import is_scaling_event, reconcile_replica_sets
+from rollout_controller.core.canary.scaling import reconcile_replica_sets
 from rollout_controller.core.canary.services import reconcile_services
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import AnnotateRollout, Claim, Intent, Plan, nothing
 from rollout_controller.core.route import reconcile_route
+from rollout_controller.core.scaling import is_scaling_event
 from rollout_controller.core.status import sync
 from rollout_controller.core.status.conditions import deadline_of_progress
 from rollout_controller.core.validation.rules import first_error

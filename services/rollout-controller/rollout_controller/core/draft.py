@@ -1,10 +1,10 @@
 """The pass under construction: what was observed, and what this pass adds to it.
 
-Stages of the canary (one module each) read the snapshot, add effects, events and deadlines
+Stages of a strategy (one module each) read the snapshot, add effects, events and deadlines
 here, and record pauses and aborts. `status.sync` turns it into the claim. A draft lives for
 one call of `decide`; it is the only mutable object of the core.
 
-Source: canary 1 (order of stages), 2.5 (pause and abort fields).
+Source: canary 1, bluegreen 1 (order of stages); canary 2.5 (pause and abort fields).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from headrace.model.analysis import AnalysisPhase
 from headrace.model.conditions import PauseReason, Reason
 from headrace.model.headrace_status import Acknowledged
 from headrace.model.quantities import Instant
-from headrace.model.rollout import CanaryStrategy
+from headrace.model.rollout import BlueGreenStrategy, CanaryStrategy
 from headrace.model.rollout_status import (
     AnalysisRunReference,
     PauseCondition,
@@ -24,6 +24,7 @@ from headrace.model.steps import CanaryStep
 from headrace.model.traffic import TrafficWeights
 from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.canary.counts import CountFacts, Size
+from rollout_controller.core.claimed_runs import RunKind, claimed_runs
 from rollout_controller.core.observed import Observed, ReplicaSet
 from rollout_controller.core.plan import Effect, EventType, PlannedEvent
 from rollout_controller.core.routers import has_routers, raised
@@ -36,9 +37,12 @@ class Draft:
     """One pass over one Rollout.
 
     Attributes:
+        canary: The canary strategy; an empty one for blue-green.
+        blue_green: The blue-green strategy; None for a canary.
         new: ReplicaSet of the current template.
         stable: ReplicaSet of status.stableRS; the same object as `new` when promoted.
         others: All others, in the order observed.
+        runs: The AnalysisRuns that this pass will claim.
         weights: status.canary.weights as this pass will claim them.
         request: The stored route, or the one that this pass asks for; None before the first.
         needs_intent: The request is new or renewed and must be stored first.
@@ -49,7 +53,8 @@ class Draft:
         self.observed = observed
         self.now = now
         self.spec = observed.spec
-        self.strategy = observed.spec.strategy.canary or CanaryStrategy()
+        self.canary = observed.spec.strategy.canary or CanaryStrategy()
+        self.blue_green = observed.spec.strategy.blue_green
         self.status = observed.status
         self.effects: list[Effect] = []
         self.events: list[PlannedEvent] = []
@@ -68,8 +73,7 @@ class Draft:
         self.epoch = observed.headrace.epoch
         self.shares = _known_shares(observed)
         self.attempt = observed.headrace.attempt + _takes_back(observed.status)
-        self.step_run: AnalysisRunReference | None = None
-        self.background_run: AnalysisRunReference | None = None
+        self.runs: dict[RunKind, AnalysisRunReference] = {}
         self.abort_message = (observed.headrace.abort_message or "") if self.status.abort else ""
         self.aborted_now = False
         self.abort_removed = False
@@ -84,9 +88,14 @@ class Draft:
     # What was observed
 
     @property
+    def strategy(self) -> CanaryStrategy | BlueGreenStrategy:
+        """The strategy in force, for what both have."""
+        return self.blue_green or self.canary
+
+    @property
     def steps(self) -> tuple[CanaryStep, ...]:
         """All steps of the canary."""
-        return self.strategy.steps
+        return self.canary.steps
 
     @property
     def index(self) -> int:
@@ -101,17 +110,17 @@ class Draft:
     @property
     def is_routed(self) -> bool:
         """Whether trafficRouting is configured."""
-        return self.strategy.traffic_routing is not None
+        return self.canary.traffic_routing is not None
 
     @property
     def has_routers(self) -> bool:
         """Whether a router takes part; `trafficRouting: {}` configures none."""
-        return has_routers(self.strategy.traffic_routing)
+        return has_routers(self.canary.traffic_routing)
 
     @property
     def base(self) -> int:
         """Weight of all traffic."""
-        return canary_steps.weight_base(self.strategy)
+        return canary_steps.weight_base(self.canary)
 
     @property
     def new_hash(self) -> str:
@@ -141,7 +150,7 @@ class Draft:
         """Return what replica counts depend on, with the given weights (canary 4.3)."""
         distinct_stable = self.stable if self.stable is not self.new else None
         return CountFacts(
-            strategy=self.strategy,
+            strategy=self.canary,
             replicas=self.observed.replicas,
             index=self.status.current_step_index,
             is_aborted=self.is_aborted,
@@ -226,11 +235,8 @@ class Draft:
 def _takes_back(status: RolloutStatus) -> int:
     """Return 1 while a retry, or the resume of an inconclusive pause, waits to be claimed."""
     is_retry = status.aborted_at is not None and not status.abort
-    runs = (
-        status.canary.current_step_analysis_run_status,
-        status.canary.current_background_analysis_run_status,
-    )
-    was_inconclusive = any(run and run.status == AnalysisPhase.INCONCLUSIVE for run in runs)
+    runs = claimed_runs(status).values()
+    was_inconclusive = any(run.status == AnalysisPhase.INCONCLUSIVE for run in runs)
     is_resumed = status.controller_pause and not status.pause_conditions and was_inconclusive
     return 1 if is_retry or is_resumed else 0
 

@@ -40,10 +40,10 @@ def reconcile_ephemeral_metadata(draft: Draft) -> None:
 
 
 def _wanted(draft: Draft, rs: ReplicaSet) -> TemplateMetadata:
-    stable = draft.strategy.stable_metadata or _NONE
+    stable = draft.canary.stable_metadata or _NONE
     is_rolled_out = draft.stable is None or draft.stable is draft.new
     if rs is draft.new:
-        return stable if is_rolled_out else draft.strategy.canary_metadata or _NONE
+        return stable if is_rolled_out else draft.canary.canary_metadata or _NONE
     return stable if rs is draft.stable else _NONE
 
 

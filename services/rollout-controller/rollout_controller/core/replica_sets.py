@@ -15,7 +15,7 @@ from headrace.model.conditions import Reason
 from headrace.model.rollout import REVISION_HISTORY_LIMIT_DEFAULT
 from headrace.model.steps import TemplateMetadata
 from rollout_controller.core import labels
-from rollout_controller.core.canary.analysis import owner_reference
+from rollout_controller.core.analysis import owner_reference
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
 from rollout_controller.core.plan import (
@@ -147,8 +147,8 @@ def _manifest(draft: Draft, revision: int) -> Manifest:
 def _initial_metadata(draft: Draft) -> TemplateMetadata | None:
     """Return what is injected at creation: canary metadata if another stable exists."""
     if draft.stable is not None:
-        return draft.strategy.canary_metadata
-    return draft.strategy.stable_metadata
+        return draft.canary.canary_metadata
+    return draft.canary.stable_metadata
 
 
 def ephemeral_annotation(metadata: TemplateMetadata) -> str:

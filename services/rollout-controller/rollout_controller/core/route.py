@@ -167,13 +167,13 @@ def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:
     """Return whether everything the route relies on is observed."""
     if not gate_holds(draft, wanted.weight):
         return False
-    if not _points_at(draft, draft.strategy.stable_service, _stable_hash(draft)):
+    if not _points_at(draft, draft.canary.stable_service, _stable_hash(draft)):
         return False
     if wanted.weight == 0:
         return True
     if draft.observed.server_offset_seconds is None:
         return False
-    return _points_at(draft, draft.strategy.canary_service, draft.new_hash)
+    return _points_at(draft, draft.canary.canary_service, draft.new_hash)
 
 
 def _points_at(draft: Draft, service_name: str, pod_hash: str) -> bool:
@@ -188,7 +188,7 @@ def _stable_hash(draft: Draft) -> str:
 
 
 def _document(draft: Draft, wanted: DesiredWeight) -> RouteDocument:
-    strategy = draft.strategy
+    strategy = draft.canary
     routing = strategy.traffic_routing or TrafficRouting()
     smi_root = routing.smi.root_service if routing.smi else ""
     return RouteDocument(

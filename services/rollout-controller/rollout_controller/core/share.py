@@ -31,7 +31,7 @@ def replicas_needed(draft: Draft, rs: ReplicaSet) -> int:
     if weight == 0:
         return 0
     scale = canary_steps.scale_in_effect(
-        draft.strategy, draft.status.current_step_index, is_aborted=draft.is_aborted
+        draft.canary, draft.status.current_step_index, is_aborted=draft.is_aborted
     )
     if rs is draft.new and rs is not draft.stable and scale is not None:
         return 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from headrace.model.conditions import Reason
 from rollout_controller.core.canary.counts import Size, threshold_met
-from rollout_controller.core.canary.rollback import is_fast_rollback
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.rollback import is_fast_rollback
 
 
 def promotion_reason(draft: Draft, index: int) -> str | None:
@@ -41,7 +41,7 @@ def promotion_reason(draft: Draft, index: int) -> str | None:
 
 
 def _is_threshold_met(draft: Draft, replicas: int) -> bool:
-    threshold = draft.strategy.replica_progress_threshold
+    threshold = draft.canary.replica_progress_threshold
     if threshold is None or draft.new is None:
         return False
     new = draft.new

@@ -9,17 +9,16 @@ Source: canary 6; architecture, section 4 (table of acknowledgements).
 
 from __future__ import annotations
 
-from headrace.model.conditions import Reason
 from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet, ServiceObject
-from rollout_controller.core.plan import SwitchService
+from rollout_controller.core.services import switch
 
 
 def reconcile_services(draft: Draft) -> None:
     """Plan the switches of stable and canary Service."""
-    ensure_target(draft, draft.strategy.stable_service, draft.stable)
-    canary = draft.strategy.canary_service
+    ensure_target(draft, draft.canary.stable_service, draft.stable)
+    canary = draft.canary.canary_service
     if draft.is_aborted and not draft.is_fully_promoted:
         ensure_target(draft, canary, draft.stable, check_availability=not draft.has_routers)
     elif _may_leave(draft, canary):
@@ -35,15 +34,7 @@ def ensure_target(
         return
     if check_availability and not _is_ready_for(service, rs):
         return
-    draft.effect(
-        SwitchService(
-            name, rs.pod_hash, managed_by=None if service.managed_by else draft.observed.name
-        )
-    )
-    draft.event(
-        Reason.SWITCH_SERVICE,
-        f"Switched selector for service '{name}' from '{service.pod_hash}' to '{rs.pod_hash}'",
-    )
+    switch(draft, service, rs.pod_hash)
 
 
 def _is_ready_for(service: ServiceObject, rs: ReplicaSet) -> bool:

@@ -81,7 +81,7 @@ def gate_holds(draft: Draft, weight: int) -> bool:
     if stable.available >= needed:
         return True
     size = Size(stable.replicas, stable.available, stable.status_replicas)
-    threshold = draft.strategy.replica_progress_threshold
+    threshold = draft.canary.replica_progress_threshold
     if threshold is not None and threshold_met(threshold, size, needed):
         return True
     canary_is_empty = draft.new is None or draft.new.available == 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 from headrace.model.conditions import PauseReason
 from headrace.model.quantities import Instant
 from headrace.model.rollout_status import DurationStatus, RolloutStatus
-from rollout_controller.core.canary.rollback import is_fast_rollback, is_rollback
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.rollback import is_fast_rollback, is_rollback
 
 
 def calculate(

@@ -16,6 +16,7 @@ from rollout_controller.core.canary import pause, steps
 from rollout_controller.core.canary.analysis import is_step_run_successful
 from rollout_controller.core.canary.counts import at_desired_counts
 from rollout_controller.core.canary.promotion import announce_completion, promotion_reason
+from rollout_controller.core.claimed_runs import claimed_runs, with_runs
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.plan import Claim
 from rollout_controller.core.status import conditions, duration, history, phase, waiting
@@ -69,8 +70,7 @@ def claim_steps(draft: Draft) -> Claim:
 def claim_counts(draft: Draft) -> Claim:
     """Return the claim of a pass that only scaled: nothing but counters moves."""
     status = draft.status
-    draft.step_run = status.canary.current_step_analysis_run_status
-    draft.background_run = status.canary.current_background_analysis_run_status
+    draft.runs = claimed_runs(status)
     outcome = Outcome(status.current_step_index, status.stable_rs, status.promote_full)
     return _claim(draft, outcome)
 
@@ -139,13 +139,13 @@ def _complete_step(draft: Draft) -> int:
         f"Rollout step {index + 1}/{len(draft.steps)} completed ({text})",
     )
     draft.remove_pause(PauseReason.CANARY_PAUSE_STEP)
-    draft.step_run = None
+    draft.runs.pop("Step", None)
     return index + 1
 
 
 def _claim(draft: Draft, outcome: Outcome) -> Claim:
     fields = _base_fields(draft, outcome)
-    status = RolloutStatus(**fields)
+    status = with_runs(RolloutStatus(**fields), draft.runs)
     held = _holds_route(draft)
     kept = tuple(conditions.calculate(draft, status, holds_route=held))
     status = status.model_copy(update={"conditions": kept})
@@ -188,8 +188,6 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
         "restarted_at": observed.spec.restart_at if restart_done else draft.restarted_at,
         "promote_full": outcome.promote_full,
         "canary": CanaryStatus(
-            current_step_analysis_run_status=draft.step_run,
-            current_background_analysis_run_status=draft.background_run,
             weights=draft.weights,
             stable_ping_pong=status.canary.stable_ping_pong,
             step_plugin_statuses=() if outcome.spec_changed else status.canary.step_plugin_statuses,

@@ -87,7 +87,8 @@ def _pause(draft: Draft, status: RolloutStatus) -> _Wait:
 def _pods_or_verdict(draft: Draft) -> _Wait | None:
     step = draft.step
     if step is not None and step.analysis is not None:
-        name = draft.step_run.name if draft.step_run else "the analysis run"
+        run = draft.runs.get("Step")
+        name = run.name if run else "the analysis run"
         return WaitingReason.VERDICT, name, None, "the analysis-runner judges the run"
     new = draft.new
     if new is not None and new.available < new.replicas:

@@ -79,8 +79,8 @@ def test_a_step_run_is_named_and_labelled_by_its_step() -> None:
     (owner,) = metadata["ownerReferences"]
     assert (owner["kind"], owner["uid"], owner["controller"]) == ("Rollout", "uid-app", True)
     assert [metric["name"] for metric in manifest["spec"]["metrics"]] == ["ratio"]
-    assert draft.step_run is not None
-    assert (draft.step_run.name, draft.step_run.status) == ("app-new-2-0", "")
+    assert "Step" in draft.runs
+    assert (draft.runs["Step"].name, draft.runs["Step"].status) == ("app-new-2-0", "")
 
 
 def test_a_background_run_has_no_step() -> None:
@@ -110,8 +110,8 @@ def test_a_run_that_this_very_cause_created_is_adopted() -> None:
     own = step_run("Successful", cause="2.0.0")
     draft = decided(observe(STEP, own))
     assert created(draft) == []
-    assert draft.step_run is not None
-    assert draft.step_run.status == "Successful"
+    assert "Step" in draft.runs
+    assert draft.runs["Step"].status == "Successful"
 
 
 @pytest.mark.parametrize(("strategy", "cause"), [(STEP, "2.0.0"), (BACKGROUND, "2.background.0")])
@@ -191,7 +191,7 @@ def test_an_unclear_verdict_pauses() -> None:
 def test_a_good_verdict_stays() -> None:
     draft = decided(observe(BACKGROUND, samples.run("run", "Successful"), claimed="Successful"))
     assert draft.effects == []
-    assert draft.background_run is not None
+    assert "Background" in draft.runs
 
 
 # Pauses, resume and retry
@@ -206,7 +206,7 @@ def test_a_step_run_is_not_judged_while_paused() -> None:
     status = pauses("CanaryPauseStep")
     draft = decided(observe(STEP, step_run("Failed"), claimed="Running", status=status))
     assert not draft.is_aborted
-    assert draft.step_run is not None
+    assert "Step" in draft.runs
 
 
 def test_a_background_run_is_judged_during_a_pause_step() -> None:
@@ -245,7 +245,7 @@ def test_a_run_of_another_step_is_ended() -> None:
     status = {"currentStepIndex": 1}
     draft = decided(observe(STEP, step_run(), claimed="Running", status=status))
     assert terminated(draft) == ["run"]
-    assert draft.step_run is None
+    assert "Step" not in draft.runs
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_nothing_is_measured_when_nothing_can_follow(status: dict[str, Any]) -> 
     draft = decided(observe(BACKGROUND, samples.run("run"), claimed="Running", status=status))
     assert terminated(draft) == ["run"]
     assert created(draft) == []
-    assert draft.background_run is None
+    assert "Background" not in draft.runs
 
 
 def test_a_run_is_ended_once_and_never_when_it_is_over() -> None:

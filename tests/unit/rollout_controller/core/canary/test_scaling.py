@@ -7,14 +7,11 @@ import pytest
 
 from headrace.model.meta import format_time
 from rollout_controller.core import labels, samples
-from rollout_controller.core.canary.scaling import (
-    is_halted,
-    is_scaling_event,
-    reconcile_replica_sets,
-)
+from rollout_controller.core.canary.scaling import reconcile_replica_sets
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed, ReplicaSet
 from rollout_controller.core.plan import PatchReplicaSet
+from rollout_controller.core.scaling import is_halted, is_scaling_event
 
 NOW = samples.NOW
 STEPS: list[dict[str, Any]] = [{"setWeight": 25}, {"pause": {}}]

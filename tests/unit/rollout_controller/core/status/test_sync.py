@@ -151,7 +151,7 @@ def test_an_analysis_is_done_when_it_succeeded() -> None:
     steps = [{"analysis": {"templates": [{"templateName": "t"}]}}, {"pause": {}}]
     for phase, index in (("Running", 0), ("Successful", 1), ("Inconclusive", 0)):
         draft = drafted(steps)
-        draft.step_run = AnalysisRunReference(name="run", status=phase)
+        draft.runs["Step"] = AnalysisRunReference(name="run", status=phase)
         status = sync.claim_steps(draft).status
         assert status.current_step_index == index
         assert (status.canary.current_step_analysis_run_status is None) is (index == 1)

@@ -2,8 +2,8 @@
 
 from headrace.model.quantities import Instant
 from rollout_controller.core import samples
-from rollout_controller.core.canary.rollback import is_fast_rollback, is_rollback
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.rollback import is_fast_rollback, is_rollback
 
 
 def draft(created_seconds_ago: float, *, stable: str = "stable") -> Draft:

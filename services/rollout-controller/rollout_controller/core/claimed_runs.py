@@ -1,0 +1,34 @@
+"""The AnalysisRuns that the status names: one field for each kind, which clients read.
+
+Source: rollout-api 3, 7.1 (label rollout-type).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from headrace.model.rollout_status import AnalysisRunReference, RolloutStatus
+
+RunKind = Literal["Step", "Background", "PrePromotion", "PostPromotion"]
+
+_FIELDS: Final[Mapping[RunKind, tuple[Literal["canary", "blue_green"], str]]] = {
+    "Step": ("canary", "current_step_analysis_run_status"),
+    "Background": ("canary", "current_background_analysis_run_status"),
+    "PrePromotion": ("blue_green", "pre_promotion_analysis_run_status"),
+    "PostPromotion": ("blue_green", "post_promotion_analysis_run_status"),
+}
+
+
+def claimed_runs(status: RolloutStatus) -> dict[RunKind, AnalysisRunReference]:
+    """Return the runs that a status names."""
+    found = {kind: getattr(getattr(status, part), name) for kind, (part, name) in _FIELDS.items()}
+    return {kind: reference for kind, reference in found.items() if reference is not None}
+
+
+def with_runs(status: RolloutStatus, runs: Mapping[RunKind, AnalysisRunReference]) -> RolloutStatus:
+    """Return the status naming exactly these runs."""
+    parts = {"canary": status.canary, "blue_green": status.blue_green}
+    for kind, (part, name) in _FIELDS.items():
+        parts[part] = parts[part].model_copy(update={name: runs.get(kind)})
+    return status.model_copy(update=parts)

@@ -1,0 +1,26 @@
+"""How a Service is pointed at a ReplicaSet.
+
+Source: canary 6.1; bluegreen 2.
+"""
+
+from __future__ import annotations
+
+from headrace.model.conditions import Reason
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import ServiceObject
+from rollout_controller.core.plan import SwitchService
+
+
+def switch(draft: Draft, service: ServiceObject, pod_hash: str) -> None:
+    """Plan to point a Service at the pods with a hash, and to adopt it."""
+    draft.effect(
+        SwitchService(
+            service.name,
+            pod_hash,
+            managed_by=None if service.managed_by else draft.observed.name,
+        )
+    )
+    draft.event(
+        Reason.SWITCH_SERVICE,
+        f"Switched selector for service '{service.name}' from '{service.pod_hash}' to '{pod_hash}'",
+    )
