@@ -72,6 +72,12 @@ UNUSED: Mapping[str, Mapping[Right, str]] = {
         ("get", "trafficsplits"): "only when an acknowledgement is late",
         ("get", "httproutes"): NOT_IN_MEMORY,
         ("list", "httproutes"): NOT_IN_MEMORY,
+        **{
+            (verb, resource): "only while a Rollout refers to a workload"
+            for resource in ("deployments", "podtemplates")
+            for verb in ("get", "list", "watch")
+        },
+        ("patch", "deployments"): "only when workloadRef.scaleDown says so",
     },
     "traffic-router": {
         ("update", "rollouts/finalizers"): ADMISSION,

@@ -1,224 +1,21 @@
 """The rollout-controller's shell on a memory cluster, with a router that obeys at once or not."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
+from engine_world import STEPS, World, canary, deployed, routed
 
 from headrace.errors import Forbidden
-from headrace.events.topics import Topic
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
     REPLICA_SETS,
     ROLLOUTS,
-    SERVICES,
     Manifest,
     Resource,
 )
-from headrace.routes import ApiVersions
-from headrace.runtime.clock import VirtualClock
 from headrace.runtime.cluster import MergePatch
-from headrace.runtime.cluster_memory import MemoryCluster, MemoryClusterSettings, Request
-from headrace.runtime.guard import Caches as GuardCaches
-from headrace.runtime.guard import GuardedCluster
-from headrace.runtime.reconciler import CoreShell, Reconciler
-from rollout_controller.act import Actor
-from rollout_controller.caches import Caches, Facts
-from rollout_controller.core.decide import decide
-from rollout_controller.core.invariants import check
-from rollout_controller.core.observed import Acknowledgement, Settings
-from rollout_controller.gather import Gatherer
-from rollout_controller.voice import Voice
-
-STEPS: list[dict[str, Any]] = [
-    {"setWeight": 10},
-    {"setCanaryScale": {"weight": 25}},
-    {"pause": {}},
-    {"setWeight": 33},
-    {"setCanaryScale": {"weight": 50}},
-    {"pause": {}},
-]
+from headrace.runtime.cluster_memory import Request
 
 
-class SilentBus:
-    """A bus that keeps what is published."""
-
-    is_up = True
-
-    def __init__(self) -> None:
-        self.events: list[Any] = []
-
-    def publish(self, topic: Topic, event: Any, **_: Any) -> bool:
-        self.events.append(event)
-        return True
-
-
-class ListRecorder:
-    """Keeps Kubernetes Events in order."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, str]] = []
-
-    async def record(
-        self, involved: Manifest, reason: str, message: str, type: str = "Normal"
-    ) -> None:
-        self.events.append((str(reason), message))
-
-    def reasons(self) -> list[str]:
-        return [reason for reason, _ in self.events]
-
-
-class SilentMetrics:
-    """Counts nothing."""
-
-    def observe(self, name: str, value: float, *labels: str) -> None:
-        pass
-
-
-class World:
-    """One controller, one Rollout, virtual time."""
-
-    def __init__(self, spec: dict[str, Any]) -> None:
-        self.clock = VirtualClock()
-        self.cluster = MemoryCluster(self.clock, MemoryClusterSettings(pod_ready_seconds=1.0))
-        self.user = self.cluster.client("user")
-        self.caches, self.facts = Caches(), Facts()
-        self.bus, self.recorder = SilentBus(), ListRecorder()
-        self.router_obeys = True
-        client = self.cluster.client("rollout-controller")
-        stores = {
-            ROLLOUTS: self.caches.rollouts,
-            REPLICA_SETS: self.caches.replica_sets,
-            SERVICES: self.caches.services,
-            ANALYSIS_RUNS: self.caches.runs,
-            ANALYSIS_TEMPLATES: self.caches.templates,
-        }
-        self.stores = stores
-        guard = GuardedCluster(client, lambda: True, GuardCaches(stores))
-        settings = Settings(cluster_uid="cluster")
-        gatherer = Gatherer((self.caches, self.facts), client, settings, ApiVersions, lambda: True)
-        voice = Voice(self.bus, Topic("steps"), self.recorder, self.facts, SilentMetrics())
-        actor = Actor(lambda key: guard, self.facts, voice)
-        shell = CoreShell(gatherer, decide, check, actor)
-        self.reconciler = Reconciler(shell, self.clock, lambda key: True)
-        self.rollout = {
-            "apiVersion": "argoproj.io/v1alpha1",
-            "kind": "Rollout",
-            "metadata": {"name": "app", "namespace": "default"},
-            "spec": spec,
-        }
-
-    async def create(self) -> None:
-        for name in ("active", "preview"):
-            service = {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {"name": name, "namespace": "default"},
-                "spec": {"selector": {"app": "app"}},
-            }
-            await self.user.create(SERVICES, service)
-        await self.user.create(ROLLOUTS, self.rollout)
-
-    async def sync(self) -> None:
-        client = self.cluster.client("reader")
-        for resource, store in self.stores.items():
-            store.replace(await client.list(resource))
-
-    async def settle(self, seconds: float = 5.0) -> None:
-        """Let everything happen that happens within some seconds, in quarters of one."""
-        for _ in range(int(seconds * 4)):
-            self.cluster.step()
-            await self.sync()
-            for _ in range(6):
-                outcome = await self.reconciler.process("default/app")
-                assert not outcome.is_error, outcome.message
-                self.cluster.step()
-                await self.sync()
-                if not await self.route():
-                    break
-            self.clock.advance(0.25)
-
-    async def route(self) -> bool:
-        """Acknowledge the newest route; return whether there was one to be acknowledged."""
-        document = (await self.status()).get("headrace", {}).get("route")
-        if not document or not self.router_obeys:
-            return False
-        uid = document["uid"]
-        known = self.facts.acknowledgements.get(uid)
-        if known is not None and known.epoch == document["epoch"]:
-            return False
-        self.facts.acknowledge(uid, Acknowledgement(document["epoch"]))
-        return True
-
-    async def get(self) -> Manifest:
-        return await self.user.get(ROLLOUTS, "default", "app")
-
-    async def status(self) -> dict[str, Any]:
-        return dict((await self.get()).get("status") or {})
-
-    async def patch_status(self, status: dict[str, Any]) -> None:
-        body = MergePatch({"status": status})
-        await self.user.patch(ROLLOUTS, "default", "app", body, subresource="status")
-
-    async def set_image(self, image: str) -> None:
-        rollout = await self.get()
-        template = rollout["spec"]["template"]
-        container = {**template["spec"]["containers"][0], "image": image}
-        body = {"spec": {"template": {"spec": {"containers": [container]}}}}
-        await self.user.patch(ROLLOUTS, "default", "app", MergePatch(body))
-
-    async def weight(self) -> int:
-        route = (await self.status())["headrace"]["route"]
-        return int(route["weights"]["canary"])
-
-    async def selected(self, service: str) -> str:
-        manifest = await self.user.get(SERVICES, "default", service)
-        return str(manifest["spec"]["selector"].get("rollouts-pod-template-hash", ""))
-
-    async def replicas(self) -> dict[str, int]:
-        listing = await self.user.list(REPLICA_SETS)
-        return {
-            rs["metadata"]["annotations"]["rollout.argoproj.io/revision"]: rs["spec"]["replicas"]
-            for rs in listing.items
-        }
-
-
-def canary(**strategy: Any) -> dict[str, Any]:
-    return {
-        "replicas": 4,
-        "selector": {"matchLabels": {"app": "app"}},
-        "template": {
-            "metadata": {"labels": {"app": "app"}},
-            "spec": {"containers": [{"name": "app", "image": "app:v1"}]},
-        },
-        "strategy": {"canary": strategy},
-    }
-
-
-def routed(**strategy: Any) -> dict[str, Any]:
-    return canary(
-        **{
-            "stableService": "active",
-            "canaryService": "preview",
-            "trafficRouting": {"smi": {"rootService": "root", "trafficSplitName": "split"}},
-            "steps": STEPS,
-            **strategy,
-        }
-    )
-
-
-MakeWorld = Callable[[dict[str, Any]], World]
-
-
-async def deployed(spec: dict[str, Any]) -> World:
-    world = World(spec)
-    await world.create()
-    await world.settle()
-    return world
-
-
-@pytest.mark.spec("canary 2.3")
 async def test_a_first_deployment_becomes_healthy_and_quiet() -> None:
     world = await deployed(routed())
     status = await world.status()
@@ -242,8 +39,6 @@ async def test_a_first_deployment_becomes_healthy_and_quiet() -> None:
     assert writes == []
 
 
-@pytest.mark.spec("canary 1")
-@pytest.mark.spec("canary 5.6")
 async def test_a_manual_canary_moves_by_promotion() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -273,7 +68,6 @@ async def test_a_manual_canary_moves_by_promotion() -> None:
     assert await world.replicas() == {"1": 0, "2": 4}
 
 
-@pytest.mark.spec("canary 3.3")
 async def test_an_abort_brings_traffic_back_and_retry_begins_again() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -327,8 +121,6 @@ async def test_an_abort_without_router_moves_the_service_and_is_told() -> None:
     assert (await world.replicas())["2"] == 1
 
 
-@pytest.mark.spec("cli-and-clients 9")
-@pytest.mark.spec("cli-and-clients 9.1")
 async def test_a_basic_canary_has_the_events_of_the_reference() -> None:
     world = await deployed(canary(steps=[{"setWeight": 25}, {"pause": {}}]))
     world.recorder.events.clear()
@@ -359,7 +151,6 @@ async def test_a_basic_canary_has_the_events_of_the_reference() -> None:
 @pytest.mark.parametrize(
     ("phase", "wanted"), [("Successful", "Paused"), ("Failed", "Degraded"), ("Error", "Degraded")]
 )
-@pytest.mark.spec("canary 7")
 async def test_a_step_analysis_decides(phase: str, wanted: str) -> None:
     analysis = {"templates": [{"templateName": "check"}]}
     spec = routed(steps=[{"setWeight": 10}, {"analysis": analysis}, {"pause": {}}])
@@ -395,7 +186,6 @@ async def finish(world: World, resource: Resource, name: str, phase: str) -> Non
     await world.user.patch(resource, "default", name, body)
 
 
-@pytest.mark.spec("canary 5.7")
 async def test_a_new_image_in_the_middle_drains_the_old_canary_first() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -409,7 +199,6 @@ async def test_a_new_image_in_the_middle_drains_the_old_canary_first() -> None:
     assert await world.replicas() == {"1": 4, "2": 0, "3": 1}
 
 
-@pytest.mark.spec("canary 3.4")
 async def test_undo_in_the_middle_returns_to_stable_at_once() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -423,7 +212,6 @@ async def test_undo_in_the_middle_returns_to_stable_at_once() -> None:
     assert "SkipSteps" in world.recorder.reasons()
 
 
-@pytest.mark.spec("canary 3.2")
 async def test_promote_full_skips_steps_and_pauses() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -436,8 +224,6 @@ async def test_promote_full_skips_steps_and_pauses() -> None:
     assert await world.weight() == 0
 
 
-@pytest.mark.spec("canary 10.1")
-@pytest.mark.spec("rollout-api 9")
 async def test_scaling_during_a_pause_scales_both_sides() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -448,7 +234,6 @@ async def test_scaling_during_a_pause_scales_both_sides() -> None:
     assert (await world.status())["phase"] == "Paused"
 
 
-@pytest.mark.spec("rollout-api 7.4")
 async def test_a_replica_set_that_cannot_be_created_is_told() -> None:
     world = await deployed(routed())
 
@@ -500,7 +285,6 @@ async def test_a_settled_rollout_causes_no_writes() -> None:
         assert [r for r in requests if r.verb not in ("list", "get", "watch")] == []
 
 
-@pytest.mark.spec("rollout-api 7.4")
 async def test_an_orphan_that_the_selector_matches_is_adopted() -> None:
     world = await deployed(routed())
     (owned,) = (await world.user.list(REPLICA_SETS)).items
@@ -514,7 +298,6 @@ async def test_an_orphan_that_the_selector_matches_is_adopted() -> None:
     assert (await world.status())["phase"] == "Healthy"
 
 
-@pytest.mark.spec("rollout-api 7.4")
 async def test_a_replica_set_that_no_longer_matches_is_released() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")

@@ -11,16 +11,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+import structlog
+
 from headrace.errors import (
     AlreadyExists,
     Conflict,
+    Forbidden,
     NotFound,
     RateLimited,
+    Rejected,
     RolloutError,
 )
 from headrace.kubernetes.patches import merge_diff
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
+    DEPLOYMENTS,
     PODS,
     REPLICA_SETS,
     ROLLOUTS,
@@ -50,6 +55,7 @@ from rollout_controller.core.plan import (
     Plan,
     PlannedEvent,
     ReleaseReplicaSet,
+    ScaleDeployment,
     SwitchService,
     TerminateRun,
 )
@@ -59,11 +65,14 @@ from rollout_controller.patches import (
     owner_of,
     ownership_operations,
     replica_set_operations,
+    scale_operations,
     stored_status,
     with_create_error,
     with_run_names,
 )
 from rollout_controller.voice import Voice
+
+log = structlog.get_logger(__name__)
 
 RUN_NAMES_MAX = 100
 """Names tried for one run before the reconcile gives up; each is taken by another run."""
@@ -203,6 +212,8 @@ class Actor:
                 await self._annotate_rollout(observed, effect, written)
             case PatchReplicaSet():
                 await self._patch_replica_set(observed, effect, written)
+            case ScaleDeployment():
+                await self._scale_deployment(observed, effect)
             case AdoptReplicaSet():
                 await self._adopt(observed, effect, written)
             case ReleaseReplicaSet():
@@ -279,6 +290,22 @@ class Actor:
             REPLICA_SETS, observed.namespace, effect.name, JsonPatch(operations)
         )
         written.replica_sets[effect.name] = answer
+
+    async def _scale_deployment(self, observed: Observed, effect: ScaleDeployment) -> None:
+        assert observed.workload is not None
+        assert observed.workload.deployment is not None
+        operations = scale_operations(observed.workload.deployment.manifest, effect.replicas)
+        cluster = self._guard(observed.key)
+        try:
+            await cluster.patch(DEPLOYMENTS, observed.namespace, effect.name, JsonPatch(operations))
+        except NotFound:
+            return  # gone: nothing to scale
+        except (Forbidden, Rejected) as error:
+            if effect.is_required:
+                raise
+            log.warning(
+                "Deployment not scaled", key=observed.key, name=effect.name, error=str(error)
+            )
 
     async def _switch_service(self, observed: Observed, effect: SwitchService) -> None:
         service = observed.references.services[effect.name]

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from headrace.kubernetes.resources import Manifest
+from pydantic import ValidationError
+
+from headrace.kubernetes.resources import Manifest, Resource
+from headrace.model.rollout import WorkloadReference
 from headrace.runtime.store import Store, controller_uid
 from rollout_controller.core import labels
 from rollout_controller.core.observed import Acknowledgement
+from rollout_controller.core.workload import WORKLOADS, resource_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,11 @@ class Facts:
 class Caches:
     """All stores of the controller."""
 
-    rollouts: Store = field(default_factory=lambda: Store({"service": _services_of}))
+    rollouts: Store = field(
+        default_factory=lambda: Store(
+            {"service": _services_of, "workload": _workload_of, "workload kind": _workload_kind}
+        )
+    )
     replica_sets: Store = field(
         default_factory=lambda: Store({"owner": controller_uid, "orphans": _orphaned_in})
     )
@@ -63,6 +71,9 @@ class Caches:
     runs: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
     templates: Store = field(default_factory=Store)
     cluster_templates: Store = field(default_factory=Store)
+    workloads: dict[Resource, Store] = field(
+        default_factory=lambda: {resource: Store() for resource in WORKLOADS}
+    )
     pods: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
 
 
@@ -88,6 +99,35 @@ def _services_of(rollout: Manifest) -> list[str]:
     )
     namespace = rollout["metadata"].get("namespace", "")
     return [f"{namespace}/{name}" for name in names if name]
+
+
+def workload_key(resource: Resource, namespace: str, name: str) -> str:
+    """Return the value of the index `workload` for an object."""
+    return f"{resource.plural}/{namespace}/{name}"
+
+
+def _workload_of(rollout: Manifest) -> list[str]:
+    """Index function: the workload that a Rollout takes its pod template from."""
+    resource, name = _workload(rollout)
+    namespace = rollout["metadata"].get("namespace", "")
+    return [workload_key(resource, namespace, name)] if resource else []
+
+
+def _workload_kind(rollout: Manifest) -> list[str]:
+    """Index function: the kind of that workload."""
+    resource, _ = _workload(rollout)
+    return [resource.plural] if resource else []
+
+
+def _workload(rollout: Manifest) -> tuple[Resource | None, str]:
+    raw = (rollout.get("spec") or {}).get("workloadRef")
+    if not raw:
+        return None, ""
+    try:
+        reference = WorkloadReference.load(raw)
+    except ValidationError:
+        return None, ""
+    return resource_of(reference), reference.name
 
 
 def managing_rollout(service: Manifest) -> str:

@@ -81,8 +81,10 @@ class CommandHandler:
         await self._write(rollout, headrace, patches, answer, command.command)
 
     def _patches(self, rollout: Manifest, command: RolloutCommanded, now: Instant) -> Patches:
-        arguments = command.arguments
-        match Action(command.action):
+        arguments, action = command.arguments, Action(command.action)
+        if action in (Action.SET_IMAGE, Action.UNDO) and rollout["spec"].get("workloadRef"):
+            raise InvalidSpec("the Rollout has its template from another object: change that")
+        match action:
             case Action.PROMOTE:
                 return intents.promote(rollout)
             case Action.PROMOTE_FULL:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 
 import structlog
 
@@ -18,6 +19,7 @@ from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
     CLUSTER_ANALYSIS_TEMPLATES,
+    DEPLOYMENTS,
     PODS,
     REPLICA_SETS,
     ROLLOUTS,
@@ -34,10 +36,11 @@ from headrace.runtime.component import Ports
 from headrace.runtime.consumer import ConsumerSettings, EventConsumer
 from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.metrics import ConsumerMetrics, ReconcileMetrics
+from headrace.runtime.on_demand import OnDemand
 from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.reflector import Reflector, Source
 from headrace.runtime.service import Part, queue_part
-from headrace.runtime.store import Store
+from headrace.runtime.store import ChangeType, Store
 from headrace.runtime.workqueue import WorkQueue
 from rollout_controller.act import Actor
 from rollout_controller.caches import Caches, Facts
@@ -72,6 +75,12 @@ class RolloutController:
         self.queue = WorkQueue(ports.clock, rng=ports.rng)
         self._versions = ApiVersions(settings.traffic_split_api_version or TRAFFIC_SPLITS.version)
         self._reflectors = tuple(self._reflector(*entry) for entry in self._kinds())
+        followed = Selection(settings.watched_namespace)
+        self._workloads = {
+            resource: OnDemand(store, partial(self._reflector, resource, store, followed))
+            for resource, store in self.objects.workloads.items()
+        }
+        self.objects.rollouts.listen(self._want_workloads)
         self._gatherer = Gatherer(
             (self.objects, self.facts),
             ports.cluster,
@@ -79,7 +88,8 @@ class RolloutController:
             lambda: self._versions,
             lambda: ports.bus.is_up,
         )
-        cached = guard.Caches({resource: store for resource, store, _ in self._kinds()})
+        stores = {resource: store for resource, store, _ in self._kinds()}
+        cached = guard.Caches({DEPLOYMENTS: self.objects.workloads[DEPLOYMENTS], **stores})
         self._voice = Voice(
             ports.bus, ports.topics.steps, ports.recorder, self.facts, ports.metrics
         )
@@ -132,6 +142,8 @@ class RolloutController:
         async with asyncio.TaskGroup() as group:
             for reflector in self._reflectors:
                 group.create_task(reflector.run())
+            for kind in self._workloads.values():
+                group.create_task(kind.run())
 
     async def _wait_ready(self) -> None:
         await self._choose_versions()
@@ -198,6 +210,13 @@ class RolloutController:
                 (CLUSTER_ANALYSIS_TEMPLATES, caches.cluster_templates, Selection(None, instance))
             )
         return tuple(kinds)
+
+    def _want_workloads(
+        self, change: ChangeType, old: Manifest | None, new: Manifest | None
+    ) -> None:
+        """Follow the kinds that some Rollout takes its pod template from, and no others."""
+        for resource, kind in self._workloads.items():
+            kind.want(self.objects.rollouts.has("workload kind", resource.plural))
 
     def _reflector(self, resource: Resource, store: Store, selection: Selection) -> Reflector:
         ports = self._ports

@@ -51,6 +51,7 @@ from rollout_controller.core.observed import (
 )
 from rollout_controller.core.validation.rules import spec_error
 from rollout_controller.views import pod_view, replica_set_view, run_view, service_view
+from rollout_controller.workloads import Found, Workloads
 
 LATE_SECONDS = 5.0
 """An acknowledgement this late makes the controller read the traffic objects itself."""
@@ -60,10 +61,13 @@ READ_BACK_SECONDS_MAX = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """The spec of one generation, and what is computed from it once."""
+    """The spec of one generation, and what is computed from it once.
 
-    generation: int
-    collision_count: int | None
+    Attributes:
+        version: Generation, collision count and workload that it holds for.
+    """
+
+    version: tuple[int, int | None, tuple[str, int]]
     spec: RolloutSpec
     template_hash: str
     step_hash: str
@@ -108,6 +112,7 @@ class Gatherer:
         is_bus_up: Callable[[], bool],
     ) -> None:
         self._caches, self._facts = sources
+        self._workloads = Workloads(self._caches.workloads, cluster)
         self._cluster = cluster
         self._settings = settings
         self._versions = versions
@@ -133,7 +138,7 @@ class Gatherer:
         manifest = self._caches.rollouts.get(namespace, name)
         if manifest is None:
             return None
-        observed = self._snapshot(manifest)
+        observed = self._snapshot(manifest, await self._workloads.find(manifest))
         claimed = {run.name for run in claimed_runs(observed.status).values()}
         run_names = claimed - {run.name for run in observed.runs}
         if run_names:
@@ -141,12 +146,13 @@ class Gatherer:
             observed = replace(observed, runs=self._runs(observed.uid))
         return await self._with_acknowledgement(observed, now)
 
-    def _snapshot(self, manifest: Manifest) -> Observed:
+    def _snapshot(self, manifest: Manifest, found: Found) -> Observed:
         metadata = manifest["metadata"]
         uid = metadata["uid"]
         raw_status = manifest.get("status") or {}
         decoded = self._status(uid, raw_status)
-        parsed = self._parse(manifest, decoded.status)
+        parsed = self._parse(manifest, decoded.status, found)
+        annotations = metadata.get("annotations") or {}
         sets = self._caches.replica_sets.by_index("owner", uid)
         cause, actor = self._facts.causes.get(
             uid, (object_cause(uid, metadata["resourceVersion"]), None)
@@ -158,10 +164,12 @@ class Gatherer:
             resource_version=metadata["resourceVersion"],
             generation=int(metadata.get("generation") or 0),
             labels=metadata.get("labels") or {},
-            annotations=metadata.get("annotations") or {},
+            annotations=found.annotations(annotations),
             is_deleting=bool(metadata.get("deletionTimestamp")),
             spec=parsed.spec,
             raw_spec=manifest.get("spec") or {},
+            workload=found.view(annotations),
+            workload_error=found.error,
             spec_error=parsed.spec_error,
             status=decoded.status,
             headrace=decoded.headrace,
@@ -189,16 +197,13 @@ class Gatherer:
             self._statuses[uid] = known
         return known
 
-    def _parse(self, manifest: Manifest, status: RolloutStatus) -> _Parsed:
+    def _parse(self, manifest: Manifest, status: RolloutStatus, found: Found) -> _Parsed:
         uid = manifest["metadata"]["uid"]
         generation = int(manifest["metadata"].get("generation") or 0)
+        version = (generation, status.collision_count, found.version)
         known = self._parsed.get(uid)
-        is_current = known is not None and (known.generation, known.collision_count) == (
-            generation,
-            status.collision_count,
-        )
-        if known is None or not is_current:
-            known = _parse_spec(manifest, generation, status.collision_count)
+        if known is None or known.version != version:
+            known = _parse_spec(manifest, version, found)
             self._parsed[uid] = known
         return known
 
@@ -212,7 +217,8 @@ class Gatherer:
         )
         if by_hash:
             return str(by_hash[0]["metadata"]["name"])
-        found = find_new_replica_set(sets, parsed.spec.template or {}, parsed.collision_count)
+        _, collision_count, _ = parsed.version
+        found = find_new_replica_set(sets, parsed.spec.template or {}, collision_count)
         return str(found["metadata"]["name"]) if found is not None else None
 
     def _orphans(self, namespace: str, spec: RolloutSpec) -> tuple[ReplicaSet, ...]:
@@ -357,15 +363,18 @@ class _Templates(Mapping[str, AnalysisTemplateSpec]):
         return len(self._store.list(self._namespace))
 
 
-def _parse_spec(manifest: Manifest, generation: int, collision_count: int | None) -> _Parsed:
+def _parse_spec(
+    manifest: Manifest, version: tuple[int, int | None, tuple[str, int]], found: Found
+) -> _Parsed:
     try:
-        spec = RolloutSpec.load(manifest.get("spec") or {})
-        template_hash = pod_template_hash(spec.template or {}, collision_count)
+        spec = found.resolve(RolloutSpec.load(manifest.get("spec") or {}))
+        template_hash = "" if found.error else pod_template_hash(spec.template or {}, version[1])
     except (ValidationError, ValueError) as error:
-        return _Parsed(generation, collision_count, RolloutSpec(), "", "", _first_line(error))
+        return _Parsed(version, RolloutSpec(), "", "", _first_line(error))
     canary = spec.strategy.canary
     steps = step_hash(canary.steps) if canary is not None else ""
-    return _Parsed(generation, collision_count, spec, template_hash, steps, spec_error(spec))
+    text = spec_error(spec, is_resolved=found.manifest is not None)
+    return _Parsed(version, spec, template_hash, steps, text)
 
 
 def _is_going(manifest: Manifest) -> bool:

@@ -94,6 +94,16 @@ def replica_set_operations(current: Manifest, effect: PatchReplicaSet) -> list[d
     return operations
 
 
+def scale_operations(current: Manifest, replicas: int) -> list[dict[str, Any]]:
+    """Return a JSON patch that changes the size of a workload, if it is still what was read."""
+    metadata, path = current["metadata"], "/spec/replicas"
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
+        {"op": "test", "path": path, "value": current["spec"].get("replicas", 1)},
+        {"op": "replace", "path": path, "value": replicas},
+    ]
+
+
 def _annotation_operations(
     current: Manifest, annotations: Mapping[str, str | None]
 ) -> list[dict[str, Any]]:

@@ -7,14 +7,15 @@ urgently, and what is known before the watch says it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from headrace.events.analysis import AnalysisJudged
 from headrace.events.envelope import Event
 from headrace.events.traffic import RouteApplied, RouteDrifted, RouteRefused
-from headrace.kubernetes.resources import Manifest
+from headrace.kubernetes.resources import Manifest, Resource
 from headrace.runtime.store import ChangeType
 from headrace.runtime.workqueue import Lane
-from rollout_controller.caches import Caches, Facts, Verdict, managing_rollout
+from rollout_controller.caches import Caches, Facts, Verdict, managing_rollout, workload_key
 from rollout_controller.gather import acknowledgement_of
 
 Add = Callable[[str, Lane], None]
@@ -51,6 +52,8 @@ class Waker:
         self._caches.services.listen(self._service)
         self._caches.templates.listen(self._template)
         self._caches.cluster_templates.listen(self._template)
+        for resource, store in self._caches.workloads.items():
+            store.listen(partial(self._workload, resource))
 
     def _rollout(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
         manifest = new or old
@@ -88,6 +91,18 @@ class Waker:
             if any(condition.get("type") == "InvalidSpec" for condition in conditions):
                 self._add(_key(rollout), Lane.REST)
 
+    def _workload(
+        self, resource: Resource, change: ChangeType, old: Manifest | None, new: Manifest | None
+    ) -> None:
+        """Wake who takes the template from a workload whose spec changed (rollout-api 2.3)."""
+        manifest = new or old
+        if manifest is None or (old and new and _generation(old) == _generation(new)):
+            return
+        metadata = manifest["metadata"]
+        value = workload_key(resource, metadata.get("namespace", ""), metadata["name"])
+        for rollout in self._caches.rollouts.by_index("workload", value):
+            self._add(_key(rollout), Lane.USER)
+
     async def hear(self, event: Event) -> None:
         """Take a fact of the topics `traffic` and `verdicts`."""
         payload = event.payload
@@ -109,6 +124,10 @@ def _key(manifest: Manifest) -> str:
     return f"{metadata.get('namespace', '')}/{metadata['name']}"
 
 
+def _generation(manifest: Manifest) -> object:
+    return manifest["metadata"].get("generation")
+
+
 def _lane(old: Manifest | None, new: Manifest | None) -> Lane:
     """Return how urgent a change of a Rollout is: aborts first, then what a person wrote."""
     if new is None or old is None:
@@ -118,5 +137,5 @@ def _lane(old: Manifest | None, new: Manifest | None) -> Lane:
         return Lane.ABORT
     fields = ("pauseConditions", "promoteFull", "currentStepIndex", "abort")
     is_status_changed = any(before.get(name) != after.get(name) for name in fields)
-    is_spec_changed = old["metadata"].get("generation") != new["metadata"].get("generation")
+    is_spec_changed = _generation(old) != _generation(new)
     return Lane.USER if is_status_changed or is_spec_changed else Lane.REST

@@ -54,6 +54,7 @@ EXPERIMENTS = Resource(ARGO_GROUP, "v1alpha1", "experiments", "Experiment")
 
 REPLICA_SETS = Resource("apps", "v1", "replicasets", "ReplicaSet", has_status=True)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", has_status=True)
+POD_TEMPLATES = Resource("", "v1", "podtemplates", "PodTemplate")
 PODS = Resource("", "v1", "pods", "Pod", has_status=True)
 SERVICES = Resource("", "v1", "services", "Service", has_status=True)
 SECRETS = Resource("", "v1", "secrets", "Secret")

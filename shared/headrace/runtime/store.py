@@ -68,6 +68,10 @@ class Store:
         """Return the objects that an index function gave `value` for."""
         return [*self._indexes[index].get(value, {}).values()]
 
+    def has(self, index: str, value: str) -> bool:
+        """Return whether an index function gave `value` for any object."""
+        return value in self._indexes[index]
+
     def listen(self, listener: Listener) -> None:
         """Call `listener` after every later change, in the order of the calls to `listen`."""
         self._listeners.append(listener)

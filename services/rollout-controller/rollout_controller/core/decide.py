@@ -25,6 +25,7 @@ from rollout_controller.core.scaling import is_scaling_event
 from rollout_controller.core.status import sync
 from rollout_controller.core.status.conditions import deadline_of_progress
 from rollout_controller.core.validation.rules import first_error
+from rollout_controller.core.workload import annotate_generation, scale_down
 
 _COUNTS = (
     "replicas",
@@ -91,6 +92,7 @@ def _pass(observed: Observed, now: Instant) -> Plan:
     draft = Draft(observed, now)
     if replica_sets.claim_replica_sets(draft):
         return _plan(draft, None, Reason.FOUND_NEW_REPLICA_SET)
+    annotate_generation(draft)
     if draft.new is None:
         _greet(draft)
         replica_sets.create_replica_set(draft)
@@ -105,6 +107,7 @@ def _pass(observed: Observed, now: Instant) -> Plan:
         return _plan(draft, sync.claim_reset(draft), "SpecChanged")
     if is_scaling_event(draft):
         reconcile_replica_sets(draft)
+        scale_down(draft)
         return _plan(draft, sync.claim_counts(draft), "Scaling")
     return _canary(draft)
 
@@ -134,6 +137,7 @@ def _canary(draft: Draft) -> Plan:
         reconcile_replica_sets(draft)
         if not draft.scaled:
             reconcile_pause(draft)
+        scale_down(draft)
     if sync.is_abort_claim_held(draft):
         return _plan(draft, None, "RouteAcknowledgement")
     return _plan(draft, sync.claim_steps(draft), "Canary")

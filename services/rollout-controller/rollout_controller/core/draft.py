@@ -9,6 +9,8 @@ Source: canary 1, bluegreen 1 (order of stages); canary 2.5 (pause and abort fie
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headrace.model.analysis import AnalysisPhase
 from headrace.model.conditions import PauseReason, Reason
 from headrace.model.headrace_status import Acknowledged
@@ -26,7 +28,7 @@ from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.canary.counts import CountFacts, Size
 from rollout_controller.core.claimed_runs import RunKind, claimed_runs
 from rollout_controller.core.observed import Observed, ReplicaSet
-from rollout_controller.core.plan import Effect, EventType, PlannedEvent
+from rollout_controller.core.plan import AnnotateRollout, Effect, EventType, PlannedEvent
 from rollout_controller.core.routers import has_routers, raised
 
 RETRY_SECONDS = 10.0
@@ -168,6 +170,15 @@ class Draft:
     def effect(self, effect: Effect) -> None:
         """Add an effect; effects are carried out in the order added."""
         self.effects.append(effect)
+
+    def annotate(self, key: str, value: str) -> None:
+        """Annotate the Rollout, in one request however many annotations there are."""
+        for place, effect in enumerate(self.effects):
+            if isinstance(effect, AnnotateRollout):
+                annotations = {**effect.annotations, key: value}
+                self.effects[place] = replace(effect, annotations=annotations)
+                return
+        self.effect(AnnotateRollout({key: value}))
 
     def event(
         self, reason: Reason, message: str, *, type: EventType = "Normal", before: bool = True

@@ -16,9 +16,13 @@ from rollout_controller.core.plan import Claim, Intent, Plan
 from rollout_controller.core.route import reconcile_stored_abort
 from rollout_controller.core.status import sync
 from rollout_controller.core.status.conditions import ConditionList
+from rollout_controller.core.workload import annotate_generation
 
 RETRY_SECONDS = 10.0
 """An error outside the spec (a missing template) heals by itself: look again. rollout-api 9."""
+
+WORKLOAD_RETRY_SECONDS = 20.0
+"""A workload that cannot be resolved is asked for less often. rollout-api 2.3."""
 
 
 def plan(observed: Observed, error: str, now: Instant) -> Plan:
@@ -26,13 +30,14 @@ def plan(observed: Observed, error: str, now: Instant) -> Plan:
     draft = Draft(observed, now)
     if draft.status.abort:
         reconcile_stored_abort(draft)
+    annotate_generation(draft)
     claim: Claim | None = _claim(draft, error)
     if claim is not None and _is_said(observed, claim):
         claim = None
     intent = Intent(claim.headrace) if claim and draft.needs_intent else None
     if draft.needs_intent and claim is None:
         intent = Intent(sync.headrace_after(draft, observed.status))
-    draft.wake(now + RETRY_SECONDS)
+    draft.wake(now + (WORKLOAD_RETRY_SECONDS if observed.workload_error else RETRY_SECONDS))
     return Plan(
         intent=intent,
         effects=tuple(draft.effects),
@@ -58,6 +63,7 @@ def _claim(draft: Draft, error: str) -> Claim:
         update={
             "conditions": tuple(conditions.items),
             "observed_generation": str(observed.generation),
+            "workload_observed_generation": _workload_generation(observed),
             "phase": str(RolloutPhase.DEGRADED),
             "message": f"{Reason.INVALID_SPEC}: {text}",
             "headrace": None,
@@ -65,6 +71,13 @@ def _claim(draft: Draft, error: str) -> Claim:
         }
     )
     return Claim(status, sync.headrace_after(draft, status))
+
+
+def _workload_generation(observed: Observed) -> str:
+    """Return the generation that was judged; of one that cannot be read, what was known last."""
+    if observed.workload is None:
+        return observed.status.workload_observed_generation
+    return str(observed.workload.generation)
 
 
 def _is_said(observed: Observed, claim: Claim) -> bool:

@@ -112,6 +112,30 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
+class Deployment:
+    """A Deployment that is scaled down while the Rollout takes its place."""
+
+    name: str
+    replicas: int
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The object that the pod template is taken from.
+
+    Attributes:
+        generation: Its metadata.generation.
+        is_annotated: The Rollout's annotation workload-generation says so already.
+        deployment: The Deployment of its name, where workloadRef.scaleDown wants it scaled.
+    """
+
+    generation: int
+    is_annotated: bool
+    deployment: Deployment | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledgement:
     """What is known of an applied route: an answer of the router, or the objects themselves.
 
@@ -179,6 +203,9 @@ class Observed:
         step_hash: Hash of the canary steps, "" for blue-green.
         new_replica_set: Name of the ReplicaSet of the current template, by the three rules of
             rollout-api 7.3; None when there is none yet.
+        workload: Where workloadRef leads; `spec` has its template and selector already, and
+            `annotations` its generation (rollout-api 2.3).
+        workload_error: Why workloadRef leads nowhere, "" when it does not.
         spec_error: First error of the spec alone, "" when there is none (rollout-api 4.1).
         orphans: ReplicaSets that the selector matches and nobody controls.
         pods: Only filled in when a restart or ephemeral metadata asks for them.
@@ -205,6 +232,8 @@ class Observed:
     template_hash: str
     step_hash: str
     new_replica_set: str | None
+    workload: Workload | None = None
+    workload_error: str = ""
     spec_error: str = ""
     replica_sets: tuple[ReplicaSet, ...] = ()
     orphans: tuple[ReplicaSet, ...] = ()

@@ -68,6 +68,19 @@ class PatchReplicaSet:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleDeployment:
+    """Scale the Deployment that the Rollout takes the place of.
+
+    Attributes:
+        is_required: A failure fails the reconcile; else it is only logged (rollout-api 2.3).
+    """
+
+    name: str
+    replicas: int
+    is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class AdoptReplicaSet:
     """Become the controller of a ReplicaSet that has none; the Rollout is read live before."""
 
@@ -143,6 +156,7 @@ Effect = (
     CreateReplicaSet
     | AnnotateRollout
     | PatchReplicaSet
+    | ScaleDeployment
     | AdoptReplicaSet
     | ReleaseReplicaSet
     | DeleteReplicaSet

@@ -20,7 +20,6 @@ from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
 from rollout_controller.core.plan import (
     AdoptReplicaSet,
-    AnnotateRollout,
     CreateReplicaSet,
     DeleteReplicaSet,
     PatchReplicaSet,
@@ -90,7 +89,7 @@ def _extended_history(annotations: Mapping[str, str], revision: int) -> str:
 def _align_revision(draft: Draft, revision: int) -> None:
     if draft.observed.annotations.get(labels.REVISION) == str(revision):
         return
-    draft.effect(AnnotateRollout({labels.REVISION: str(revision)}))
+    draft.annotate(labels.REVISION, str(revision))
     draft.event(Reason.ROLLOUT_UPDATED, f"Rollout updated to revision {revision}")
 
 

@@ -16,7 +16,7 @@ import orjson
 
 from headrace.errors import AlreadyExists, Conflict, NotFound, PreconditionFailed, Rejected
 from headrace.kubernetes.patches import apply_json_patch, json_equal, merge_patch
-from headrace.kubernetes.resources import PODS, REPLICA_SETS, Manifest, Resource
+from headrace.kubernetes.resources import POD_TEMPLATES, PODS, REPLICA_SETS, Manifest, Resource
 from headrace.model.meta import format_time
 from headrace.runtime.clock import Clock
 from headrace.runtime.cluster import JsonPatch, MergePatch
@@ -393,8 +393,9 @@ def _title(resource: Resource, name: str) -> str:
 
 
 def _has_generation(resource: Resource) -> bool:
-    """Whether the server counts generations: pods, and all kinds outside the oldest groups."""
-    return resource.plural == PODS.plural or resource.group not in ("", "coordination.k8s.io")
+    """Whether the server counts generations: few core kinds, and those of most other groups."""
+    is_counted = resource.plural in (PODS.plural, POD_TEMPLATES.plural)
+    return is_counted or resource.group not in ("", "coordination.k8s.io")
 
 
 def _moves_generation(old: Record, updated: Manifest) -> bool:

@@ -7,8 +7,6 @@ import pytest
 
 from headrace.runtime.http import HttpServer, HttpSettings
 
-pytestmark = pytest.mark.spec("cli-and-clients 11")
-
 
 class World:
     def __init__(self) -> None:

@@ -215,6 +215,24 @@ async def test_undo_to_what_is_there_is_skipped(world: World) -> None:
     )
 
 
+@pytest.mark.spec("cli-and-clients 2.5")
+@pytest.mark.parametrize("resource", [DEPLOYMENTS, REPLICA_SETS], ids=lambda each: each.kind)
+async def test_undo_writes_into_the_workload_that_is_referred_to(
+    world: World, resource: Resource
+) -> None:
+    reference = {"apiVersion": "apps/v1", "kind": resource.kind, "name": "base"}
+    rollout = await world.rollout(workloadRef=reference, template=None)
+    spec = {"selector": {"matchLabels": {"app": "web"}}, "template": TEMPLATE}
+    await world.create(resource, "base", spec=spec)
+    for revision, image in (("1", "registry.test/web:v1"), ("2", "registry.test/web:v2")):
+        await replica_set(world, rollout["metadata"]["uid"], revision, image)
+    await changes.undo(world.session, world.way, "web", 1)
+    [(verb, target, _, operations)] = world.writes()
+    assert (verb, target) == ("patch", f"{resource.plural}/base")
+    assert operations[0]["path"] == "/spec/template"
+    assert operations[0]["value"]["spec"]["containers"][0]["image"] == "registry.test/web:v1"
+
+
 async def test_undo_names_what_cannot_be_restored(world: World) -> None:
     reference = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web"}
     rollout = await world.rollout(workloadRef=reference, template=None)

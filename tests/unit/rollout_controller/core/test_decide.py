@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
@@ -20,11 +18,6 @@ from rollout_controller.core.plan import (
     SwitchService,
     TerminateRun,
 )
-
-pytestmark = [
-    pytest.mark.spec("canary 1"),
-    pytest.mark.spec("rollout-api 9"),
-]
 
 NOW = samples.NOW
 STEPS: list[dict[str, Any]] = [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}]
@@ -176,7 +169,6 @@ def test_counters_wait_for_the_pass_that_follows_an_effect() -> None:
     assert after.claim.status.available_replicas == 4
 
 
-@pytest.mark.spec("canary 3.3")
 def test_a_bad_verdict_aborts_in_this_very_pass() -> None:
     run = samples.run("run", "Failed", message="too many errors")
     observed = samples.routed(

@@ -1,13 +1,9 @@
 """Whether an update goes back (canary 3.4)."""
 
-import pytest
-
 from headrace.model.quantities import Instant
 from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.rollback import is_fast_rollback, is_rollback
-
-pytestmark = pytest.mark.spec("canary 3.4")
 
 
 def draft(created_seconds_ago: float, *, stable: str = "stable") -> Draft:

@@ -12,6 +12,7 @@ from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     DEPLOYMENTS,
     EXPERIMENTS,
+    POD_TEMPLATES,
     REPLICA_SETS,
     ROLLOUTS,
     Manifest,
@@ -25,11 +26,10 @@ from headrace_cli.operations.ways import Wish
 from headrace_cli.session import Session
 from headrace_cli.views.objects import section, text
 
-_POD_TEMPLATES: Final = Resource("", "v1", "podtemplates", "PodTemplate")
 _WORKLOADS: Final = {
     "Deployment": DEPLOYMENTS,
     "ReplicaSet": REPLICA_SETS,
-    "PodTemplate": _POD_TEMPLATES,
+    "PodTemplate": POD_TEMPLATES,
 }
 _UPDATE_ATTEMPTS: Final = 5
 _TERMINATION: Final[dict[str, Any]] = {"spec": {"terminate": True}}

@@ -1,6 +1,6 @@
 """From the draft of a pass to the status that it claims.
 
-Source: canary 2.2 (order), 2.3, 2.5, 3.3; rollout-api 3, 5, 6; architecture, "Order of effects".
+Source: canary 2.2 (order), 2.5; rollout-api 3, 5, 6; architecture, "Order of effects".
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _claim(draft: Draft, outcome: Outcome) -> Claim:
 def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
     """Return every field but conditions, phase and duration (canary 2.2)."""
     status, observed = draft.status, draft.observed
-    sets = observed.replica_sets
+    sets, workload = observed.replica_sets, observed.workload
     is_aborted = draft.is_aborted
     available = sum(rs.available for rs in sets)
     restart_done = outcome.spec_changed
@@ -183,7 +183,7 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
         "selector": selector.format() if selector is not None else "",
         "collision_count": status.collision_count,
         "observed_generation": str(observed.generation),
-        "workload_observed_generation": status.workload_observed_generation,
+        "workload_observed_generation": str(workload.generation) if workload else "",
         "stable_rs": outcome.stable_rs,
         "restarted_at": observed.spec.restart_at if restart_done else draft.restarted_at,
         "promote_full": outcome.promote_full,

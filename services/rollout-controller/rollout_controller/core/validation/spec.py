@@ -24,11 +24,16 @@ _NO_STRATEGY: Final = (
 _SECOND_TEMPLATE: Final = "template must be empty for workload reference rollout"
 
 
-def errors(spec: RolloutSpec) -> Iterator[str]:
-    """Yield every violated rule, in order."""
+def errors(spec: RolloutSpec, *, is_resolved: bool = False) -> Iterator[str]:
+    """Yield every violated rule, in order.
+
+    Args:
+        spec: The spec.
+        is_resolved: Template and selector are those of the workload that it refers to.
+    """
     yield from fields.not_negative("spec.replicas", 1 if spec.replicas is None else spec.replicas)
     yield from _selector_errors(spec)
-    yield from _template_errors(spec)
+    yield from _template_errors(spec, is_resolved)
     yield from _number_errors(spec)
     yield from _strategy_errors(spec)
 
@@ -44,15 +49,16 @@ def _selector_errors(spec: RolloutSpec) -> Iterator[str]:
         yield fields.invalid("spec.selector", spec.selector, _EMPTY_SELECTOR)
 
 
-def _template_errors(spec: RolloutSpec) -> Iterator[str]:
+def _template_errors(spec: RolloutSpec, is_resolved: bool) -> Iterator[str]:
     template = spec.template or {}
     metadata = template.get("metadata") or {}
-    if spec.workload_ref is not None and (metadata.get("labels") or metadata.get("annotations")):
+    is_open = spec.workload_ref is not None and not is_resolved
+    if is_open and (metadata.get("labels") or metadata.get("annotations")):
         yield fields.internal("spec.template", _SECOND_TEMPLATE)
     if spec.selector is not None and not names.is_convertible(spec.selector):
         yield fields.invalid("spec.selector", spec.selector, "invalid label selector")
         return
-    if spec.workload_ref is None:
+    if not is_open:
         yield from pod_template.errors(template, spec.selector, "spec.template")
 
 

@@ -29,8 +29,6 @@ def errors(spec: RolloutSpec) -> Iterator[str]:
 
 
 def _unsupported(spec: RolloutSpec) -> Iterator[str]:
-    if spec.workload_ref is not None:
-        yield "spec.workloadRef"
     if spec.rollback_window is not None:
         yield "spec.rollbackWindow"
     if spec.strategy.blue_green is not None:

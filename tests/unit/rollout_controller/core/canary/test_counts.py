@@ -18,12 +18,6 @@ from rollout_controller.core.canary.counts import (
     max_unavailable,
 )
 
-pytestmark = [
-    pytest.mark.spec("canary 4.2"),
-    pytest.mark.spec("canary 4.3"),
-    pytest.mark.spec("canary 4.4"),
-]
-
 VECTORS = Path(__file__).parents[4] / "vectors" / "canary-counts.json"
 CASES = json.loads(VECTORS.read_text())
 

@@ -21,7 +21,6 @@ def canary(**strategy: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("raw", "path"),
     [
-        ({"workloadRef": {"name": "d"}}, "spec.workloadRef"),
         ({"rollbackWindow": {"revisions": 1}}, "spec.rollbackWindow"),
         ({"progressDeadlineAbort": True}, "spec.progressDeadlineAbort"),
         ({"strategy": {"blueGreen": {"activeService": "a"}}}, "spec.strategy.blueGreen"),
@@ -44,7 +43,6 @@ def canary(**strategy: Any) -> dict[str, Any]:
         ),
     ],
 )
-@pytest.mark.spec("rollout-api 4")
 def test_names_the_field_as_it_stands_in_the_manifest(raw: dict[str, Any], path: str) -> None:
     assert errors(raw) == [f"{path}: Forbidden: not supported by this version"]
 
