@@ -85,6 +85,11 @@ def strategies(draw: st.DrawFn) -> dict[str, Any]:
         "maxUnavailable": st.sampled_from([1, "50%"]),
         "abortScaleDownDelaySeconds": st.sampled_from([0, 30]),
         "scaleDownDelayRevisionLimit": st.integers(0, 2),
+        "minPodsPerReplicaSet": counts,
+        "replicaProgressThreshold": st.fixed_dictionaries(
+            {"type": st.sampled_from(["Percent", "Pods"]), "value": st.integers(-1, 100)}
+        ),
+        "antiAffinity": st.just({"requiredDuringSchedulingIgnoredDuringExecution": {}}),
         "canaryMetadata": st.just({"labels": {"role": "canary"}}),
         "stableMetadata": st.just({"labels": {"role": "stable"}}),
     }
@@ -242,6 +247,8 @@ def snapshots(draw: st.DrawFn) -> Observed:
                 "restartAt": times(),
                 "revisionHistoryLimit": st.integers(0, 2),
                 "minReadySeconds": st.integers(0, 5),
+                "rollbackWindow": st.fixed_dictionaries({"revisions": st.integers(0, 2)}),
+                "progressDeadlineAbort": st.just(True),
             },
         )
     )

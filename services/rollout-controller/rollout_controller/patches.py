@@ -87,6 +87,9 @@ def replica_set_operations(current: Manifest, effect: PatchReplicaSet) -> list[d
     if effect.min_ready_seconds is not None:
         path = "/spec/minReadySeconds"
         operations.append({"op": "add", "path": path, "value": effect.min_ready_seconds})
+    if effect.affinity is not None:
+        path = "/spec/template/spec/affinity"
+        operations.append({"op": "add", "path": path, "value": dict(effect.affinity)})
     operations += _annotation_operations(current, effect.annotations or {})
     for member, values in (effect.template_metadata or {}).items():
         path = pointer("spec", "template", "metadata", member)

@@ -20,10 +20,15 @@ from rollout_controller.core.canary.services import reconcile_services
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import AnnotateRollout, Claim, Intent, Plan, nothing
+from rollout_controller.core.rollback import is_within_window
 from rollout_controller.core.route import reconcile_route
 from rollout_controller.core.scaling import is_scaling_event
 from rollout_controller.core.status import sync
-from rollout_controller.core.status.conditions import deadline_of_progress
+from rollout_controller.core.status.conditions import (
+    deadline_of_progress,
+    is_deadline_abort_due,
+    timeout_message,
+)
 from rollout_controller.core.validation.rules import first_error
 from rollout_controller.core.workload import annotate_generation, scale_down
 
@@ -100,8 +105,12 @@ def _pass(observed: Observed, now: Instant) -> Plan:
     if observed.spec.replicas is None:
         draft.effect(AnnotateRollout({}, replicas=1))
         return _plan(draft, None, "DefaultReplicas")
-    if draft.is_fully_promoted and draft.status.abort:
+    if draft.status.abort and draft.is_fully_promoted:
         draft.remove_abort()
+    elif draft.status.abort and (draft.status.promote_full or is_within_window(draft)):
+        # Stored before any route that raises: the router refuses those while the abort stands.
+        draft.remove_abort()
+        return _plan(draft, sync.claim_counts(draft), "AbortDropped")
     if sync.spec_changed(draft):
         replica_sets.sync_revision(draft)
         return _plan(draft, sync.claim_reset(draft), "SpecChanged")
@@ -140,7 +149,19 @@ def _canary(draft: Draft) -> Plan:
         scale_down(draft)
     if sync.is_abort_claim_held(draft):
         return _plan(draft, None, "RouteAcknowledgement")
-    return _plan(draft, sync.claim_steps(draft), "Canary")
+    claim = sync.claim_steps(draft)
+    if is_deadline_abort_due(draft, claim.status):
+        return _aborted_by_deadline(draft.observed, draft.now)
+    return _plan(draft, claim, "Canary")
+
+
+def _aborted_by_deadline(observed: Observed, now: Instant) -> Plan:
+    """Decide again, without what this pass wanted, as aborted for lack of progress."""
+    draft = Draft(observed, now)
+    message = timeout_message(draft)
+    draft.abort(message)
+    draft.event(Reason.ROLLOUT_ABORTED, message, type="Warning")
+    return _aborted(draft)
 
 
 def _aborted(draft: Draft) -> Plan:

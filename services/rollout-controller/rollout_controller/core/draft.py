@@ -140,6 +140,12 @@ class Draft:
         return (self.status.abort or self.aborted_now) and not self.abort_removed
 
     @property
+    def is_route_acknowledged(self) -> bool:
+        """Whether the newest request, if there is one, is known to hold."""
+        route, known = self.request, self.acknowledged
+        return route is None or (known is not None and known.epoch == route.epoch)
+
+    @property
     def revision(self) -> int:
         """Revision of the new ReplicaSet."""
         return self.new.revision if self.new else 0

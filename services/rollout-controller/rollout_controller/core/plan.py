@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from headrace.kubernetes.resources import Manifest
 from headrace.model.conditions import Reason
@@ -58,6 +58,7 @@ class PatchReplicaSet:
         annotations: New values; None removes the annotation.
         template_metadata: New pod template labels and annotations, whole; None leaves them.
         min_ready_seconds: New value; None leaves it.
+        affinity: New affinity of the pod template, whole; None leaves it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class PatchReplicaSet:
     annotations: Mapping[str, str | None] | None = None
     template_metadata: Mapping[str, Mapping[str, str]] | None = None
     min_ready_seconds: int | None = None
+    affinity: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

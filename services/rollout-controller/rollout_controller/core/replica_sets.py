@@ -14,7 +14,7 @@ from headrace.kubernetes.resources import Manifest
 from headrace.model.conditions import Reason
 from headrace.model.rollout import REVISION_HISTORY_LIMIT_DEFAULT
 from headrace.model.steps import TemplateMetadata
-from rollout_controller.core import labels
+from rollout_controller.core import anti_affinity, labels
 from rollout_controller.core.analysis import owner_reference
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
@@ -55,7 +55,7 @@ def create_replica_set(draft: Draft) -> None:
 
 
 def sync_revision(draft: Draft) -> None:
-    """Bring revision, copied annotations and minReadySeconds of the new ReplicaSet up to date."""
+    """Bring what the new ReplicaSet has of the Rollout up to date (rollout-api 9)."""
     rs = draft.new
     if rs is None:
         return
@@ -70,12 +70,14 @@ def sync_revision(draft: Draft) -> None:
         changed[labels.REVISION] = str(revision)
     min_ready = int(rs.manifest.get("spec", {}).get("minReadySeconds") or 0)
     is_ready_changed = min_ready != draft.spec.min_ready_seconds
-    if changed or is_ready_changed:
+    affinity = anti_affinity.stale_affinity(draft.observed, rs)
+    if changed or is_ready_changed or affinity is not None:
         draft.effect(
             PatchReplicaSet(
                 rs.name,
                 annotations=changed,
                 min_ready_seconds=draft.spec.min_ready_seconds if is_ready_changed else None,
+                affinity=affinity,
             )
         )
     _align_revision(draft, revision)
@@ -108,6 +110,9 @@ def _manifest(draft: Draft, revision: int) -> Manifest:
     template: dict[str, Any] = copy.deepcopy(spec.template or {})
     metadata = template.setdefault("metadata", {})
     metadata["labels"] = {**(metadata.get("labels") or {}), labels.HASH: pod_hash}
+    affinity = anti_affinity.wanted_affinity(observed, pod_hash)
+    if affinity is not None:
+        template["spec"] = {**(template.get("spec") or {}), "affinity": affinity}
     annotations = {
         **copied_annotations(observed.annotations),
         labels.REVISION: str(revision),

@@ -12,6 +12,21 @@ def is_rollback(draft: Draft) -> bool:
     return draft.new is draft.stable or draft.new.created_at < draft.stable.created_at
 
 
+def is_within_window(draft: Draft) -> bool:
+    """Return whether the update goes back by fewer revisions than rollbackWindow names.
+
+    What counts are the ReplicaSets that were created between the two and still exist, whatever
+    their size. Those of experiments are never among the Rollout's.
+    """
+    new, stable, window = draft.new, draft.stable, draft.spec.rollback_window
+    if new is None or stable is None or window is None or new.created_at >= stable.created_at:
+        return False
+    between = sum(new.created_at < rs.created_at < stable.created_at for rs in draft.others)
+    return between < window.revisions
+
+
 def is_fast_rollback(draft: Draft) -> bool:
-    """Return whether the update goes back to the stable ReplicaSet, so that nothing is judged."""
-    return is_rollback(draft) and draft.new is draft.stable
+    """Return whether the update goes back without steps and without anything being judged."""
+    if draft.new is None or draft.stable is None:
+        return False
+    return draft.new is draft.stable or is_within_window(draft)

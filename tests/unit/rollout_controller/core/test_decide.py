@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
@@ -82,6 +84,53 @@ def test_an_abort_of_a_promoted_rollout_is_dropped() -> None:
     assert plan.claim is not None
     assert not plan.claim.status.abort
     assert plan.claim.status.current_step_index == 3
+
+
+@pytest.mark.spec("rollout-api 5")
+def test_lack_of_progress_aborts_in_one_pass() -> None:
+    # Both Events, since the reference says the first where it decides.
+    text = 'ReplicaSet "app-new" has timed out progressing.'
+    late = {
+        "type": "Progressing",
+        "status": "True",
+        "reason": "ReplicaSetUpdated",
+        "message": "",
+        "lastUpdateTime": format_time(NOW - 601),
+        "lastTransitionTime": format_time(NOW - 601),
+    }
+    sizes = {"replicas": 5, "updatedReplicas": 1, "readyReplicas": 4, "availableReplicas": 4}
+    sets = (samples.replica_set("stable"), samples.replica_set("new", 1, ready=0, available=0))
+    observed = samples.rollout(
+        {"steps": STEPS},
+        spec={"progressDeadlineAbort": True},
+        status={"conditions": [late], **sizes},
+        replica_sets=sets,
+    )
+    plan = decided(observed)
+    assert plan.claim is not None
+    assert plan.claim.status.abort
+    assert plan.claim.status.message == (
+        f"RolloutAborted: Rollout aborted update to revision 2: {text}"
+    )
+    aborts = [event.message for event in plan.events if event.reason == "RolloutAborted"]
+    assert aborts == [text, f"Rollout aborted update to revision 2: {text}"]
+
+
+@pytest.mark.spec("canary 2.2")
+@pytest.mark.parametrize("status", [{}, {"promoteFull": True}], ids=["window", "promote full"])
+def test_an_abort_is_dropped_before_anything_is_raised(status: dict[str, Any]) -> None:
+    new = samples.replica_set("new", 1, created_at=Instant(NOW - 5000))
+    observed = samples.routed(
+        STEPS,
+        weight=0,
+        spec={} if status else {"rollbackWindow": {"revisions": 1}},
+        status={"abort": True, "abortedAt": format_time(NOW - 5), **status},
+        replica_sets=(samples.replica_set("stable"), new),
+    )
+    plan = decided(observed)
+    assert plan.claim is not None
+    assert not plan.claim.status.abort
+    assert plan.intent is None
 
 
 def test_somebody_scales_in_the_middle_of_an_update() -> None:

@@ -8,6 +8,7 @@ import pytest
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
 from rollout_controller.core import labels, samples
+from rollout_controller.core.anti_affinity import wanted_affinity
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import (
@@ -36,6 +37,37 @@ def synced(observed: Observed) -> Draft:
     draft = Draft(observed, samples.NOW)
     sync_revision(draft)
     return draft
+
+
+# Anti-affinity (rollout-api 7.5)
+
+APART = {"antiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}
+
+
+@pytest.mark.spec("rollout-api 7.5")
+def test_the_pods_of_a_new_revision_keep_away_from_the_stable_one() -> None:
+    observed = samples.rollout(APART, replica_sets=(samples.replica_set("stable"),))
+    manifest, _ = created(observed)
+    affinity = wanted_affinity(observed, "new")
+    assert affinity is not None
+    assert manifest["spec"]["template"]["spec"]["affinity"] == affinity
+    assert "affinity" not in (observed.spec.template or {})["spec"]
+
+
+@pytest.mark.spec("rollout-api 7.5")
+def test_the_injected_term_follows_the_stable_version() -> None:
+    before = samples.rollout(APART)
+    template = {"spec": {"affinity": wanted_affinity(before, "new")}}
+    manifest = {"metadata": {}, "spec": {"template": template}}
+    new = samples.replica_set("new", manifest=manifest)
+    sets = (samples.replica_set("later"), new)
+    after = samples.rollout(APART, status={"stableRS": "later"}, replica_sets=sets)
+    wanted = PatchReplicaSet("app-new", annotations={}, affinity=wanted_affinity(after, "new"))
+    assert synced(after).effects == [wanted]
+    assert (
+        synced(samples.rollout(APART, replica_sets=(samples.replica_set("stable"), new))).effects
+        == []
+    )
 
 
 # Creation (rollout-api 7.4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headrace.model.conditions import Reason
 from rollout_controller.core.canary.counts import Size, threshold_met
 from rollout_controller.core.draft import Draft
-from rollout_controller.core.rollback import is_fast_rollback
+from rollout_controller.core.rollback import is_within_window
 
 
 def promotion_reason(draft: Draft, index: int) -> str | None:
@@ -30,13 +30,16 @@ def promotion_reason(draft: Draft, index: int) -> str | None:
         return None
     if draft.status.promote_full:
         return "Full promotion requested"
-    if is_fast_rollback(draft):
+    if draft.new is draft.stable:
         return "Fast rollback"
     steps = len(draft.steps)
-    if steps and index < steps:
+    is_back = is_within_window(draft)
+    if steps and index < steps and not is_back:
         return None
     if not draft.is_fully_promoted and not draft.is_route_settled:
         return None
+    if is_back:
+        return "Rollback within window"
     return f"Completed all {steps} canary steps"
 
 

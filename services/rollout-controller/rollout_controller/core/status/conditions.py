@@ -9,6 +9,7 @@ from headrace.model.conditions import Condition, ConditionStatus, ConditionType,
 from headrace.model.quantities import Instant
 from headrace.model.rollout import PROGRESS_DEADLINE_SECONDS_DEFAULT
 from headrace.model.rollout_status import RolloutStatus
+from rollout_controller.core.canary.counts import at_desired_counts
 from rollout_controller.core.draft import Draft
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
@@ -124,6 +125,38 @@ def _is_deadline_suspended(draft: Draft, conditions: Sequence[Condition]) -> boo
     return any(rs.scale_down_deadline is not None for rs in draft.others)
 
 
+def is_deadline_abort_due(draft: Draft, status: RolloutStatus) -> bool:
+    """Return whether lack of progress aborts the update in this pass (rollout-api 5).
+
+    Args:
+        draft: The pass.
+        status: As the pass would claim it.
+
+    A router that does not answer is no fault of the new version: that alone aborts nothing
+    (architecture, section 4).
+    """
+    if not draft.spec.progress_deadline_abort or draft.is_aborted:
+        return False
+    if status.stable_rs == status.current_pod_hash or is_progressing(draft.status, status):
+        return False
+    if not draft.is_route_acknowledged and at_desired_counts(draft.count_facts(draft.weights)):
+        return False
+    stored = draft.status.conditions
+    progressing = find(stored, ConditionType.PROGRESSING)
+    if progressing is not None and progressing.reason == Reason.PROGRESS_DEADLINE_EXCEEDED:
+        return not _is_deadline_suspended(draft, stored)
+    return _is_timed_out(draft, stored)
+
+
+def timeout_message(draft: Draft) -> str:
+    """Return what is said of an update that makes no progress."""
+    return f"{_subject(draft)} has timed out progressing."
+
+
+def _subject(draft: Draft) -> str:
+    return f'ReplicaSet "{draft.new.name}"' if draft.new else f'Rollout "{draft.observed.name}"'
+
+
 def calculate(draft: Draft, status: RolloutStatus, *, holds_route: bool) -> list[Condition]:
     """Return the conditions after this pass, and add their Events to the draft.
 
@@ -188,8 +221,7 @@ def _set_progressing(
     )
     if is_done and not became_unhealthy:
         return
-    name = draft.new.name if draft.new else ""
-    subject = f'ReplicaSet "{name}"' if name else f'Rollout "{draft.observed.name}"'
+    subject = _subject(draft)
     if not is_paused and is_healthy(draft, status):
         message = f"{subject} has successfully progressed."
         conditions.set(ConditionType.PROGRESSING, TRUE, Reason.NEW_REPLICA_SET_AVAILABLE, message)
@@ -211,14 +243,14 @@ def _set_progressing(
             ConditionType.PROGRESSING,
             FALSE,
             Reason.PROGRESS_DEADLINE_EXCEEDED,
-            f"{subject} has timed out progressing.",
+            timeout_message(draft),
         )
     elif current is None:
         conditions.set(
             ConditionType.PROGRESSING,
             TRUE,
             Reason.FOUND_NEW_REPLICA_SET,
-            f'Found new replica set "{name}"',
+            f'Found new replica set "{draft.new.name if draft.new else ""}"',
         )
 
 

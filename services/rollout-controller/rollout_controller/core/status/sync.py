@@ -19,6 +19,7 @@ from rollout_controller.core.canary.promotion import announce_completion, promot
 from rollout_controller.core.claimed_runs import claimed_runs, with_runs
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.plan import Claim
+from rollout_controller.core.rollback import is_within_window
 from rollout_controller.core.status import conditions, duration, history, phase, waiting
 
 
@@ -55,11 +56,22 @@ def claim_reset(draft: Draft) -> Claim:
     draft.remove_abort()
     count = len(draft.steps)
     index: int | None = 0 if count else None
-    if draft.new is not None and count and draft.status.stable_rs == draft.new.pod_hash:
-        draft.event(Reason.SKIP_STEPS, "Rollback to stable ReplicaSets")
+    skipped = _skipping(draft)
+    if count and skipped:
+        draft.event(Reason.SKIP_STEPS, skipped)
         index = count
     outcome = Outcome(index, draft.status.stable_rs, promote_full=False, spec_changed=True)
     return _claim(draft, outcome)
+
+
+def _skipping(draft: Draft) -> str:
+    """Return why a new update skips its steps, "" when it does not (canary 2.2, rule 1)."""
+    new = draft.new
+    if new is not None and draft.status.stable_rs == new.pod_hash:
+        return "Rollback to stable ReplicaSets"
+    if new is not None and new.replicas > 0 and is_within_window(draft):
+        return "Rollback to active ReplicaSets within RollbackWindow"
+    return ""
 
 
 def claim_steps(draft: Draft) -> Claim:
@@ -80,7 +92,8 @@ def _advance(draft: Draft) -> Outcome:
     count = len(draft.steps)
     index = status.current_step_index
     working = index if index is not None else (0 if count else None)
-    if status.promote_full:
+    is_skipping = status.promote_full or is_within_window(draft)
+    if is_skipping:
         draft.clear_pauses()
         draft.remove_abort()
         working = count if count else None
@@ -92,7 +105,7 @@ def _advance(draft: Draft) -> Outcome:
         rewound = None if not count else count if is_stable else 0
         return Outcome(rewound, status.stable_rs, promote_full=False)
     promote_full = status.promote_full and status.stable_rs != draft.new_hash
-    if working is not None and not status.promote_full and _is_step_completed(draft):
+    if working is not None and not is_skipping and _is_step_completed(draft):
         return Outcome(_complete_step(draft), status.stable_rs, promote_full)
     return Outcome(working, status.stable_rs, promote_full)
 
@@ -244,8 +257,8 @@ def is_abort_claim_held(draft: Draft) -> bool:
     is_claimed = progressing is not None and progressing.reason == Reason.ROLLOUT_ABORTED
     if not draft.is_aborted or is_claimed:
         return False
-    route, known = draft.request, draft.acknowledged
-    if route is None or not route.aborted or (known is not None and known.epoch == route.epoch):
+    route = draft.request
+    if route is None or not route.aborted or draft.is_route_acknowledged:
         return False
     limit = parse_time(route.decided_at) + draft.observed.settings.abort_claim_seconds
     server_now = draft.now + (draft.observed.server_offset_seconds or 0.0)

@@ -54,8 +54,7 @@ def calculate(draft: Draft, status: RolloutStatus, old: Waiting | None) -> Waiti
 
 def _wait(draft: Draft, status: RolloutStatus) -> _Wait | None:
     route = draft.request
-    known = draft.acknowledged
-    if route is not None and (known is None or known.epoch != route.epoch):
+    if route is not None and not draft.is_route_acknowledged:
         on = f"route epoch {route.epoch}"
         if draft.route_error:
             return WaitingReason.ROUTE_FAILED, on, None, draft.route_error

@@ -29,14 +29,10 @@ def errors(spec: RolloutSpec) -> Iterator[str]:
 
 
 def _unsupported(spec: RolloutSpec) -> Iterator[str]:
-    if spec.rollback_window is not None:
-        yield "spec.rollbackWindow"
     if spec.strategy.blue_green is not None:
         yield "spec.strategy.blueGreen"
     if spec.strategy.canary is not None:
         yield from _of_canary(spec.strategy.canary)
-    if spec.progress_deadline_abort:
-        yield "spec.progressDeadlineAbort"
 
 
 def _of_canary(strategy: CanaryStrategy) -> Iterator[str]:
@@ -45,11 +41,8 @@ def _of_canary(strategy: CanaryStrategy) -> Iterator[str]:
     if strategy.traffic_routing is not None:
         yield from _of_routing(strategy.traffic_routing, f"{_CANARY}.trafficRouting")
     fields_used = {
-        "antiAffinity": strategy.anti_affinity is not None,
         "dynamicStableScale": strategy.dynamic_stable_scale,
         "pingPong": strategy.ping_pong is not None,
-        "minPodsPerReplicaSet": strategy.min_pods_per_replica_set is not None,
-        "replicaProgressThreshold": strategy.replica_progress_threshold is not None,
     }
     yield from (f"{_CANARY}.{name}" for name, is_used in fields_used.items() if is_used)
 

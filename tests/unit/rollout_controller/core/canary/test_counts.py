@@ -18,6 +18,13 @@ from rollout_controller.core.canary.counts import (
     max_unavailable,
 )
 
+pytestmark = [
+    pytest.mark.spec("canary 4.1"),
+    pytest.mark.spec("canary 4.2"),
+    pytest.mark.spec("canary 4.3"),
+    pytest.mark.spec("canary 4.4"),
+]
+
 VECTORS = Path(__file__).parents[4] / "vectors" / "canary-counts.json"
 CASES = json.loads(VECTORS.read_text())
 
@@ -69,3 +76,64 @@ def test_counts_are_those_of_the_reference(case: dict[str, Any]) -> None:
             )
             == case["ResultSetWeight"]
         )
+
+
+def routed(
+    canary: Size, *, stable: Size | None = None, replicas: int = 10, **strategy: Any
+) -> CountFacts:
+    raw = {"trafficRouting": {"smi": {}}, "steps": [{"setWeight": 10}], **strategy}
+    return CountFacts(
+        strategy=CanaryStrategy.load(raw),
+        replicas=replicas,
+        index=0,
+        is_aborted=False,
+        promote_full=False,
+        is_promoted=False,
+        canary=canary,
+        stable=stable or Size(replicas, replicas, created=replicas),
+    )
+
+
+@pytest.mark.parametrize(
+    ("floor", "replicas", "canary"), [(None, 10, 1), (0, 10, 1), (3, 10, 3), (20, 10, 10)]
+)
+def test_a_revision_has_at_least_the_users_minimum(
+    floor: int | None, replicas: int, canary: int
+) -> None:
+    minimum = {} if floor is None else {"minPodsPerReplicaSet": floor}
+    assert desired_counts(routed(Size(0, 0), replicas=replicas, **minimum)).canary == canary
+
+
+def test_the_minimum_raises_no_explicit_scale_and_no_empty_canary() -> None:
+    explicit = [{"setCanaryScale": {"replicas": 1}}]
+    assert desired_counts(routed(Size(0, 0), minPodsPerReplicaSet=3, steps=explicit)).canary == 1
+    nothing = [{"setWeight": 0}]
+    assert desired_counts(routed(Size(0, 0), minPodsPerReplicaSet=3, steps=nothing)).canary == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "available", "is_reached"),
+    [
+        ("Percent", 90, 9, True),
+        ("Percent", 91, 9, False),
+        ("Percent", 0, 0, True),
+        ("Pods", 9, 9, True),
+        ("Pods", 9, 8, False),
+        ("Pods", 0, 0, True),
+        ("anything", 9, 9, True),
+        ("Percent", -1, 9, False),
+        ("Percent", -1, 10, True),
+    ],
+)
+def test_a_threshold_says_how_many_pods_of_a_step_are_enough(
+    kind: str, value: int, available: int, is_reached: bool
+) -> None:
+    threshold = {"type": kind, "value": value}
+    steps = [{"setWeight": 100}]
+    facts = routed(Size(10, available), steps=steps, replicaProgressThreshold=threshold)
+    assert at_desired_counts(facts) is is_reached
+
+
+def test_without_a_threshold_exactly_the_wanted_pods_are_enough() -> None:
+    assert at_desired_counts(routed(Size(1, 1)))
+    assert not at_desired_counts(routed(Size(2, 2)))

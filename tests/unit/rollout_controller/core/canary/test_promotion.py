@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from headrace.model.quantities import Instant
 from rollout_controller.core import samples
 from rollout_controller.core.canary.promotion import announce_completion, promotion_reason
 from rollout_controller.core.draft import Draft
@@ -48,6 +51,45 @@ def test_a_person_may_promote_at_once() -> None:
 
 def test_going_back_to_stable_needs_no_steps() -> None:
     assert reason(0, stableRS="new") == "Fast rollback"
+
+
+def window(is_settled: bool = True) -> str | None:
+    old = samples.replica_set("new", created_at=Instant(samples.NOW - 5000))
+    observed = samples.routed(
+        STEPS,
+        weight=100,
+        spec={"rollbackWindow": {"revisions": 1}},
+        replica_sets=(samples.replica_set("stable"), old),
+    )
+    draft = Draft(observed, samples.NOW)
+    draft.is_route_settled = is_settled
+    return promotion_reason(draft, 0)
+
+
+@pytest.mark.spec("canary 3.4")
+def test_a_rollback_within_the_window_needs_no_steps() -> None:
+    assert window() == "Rollback within window"
+    assert window(is_settled=False) is None
+
+
+@pytest.mark.spec("canary 4.4")
+@pytest.mark.parametrize(
+    ("kind", "value", "available", "is_promoted"),
+    [
+        ("Percent", 50, 2, True),
+        ("Percent", 51, 2, False),
+        ("Pods", 3, 3, True),
+        ("Pods", 3, 2, False),
+        ("Percent", -1, 3, False),
+    ],
+)
+def test_a_threshold_says_how_many_pods_are_enough(
+    kind: str, value: int, available: int, is_promoted: bool
+) -> None:
+    strategy = {"steps": STEPS, "replicaProgressThreshold": {"type": kind, "value": value}}
+    sets = (samples.replica_set("stable"), samples.replica_set("new", 4, available=available))
+    draft = Draft(samples.rollout(strategy, replica_sets=sets), samples.NOW)
+    assert (promotion_reason(draft, 2) is not None) is is_promoted
 
 
 def test_the_last_weight_must_be_acknowledged() -> None:

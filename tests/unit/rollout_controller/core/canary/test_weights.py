@@ -95,6 +95,15 @@ def test_stable_has_the_pods_for_what_it_keeps(available: int, wanted: int, hold
     assert gate_holds(draft(1, stable_available=available, weight=10), wanted) is holds
 
 
+@pytest.mark.spec("canary 4.4")
+@pytest.mark.parametrize(("available", "holds"), [(3, True), (2, False)])
+def test_a_threshold_says_how_many_pods_of_stable_are_enough(available: int, holds: bool) -> None:
+    strategy = {"replicaProgressThreshold": {"type": "Percent", "value": 75}}
+    found = draft(1, stable_available=available, weight=10, strategy=strategy)
+    assert gate_holds(found, 0) is holds
+
+
+@pytest.mark.spec("canary 5.3")
 def test_nothing_is_routed_before_there_is_a_stable_version() -> None:
     assert not gate_holds(draft(4, status={"stableRS": None}), 0)
 

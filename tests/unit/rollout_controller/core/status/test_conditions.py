@@ -15,6 +15,7 @@ from rollout_controller.core.status.conditions import (
     ConditionList,
     calculate,
     deadline_of_progress,
+    is_deadline_abort_due,
     is_progressing,
 )
 
@@ -241,6 +242,64 @@ def test_a_timeout_stays_until_there_is_progress() -> None:
     old = condition("Progressing", "False", "ProgressDeadlineExceeded")
     assert after(drafted(old))["Progressing"].reason == "ProgressDeadlineExceeded"
     assert after(drafted(old), availableReplicas=1)["Progressing"].reason == "ReplicaSetUpdated"
+
+
+LATE = condition("Progressing", "True", "ReplicaSetUpdated", seconds_ago=601)
+ABORTING = {"spec": {"progressDeadlineAbort": True}}
+
+
+def is_due(*old: dict[str, str], **more: Any) -> bool:
+    draft = drafted(*old, **{**ABORTING, **more})
+    return is_deadline_abort_due(draft, draft.status)
+
+
+@pytest.mark.spec("rollout-api 5")
+def test_lack_of_progress_aborts_where_the_user_wants_it() -> None:
+    assert is_due(LATE)
+    assert is_due(condition("Progressing", "False", "ProgressDeadlineExceeded"))
+    assert not is_due(LATE, spec={})
+    assert not is_due(condition("Progressing", "True", "ReplicaSetUpdated", seconds_ago=599))
+
+
+@pytest.mark.spec("rollout-api 5")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"status": {"abort": True}},
+        {"status": {"stableRS": "new", "currentStepIndex": 2}},
+        {"status": {"currentStepIndex": 1}},
+    ],
+    ids=["aborted", "completed", "pause step"],
+)
+def test_the_deadline_aborts_only_an_update_that_shall_move(more: dict[str, Any]) -> None:
+    assert not is_due(LATE, **more)
+    exceeded = condition("Progressing", "False", "ProgressDeadlineExceeded")
+    assert not is_due(exceeded, **more)
+
+
+@pytest.mark.spec("rollout-api 5")
+def test_progress_in_this_very_pass_aborts_nothing() -> None:
+    draft = drafted(LATE, **ABORTING)
+    moved = draft.status.model_copy(update={"updated_replicas": 1})
+    assert not is_deadline_abort_due(draft, moved)
+
+
+def test_a_router_that_does_not_answer_aborts_nothing_by_itself() -> None:
+    def is_due_without_router(pods: int) -> bool:
+        sets = (samples.replica_set("stable"), samples.replica_set("new", 1, available=pods))
+        observed = samples.routed(
+            STEPS,
+            weight=25,
+            is_acknowledged=False,
+            status={"conditions": [LATE]},
+            replica_sets=sets,
+            **ABORTING,
+        )
+        draft = Draft(observed, NOW)
+        return is_deadline_abort_due(draft, draft.status)
+
+    assert not is_due_without_router(pods=1)
+    assert is_due_without_router(pods=0)
 
 
 # Abort and retry

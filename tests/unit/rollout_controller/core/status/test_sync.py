@@ -7,6 +7,7 @@ import pytest
 
 from headrace.model.headrace_status import Acknowledged, HeadraceStatus, Transition
 from headrace.model.meta import format_time
+from headrace.model.quantities import Instant
 from headrace.model.rollout_status import AnalysisRunReference
 from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
@@ -73,6 +74,39 @@ def test_a_new_update_starts_at_its_first_step_with_nothing_left_behind() -> Non
     assert (status.current_pod_hash, status.stable_rs) == ("new", "stable")
 
 
+@pytest.mark.spec("canary 2.2")
+@pytest.mark.spec("canary 3.4")
+@pytest.mark.parametrize(
+    ("replicas", "index"), [(1, len(STEPS)), (0, 0)], ids=["it runs", "it has no pods"]
+)
+def test_going_back_within_the_window_skips_the_steps(replicas: int, index: int) -> None:
+    old = samples.replica_set("new", replicas, created_at=Instant(NOW - 5000))
+    draft = drafted(
+        status={"currentPodHash": "other"},
+        spec={"rollbackWindow": {"revisions": 1}},
+        replica_sets=(samples.replica_set("stable"), old),
+    )
+    assert sync.claim_reset(draft).status.current_step_index == index
+    assert [e.message for e in draft.events if e.reason == "SkipSteps"] == (
+        ["Rollback to active ReplicaSets within RollbackWindow"] if replicas else []
+    )
+
+
+@pytest.mark.spec("canary 2.2")
+@pytest.mark.spec("canary 3.4")
+def test_a_rollback_within_the_window_has_no_pauses() -> None:
+    old = samples.replica_set("new", 1, created_at=Instant(NOW - 5000))
+    draft = drafted(
+        status={"currentStepIndex": 1, "pauseConditions": PAUSES, "controllerPause": True},
+        spec={"rollbackWindow": {"revisions": 1}},
+        replica_sets=(samples.replica_set("stable"), old),
+    )
+    status = sync.claim_steps(draft).status
+    assert (status.current_step_index, status.pause_conditions) == (len(STEPS), ())
+    assert "RolloutStepCompleted" not in [e.reason for e in draft.events]
+
+
+@pytest.mark.spec("canary 3.4")
 def test_going_back_to_stable_skips_the_steps() -> None:
     draft = drafted(status={"stableRS": "new", "currentPodHash": "other"})
     assert sync.claim_reset(draft).status.current_step_index == len(STEPS)

@@ -21,8 +21,10 @@ def test_a_good_spec_has_no_error() -> None:
 
 
 def test_what_is_malformed_comes_before_what_is_not_built() -> None:
-    assert error_of(replicas=-1, rollbackWindow={}).startswith("spec.replicas: ")
-    assert error_of(rollbackWindow={}).startswith("spec.rollbackWindow: Forbidden: ")
+    unbuilt = {"canary": {"trafficRouting": {"plugins": {"acme/router": {}}}}}
+    assert error_of(replicas=-1, strategy=unbuilt).startswith("spec.replicas: ")
+    path = "spec.strategy.canary.trafficRouting.plugins[acme/router]"
+    assert error_of(strategy=unbuilt).startswith(f"{path}: Forbidden: ")
 
 
 def test_the_spec_comes_before_what_it_names() -> None:

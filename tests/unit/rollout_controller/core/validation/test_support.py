@@ -21,14 +21,9 @@ def canary(**strategy: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("raw", "path"),
     [
-        ({"rollbackWindow": {"revisions": 1}}, "spec.rollbackWindow"),
-        ({"progressDeadlineAbort": True}, "spec.progressDeadlineAbort"),
         ({"strategy": {"blueGreen": {"activeService": "a"}}}, "spec.strategy.blueGreen"),
         (canary(dynamicStableScale=True), f"{CANARY}.dynamicStableScale"),
         (canary(pingPong={}), f"{CANARY}.pingPong"),
-        (canary(antiAffinity={}), f"{CANARY}.antiAffinity"),
-        (canary(minPodsPerReplicaSet=0), f"{CANARY}.minPodsPerReplicaSet"),
-        (canary(replicaProgressThreshold={}), f"{CANARY}.replicaProgressThreshold"),
         (canary(steps=[{}, {"experiment": {}}]), f"{CANARY}.steps[1].experiment"),
         (canary(steps=[{"plugin": {"name": "a"}}]), f"{CANARY}.steps[0].plugin"),
         (canary(steps=[{"setHeaderRoute": {}}]), f"{CANARY}.steps[0].setHeaderRoute"),
@@ -70,5 +65,9 @@ def test_serves_the_whole_main_job() -> None:
         scaleDownDelayRevisionLimit=1,
         maxSurge="50%",
         dynamicStableScale=False,
+        antiAffinity={"preferredDuringSchedulingIgnoredDuringExecution": {"weight": 1}},
+        minPodsPerReplicaSet=2,
+        replicaProgressThreshold={"type": "Percent", "value": 90},
     )
-    assert errors(strategy | {"progressDeadlineAbort": False, "paused": True}) == []
+    common = {"progressDeadlineAbort": True, "paused": True, "rollbackWindow": {"revisions": 3}}
+    assert errors(strategy | common) == []
