@@ -234,6 +234,36 @@ async def test_scaling_during_a_pause_scales_both_sides() -> None:
     assert (await world.status())["phase"] == "Paused"
 
 
+async def test_a_refused_effect_is_told_and_nothing_that_rests_on_it_is_claimed() -> None:
+    world = await deployed(routed())
+
+    def refuse(request: Request) -> None:
+        if request.verb == "patch" and request.resource == "services":
+            raise Forbidden("services is forbidden")
+
+    world.cluster.intercept = refuse
+    await world.set_image("app:v2")
+    for _ in range(40):
+        await world.sync()
+        outcome = await world.reconciler.process("default/app")
+        await world.route()
+        world.cluster.step()
+        world.clock.advance(0.25)
+    assert outcome.is_error
+    status = await world.status()
+    assert status["observedGeneration"] == str((await world.get())["metadata"]["generation"])
+    assert (status["updatedReplicas"], status["currentStepIndex"]) == (1, 0)
+    waiting = status["headrace"]["waiting"]
+    assert (waiting["reason"], waiting["on"]) == ("Failure", "SwitchService preview")
+    assert waiting["unblock"] == "services is forbidden"
+    version = (await world.get())["metadata"]["resourceVersion"]
+    await world.reconciler.process("default/app")
+    assert (await world.get())["metadata"]["resourceVersion"] == version
+    world.cluster.intercept = None
+    await world.settle()
+    assert (await world.status())["phase"] == "Paused"
+
+
 async def test_a_replica_set_that_cannot_be_created_is_told() -> None:
     world = await deployed(routed())
 

@@ -40,6 +40,7 @@ from headrace.model.quantities import Instant
 from headrace.runtime.cluster import Cluster, JsonPatch, MergePatch
 from rollout_controller.caches import Facts
 from rollout_controller.core import labels
+from rollout_controller.core.decide import claim_failure
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import (
     AdoptReplicaSet,
@@ -58,6 +59,7 @@ from rollout_controller.core.plan import (
     ScaleDeployment,
     SwitchService,
     TerminateRun,
+    describe,
 )
 from rollout_controller.patches import (
     check_kept,
@@ -68,6 +70,7 @@ from rollout_controller.patches import (
     scale_operations,
     stored_status,
     with_create_error,
+    with_intent,
     with_run_names,
 )
 from rollout_controller.voice import Voice
@@ -127,8 +130,18 @@ class Actor:
         if plan.intent is not None and not is_joined:
             await self._write_intent(observed, plan, written)
             self._voice.publish_request(observed, plan.request, now)
+            if _is_asked_abort(plan):
+                # Its route is all that counts now: other aborts go before the rest of this
+                # pass, which the next one derives again.
+                self._keep_cause(observed, written)
+                return True
         for effect in plan.effects:
-            await self._carry_out(observed, effect, written, now)
+            try:
+                await self._carry_out(observed, effect, written, now)
+            except (Forbidden, Rejected) as error:
+                if not isinstance(effect, CreateReplicaSet):  # that has a condition of its own
+                    await self._tell_failure(observed, plan, (effect, error), written, now)
+                raise
             written.has_written = True
         await self._voice.announce(observed, plan.events, before=True)
         if plan.claim is not None:
@@ -144,6 +157,20 @@ class Actor:
             self._voice.publish_facts(observed, observed.headrace)
         self._keep_cause(observed, written)
         return written.has_written
+
+    async def _tell_failure(
+        self,
+        observed: Observed,
+        plan: Plan,
+        failed: tuple[Effect, RolloutError],
+        written: _Written,
+        now: Instant,
+    ) -> None:
+        """Claim what the refused effect does not assert; it is tried again with back-off."""
+        effect, error = failed
+        stored = observed if plan.intent is None else with_intent(observed, plan.intent)
+        claim = claim_failure(stored, on=describe(effect), text=str(error), now=now)
+        await self._write_status(observed, stored_status(claim.status, claim.headrace), written)
 
     def _keep_cause(self, observed: Observed, written: _Written) -> None:
         """Let the next pass of this reconcile have the cause of this one.
@@ -376,3 +403,13 @@ class Actor:
             )
         except NotFound:
             return  # gone already
+
+
+def _is_asked_abort(plan: Plan) -> bool:
+    """Return whether the intent asks for the route of an abort that a person wrote.
+
+    One that the engine decides has Events of its own in the same pass.
+    """
+    if plan.intent is None or plan.intent.aborted_at is not None:
+        return False
+    return plan.request is not None and plan.request.aborted

@@ -15,7 +15,7 @@ from headrace.model.rollout_status import RolloutStatus
 from rollout_controller.core import labels
 from rollout_controller.core.claimed_runs import claimed_runs, with_runs
 from rollout_controller.core.observed import Observed
-from rollout_controller.core.plan import PatchReplicaSet
+from rollout_controller.core.plan import Intent, PatchReplicaSet
 from rollout_controller.core.status.conditions import ConditionList
 
 
@@ -52,6 +52,14 @@ def with_create_error(observed: Observed, text: str, now: Instant) -> dict[str, 
         }
     )
     return stored_status(status, observed.headrace)
+
+
+def with_intent(observed: Observed, intent: Intent) -> Observed:
+    """Return the snapshot as it is once the intent is stored."""
+    status = observed.status
+    if intent.aborted_at is not None:
+        status = status.model_copy(update={"abort": True, "aborted_at": intent.aborted_at})
+    return observed.with_status(status, intent.headrace)
 
 
 def with_run_names(status: RolloutStatus, names: Mapping[str, str]) -> RolloutStatus:

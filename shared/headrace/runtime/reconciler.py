@@ -228,15 +228,22 @@ class Reconciler(Generic[ObservedT, PlanT]):
         """Tell `observer` from now on how reconciles end."""
         self._observer = observer
 
-    async def process(self, key: str, on_look: Callable[[str], None] = lambda _: None) -> Outcome:
+    async def process(
+        self,
+        key: str,
+        on_look: Callable[[str], None] = lambda _: None,
+        gives_way: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
         """Reconcile one key once; never raises but when cancelled.
 
         Args:
             key: What to reconcile.
             on_look: Told the key before each pass looks at the caches.
+            gives_way: Asked after each pass that wrote; True when a more urgent key waits, which
+                the rest of this reconcile shall not delay.
         """
         began = self._clock.monotonic()
-        outcome = await self._outcome(key, on_look)
+        outcome = await self._outcome(key, on_look, gives_way)
         if not outcome.is_error:
             self._frozen.pop(key, None)
         seconds = max(self._clock.monotonic() - began, 0.0)
@@ -253,7 +260,7 @@ class Reconciler(Generic[ObservedT, PlanT]):
         while (key := await queue.get()) is not None:
             outcome = _NOT_OWNED  # what a cancelled pass leaves: nothing is planned
             try:
-                outcome = await self.process(key, queue.saw)
+                outcome = await self.process(key, queue.saw, lambda: queue.is_urgent)
             finally:
                 self._give_back(queue, key, outcome)
 
@@ -268,9 +275,11 @@ class Reconciler(Generic[ObservedT, PlanT]):
             case "failed" | "frozen":
                 queue.retry(key, after_seconds=outcome.retry_after_seconds)
 
-    async def _outcome(self, key: str, on_look: Callable[[str], None]) -> Outcome:
+    async def _outcome(
+        self, key: str, on_look: Callable[[str], None], gives_way: Callable[[], bool]
+    ) -> Outcome:
         try:
-            return await self._passes(key, on_look)
+            return await self._passes(key, on_look, gives_way)
         except NotFound as error:
             # Something vanished meanwhile: no error (rollout-api 9), mostly an event of its own.
             log.info("object vanished in a reconcile", key=key, error=str(error))
@@ -288,7 +297,9 @@ class Reconciler(Generic[ObservedT, PlanT]):
             log.exception("reconcile crashed", key=key)
             return Outcome("failed", message=f"{type(error).__name__}: {error}")
 
-    async def _passes(self, key: str, on_look: Callable[[str], None]) -> Outcome:
+    async def _passes(
+        self, key: str, on_look: Callable[[str], None], gives_way: Callable[[], bool]
+    ) -> Outcome:
         conflicts = 0
         for _ in range(PASSES_MAX + CONFLICTS_MAX):
             if not self._may_act(key):
@@ -305,6 +316,8 @@ class Reconciler(Generic[ObservedT, PlanT]):
             try:
                 if not await self._shell.act(observed, plan, now=now):
                     return self._settled(plan)
+                if gives_way():
+                    break
             except Conflict:
                 self._observer.conflicted(key)
                 conflicts += 1

@@ -150,6 +150,11 @@ class KeyedQueue:
         return len(self._lane_of) + len(self._again)
 
     @property
+    def is_urgent(self) -> bool:
+        """True while an abort or what a person wrote waits for a worker."""
+        return bool(self._lanes[Lane.ABORT] or self._lanes[Lane.USER])
+
+    @property
     def processing(self) -> dict[str, Instant]:
         """Keys that workers hold, and since when."""
         return self._processing
@@ -307,6 +312,11 @@ class WorkQueue:
     def depth(self) -> int:
         """Number of keys that are ready."""
         return self._keys.depth
+
+    @property
+    def is_urgent(self) -> bool:
+        """True while an abort or what a person wrote waits for a worker."""
+        return self._keys.is_urgent
 
     def observe(self, observer: QueueObserver) -> None:
         """Tell `observer` from now on what the queue does."""

@@ -145,7 +145,7 @@ def _create(draft: Draft, kind: RunKind, analysis: RolloutAnalysis) -> RunObject
     try:
         manifest = _manifest(draft, kind, analysis)
     except RunError as error:
-        draft.fail(str(error))
+        draft.fail(str(error), on="analysis run")
         return None
     own = _created_before(draft, manifest)
     if own is not None:

@@ -62,6 +62,23 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
     return plan
 
 
+def claim_failure(observed: Observed, *, on: str, text: str, now: Instant) -> Claim:
+    """Return what may be claimed although an effect failed for good.
+
+    Only what asserts no effect: generation, counters, conditions, and in status.headrace.waiting
+    what failed and why.
+
+    Args:
+        observed: The snapshot of the pass, with the intent that is stored already.
+        on: The object that could not be written, as `service preview`.
+        text: The API server's answer.
+        now: Decision time.
+    """
+    draft = Draft(observed, now)
+    draft.fail(text, on=on)
+    return sync.claim_counts(draft)
+
+
 def _is_own_abort(plan: Plan) -> bool:
     """Return whether the intent also stores an abort, which no claim may carry."""
     return plan.intent is not None and plan.intent.aborted_at is not None

@@ -84,6 +84,7 @@ class Draft:
         self.pauses_cleared = False
         self.restarted_at = observed.status.restarted_at
         self.failure = ""
+        self.failed_on = ""
         self.wake_at: Instant | None = None
         self.scaled = False
 
@@ -197,9 +198,10 @@ class Draft:
         if self.wake_at is None or at < self.wake_at:
             self.wake_at = Instant(at)
 
-    def fail(self, text: str) -> None:
-        """Say that this pass could not do something for `text`, and try again later."""
-        self.failure = self.failure or text
+    def fail(self, text: str, *, on: str) -> None:
+        """Say that this pass could not do something about `on` for `text`, and try again later."""
+        if not self.failure:
+            self.failure, self.failed_on = text, on
         self.wake(self.now + RETRY_SECONDS)
 
     def abort(self, message: str) -> None:

@@ -171,6 +171,18 @@ Effect = (
 )
 
 
+def describe(effect: Effect) -> str:
+    """Return the effect and its object for people, as `SwitchService preview`."""
+    match effect:
+        case CreateReplicaSet(manifest=manifest) | CreateRun(manifest=manifest):
+            name = str(manifest["metadata"]["name"])
+        case AnnotateRollout():
+            name = "itself"
+        case _:
+            name = effect.name
+    return f"{type(effect).__name__} {name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The status that Argo clients read, and what the controller remembers beside it."""

@@ -80,7 +80,7 @@ def claim_steps(draft: Draft) -> Claim:
 
 
 def claim_counts(draft: Draft) -> Claim:
-    """Return the claim of a pass that only scaled: nothing but counters moves."""
+    """Return the claim of a pass that only scaled, or failed: nothing but counters moves."""
     status = draft.status
     draft.runs = claimed_runs(status)
     outcome = Outcome(status.current_step_index, status.stable_rs, status.promote_full)

@@ -54,14 +54,14 @@ def calculate(draft: Draft, status: RolloutStatus, old: Waiting | None) -> Waiti
 
 def _wait(draft: Draft, status: RolloutStatus) -> _Wait | None:
     route = draft.request
+    if draft.failure:
+        return WaitingReason.FAILURE, draft.failed_on, None, draft.failure
     if route is not None and not draft.is_route_acknowledged:
         on = f"route epoch {route.epoch}"
         if draft.route_error:
             return WaitingReason.ROUTE_FAILED, on, None, draft.route_error
         unblock = "the traffic-router applies the route and says so"
         return WaitingReason.ROUTE_ACKNOWLEDGEMENT, on, None, unblock
-    if draft.failure:
-        return WaitingReason.FAILURE, "analysis run", None, draft.failure
     if draft.spec.paused:
         return WaitingReason.MANUAL_PAUSE, "spec.paused", None, "set spec.paused to false"
     if status.pause_conditions:
