@@ -41,7 +41,7 @@ from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.reflector import Reflector, Source
 from headrace.runtime.service import Part, queue_part
 from headrace.runtime.store import ChangeType, Store
-from headrace.runtime.workqueue import WorkQueue
+from headrace.runtime.workqueue import WorkQueue, background_workers
 from rollout_controller.act import Actor
 from rollout_controller.caches import Caches, Facts
 from rollout_controller.commands import CommandHandler
@@ -72,7 +72,9 @@ class RolloutController:
         self._ports = ports
         self._settings = settings
         self.objects, self.facts = Caches(), Facts()
-        self.queue = WorkQueue(ports.clock, rng=ports.rng)
+        self.queue = WorkQueue(
+            ports.clock, rng=ports.rng, background_max=background_workers(settings.workers)
+        )
         self._versions = ApiVersions(settings.traffic_split_api_version or TRAFFIC_SPLITS.version)
         self._reflectors = tuple(self._reflector(*entry) for entry in self._kinds())
         followed = Selection(settings.watched_namespace)

@@ -19,7 +19,7 @@ from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.reflector import Reflector, Source
 from headrace.runtime.service import Part, queue_part
 from headrace.runtime.store import Store
-from headrace.runtime.workqueue import Lane, WorkQueue
+from headrace.runtime.workqueue import Lane, WorkQueue, background_workers
 from traffic_router.act import Actor, Voice
 from traffic_router.core.decide import decide
 from traffic_router.core.invariants import check
@@ -44,7 +44,9 @@ class TrafficRouter:
     def __init__(self, ports: Ports, settings: RouterSettings) -> None:
         self._ports = ports
         self._settings = settings
-        self.queue = WorkQueue(ports.clock, rng=ports.rng)
+        self.queue = WorkQueue(
+            ports.clock, rng=ports.rng, background_max=background_workers(settings.workers)
+        )
         self.rollouts = Store()
         self._reflector = Reflector(
             Source(ports.cluster, ROLLOUTS, _selection(settings)),

@@ -93,7 +93,7 @@ class Waker:
         payload = event.payload
         if isinstance(payload, RouteRequested):
             self._memory.ask(payload.key, payload.route, event.time)
-            self._add(payload.key, Lane.ABORT if payload.route.aborted else Lane.FACT)
+            self._add(payload.key, _lane(payload.route))
         elif isinstance(payload, RouteVerifyRequested):
             self._memory.ask_verify(payload.key, payload)
             self._add(payload.key, Lane.FACT)
@@ -110,8 +110,8 @@ class Waker:
             return
         document = self._documents.read(new)
         self._index.put(_key(new), document)
-        is_abort = document is not None and document.aborted
-        self._add(_key(new), Lane.ABORT if is_abort else Lane.FACT)
+        is_asked = old is not None and raw_route(old) != raw_route(new)
+        self._add(_key(new), _lane(document) if is_asked else Lane.FACT)
 
     def _traffic(self, kind: TrafficKind) -> Listener:
         def heard(change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
@@ -124,6 +124,11 @@ class Waker:
                 self._add(key, Lane.FACT)
 
         return heard
+
+
+def _lane(document: RouteDocument | None) -> Lane:
+    """Return how urgent a new request is; to hold a known one is the background."""
+    return Lane.ABORT if document is not None and document.aborted else Lane.USER
 
 
 def _relevant(rollout: Manifest) -> tuple[Any, ...]:

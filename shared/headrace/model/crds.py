@@ -37,6 +37,7 @@ _KEPT: Final = (
     "pattern",
     "enum",
     "x-kubernetes-int-or-string",
+    "x-kubernetes-map-type",
     "x-kubernetes-preserve-unknown-fields",
     "x-kubernetes-validations",
 )

@@ -126,4 +126,8 @@ class RolloutStatus(Model):
     alb: AlbStatus | None = None
     albs: tuple[AlbStatus, ...] = ()
     duration: DurationStatus | None = None
-    headrace: OpenObject | None = None
+    headrace: OpenObject | None = Field(
+        # One entry of managedFields instead of one per leaf, which each patch would merge.
+        default=None,
+        json_schema_extra={"x-kubernetes-map-type": "atomic"},
+    )

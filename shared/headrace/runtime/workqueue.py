@@ -33,12 +33,28 @@ _TIMER_SECONDS_MAX: Final = 30.0
 
 
 class Lane(IntEnum):
-    """How urgent a key is; lower goes first."""
+    """How urgent a key is; lower goes first.
+
+    FACT and REST are the background: only some of the workers serve them at once, so that the
+    API server has room for what is urgent.
+    """
 
     ABORT = 0
     USER = 1
     FACT = 2
     REST = 3
+
+
+_URGENT: Final = (Lane.ABORT, Lane.USER)
+
+
+def background_workers(workers: int) -> int:
+    """Return how many of so many workers may serve the background at once, >= 1.
+
+    An API server that is short of processors answers every request later, the more are under
+    way; a few keep it busy.
+    """
+    return max(1, workers * 2 // 5)
 
 
 class QueueObserver(Protocol):
@@ -127,13 +143,21 @@ class KeyedQueue:
     """The queue without an event loop.
 
     A key is ready, processing, both (added while processing), waiting for a time, or unknown.
-    Two due times are kept per key: the earliest one that somebody added, which is kept until it
+    At most `background_max` keys of the background are processed at once. Two due times are kept per key: the earliest one that somebody added, which is kept until it
     comes, and the one that the last pass planned, which every pass replaces.
     """
 
-    def __init__(self, *, backoff: Backoff = RECONCILE, rng: Rng | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        backoff: Backoff = RECONCILE,
+        rng: Rng | None = None,
+        background_max: int | None = None,
+    ) -> None:
         self._backoff = backoff
         self._rng = rng
+        self._background_max = background_max
+        self._background: set[str] = set()
         # Ordered dictionaries, since the first key of a plain one is slow to find after deletes.
         self._lanes: tuple[OrderedDict[str, Instant], ...] = tuple(OrderedDict() for _ in Lane)
         self._lane_of: dict[str, Lane] = {}
@@ -152,7 +176,7 @@ class KeyedQueue:
     @property
     def is_urgent(self) -> bool:
         """True while an abort or what a person wrote waits for a worker."""
-        return bool(self._lanes[Lane.ABORT] or self._lanes[Lane.USER])
+        return any(self._lanes[lane] for lane in _URGENT)
 
     @property
     def processing(self) -> dict[str, Instant]:
@@ -198,7 +222,7 @@ class KeyedQueue:
         return moved
 
     def pop(self, now: Instant) -> tuple[str, float] | None:
-        """Return the next key and how long it was ready, in seconds; None when none is."""
+        """Return the next key and how long it was ready, in seconds; None when none may go."""
         self.move_due(now)
         lane = self._choose_lane()
         if lane is None:
@@ -206,6 +230,8 @@ class KeyedQueue:
         key, since = self._lanes[lane].popitem(last=False)
         del self._lane_of[key]
         self._processing[key] = now
+        if lane not in _URGENT:
+            self._background.add(key)
         return key, max(now - since, 0.0)
 
     def done(self, key: str, *, wake_at: Instant | None = None, lane: Lane = Lane.REST) -> float:
@@ -260,6 +286,7 @@ class KeyedQueue:
 
     def _end(self, key: str, wake_at: Instant | None, lane: Lane) -> float:
         began = self._processing.pop(key)
+        self._background.discard(key)
         if key in self._dropped:
             self._dropped.discard(key)
             self._failures.pop(key, None)
@@ -274,7 +301,10 @@ class KeyedQueue:
         return began
 
     def _choose_lane(self) -> Lane | None:
-        waiting = [lane for lane in Lane if self._lanes[lane]]
+        limit = self._background_max
+        is_full = limit is not None and len(self._background) >= limit
+        open_lanes = _URGENT if is_full else Lane
+        waiting = [lane for lane in open_lanes if self._lanes[lane]]
         if not waiting:
             return None
         if len(waiting) == 1:
@@ -297,9 +327,10 @@ class WorkQueue:
         backoff: Backoff = RECONCILE,
         rng: Rng | None = None,
         observer: QueueObserver | None = None,
+        background_max: int | None = None,
     ) -> None:
         self._clock = clock
-        self._keys = KeyedQueue(backoff=backoff, rng=rng)
+        self._keys = KeyedQueue(backoff=backoff, rng=rng, background_max=background_max)
         self._observer = observer or SilentObserver()
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None

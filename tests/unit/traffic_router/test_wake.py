@@ -108,6 +108,8 @@ def test_a_rollout_wakes_its_key_only_when_something_relevant_changed(desk: Desk
     assert desk.taken() == [("shop/web", Lane.FACT)]
     desk.rollouts.offer(routed(4, document(2, aborted=True), abort=True))
     assert desk.taken() == [("shop/web", Lane.ABORT)]
+    desk.rollouts.offer(routed(5, document(3)))
+    assert desk.taken() == [("shop/web", Lane.USER)]
     desk.rollouts.remove("shop", "web", "5f0c")
     assert desk.taken() == [("shop/web", Lane.REST)]
 
@@ -156,7 +158,7 @@ async def test_requests_of_the_bus_are_remembered(desk: Desk) -> None:
     await desk.waker.hear(event(RouteRequested(**fields, route=document(2, aborted=True))))
     await desk.waker.hear(event(RouteVerifyRequested(**fields, check="targetGroups")))
     await desk.waker.hear(event(StepEntered(**fields, ordinal=1)))
-    assert [lane for _, lane in desk.taken()] == [Lane.FACT, Lane.ABORT, Lane.FACT]
+    assert [lane for _, lane in desk.taken()] == [Lane.USER, Lane.ABORT, Lane.FACT]
     assert desk.memory.document("shop/web", None) == document(2, aborted=True)
     assert desk.memory.of("shop/web").verify is not None
 

@@ -17,6 +17,9 @@ from headrace.runtime.clock import Clock
 
 _POLL_RECORDS_MAX: Final = 500
 
+_FETCH_MILLISECONDS_MAX: Final = 2000
+"""How long the broker holds a fetch while nothing comes; a record ends the wait at once."""
+
 
 class KafkaConsumer:
     """Reads partitions of some topics; connects when it has any."""
@@ -111,6 +114,7 @@ class KafkaConsumer:
             group_id=self._settings.group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=_FETCH_MILLISECONDS_MAX,
         )
         client.assign(self._places)
         try:

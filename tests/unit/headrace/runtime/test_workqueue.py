@@ -7,7 +7,7 @@ import pytest
 from headrace.backoff import Backoff
 from headrace.model.quantities import Instant
 from headrace.runtime.clock import LoopClock
-from headrace.runtime.workqueue import KeyedQueue, Lane, WorkQueue
+from headrace.runtime.workqueue import KeyedQueue, Lane, WorkQueue, background_workers
 
 T0 = Instant(1_700_000_000.0)
 
@@ -109,6 +109,24 @@ def test_each_pass_replaces_the_time_that_the_last_one_planned() -> None:
         popped(queue)
         queue.done("ns/a", wake_at=planned)
         assert queue.next_at() == planned
+
+
+def test_keeps_workers_free_for_what_is_urgent() -> None:
+    queue = KeyedQueue(background_max=2)
+    for number in range(3):
+        queue.add(f"ns/fact-{number}", T0, Lane.FACT)
+    assert [popped(queue), popped(queue), popped(queue)] == ["ns/fact-0", "ns/fact-1", None]
+    queue.add("ns/abort", T0, Lane.ABORT)
+    queue.add("ns/user", T0, Lane.USER)
+    assert queue.is_urgent
+    assert [popped(queue), popped(queue), popped(queue)] == ["ns/abort", "ns/user", None]
+    assert not queue.is_urgent
+    queue.done("ns/fact-1")
+    assert popped(queue) == "ns/fact-2"
+
+
+def test_serves_the_background_with_one_worker_too() -> None:
+    assert [background_workers(count) for count in (1, 2, 10, 50)] == [1, 1, 4, 20]
 
 
 def test_backs_off_only_on_errors_and_forgets_them_on_success() -> None:
