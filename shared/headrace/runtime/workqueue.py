@@ -142,9 +142,10 @@ _PLANNED: Final = "planned"
 class KeyedQueue:
     """The queue without an event loop.
 
-    A key is ready, processing, both (added while processing), waiting for a time, or unknown.
-    At most `background_max` keys of the background are processed at once. Two due times are kept per key: the earliest one that somebody added, which is kept until it
-    comes, and the one that the last pass planned, which every pass replaces.
+    A key is ready, processing, both (added while processing), waiting for a time, or unknown. At
+    most `background_max` keys of the background are processed at once. Two due times are kept per
+    key: the earliest one that somebody added, which is kept until it comes, and the one that the
+    last pass planned, which every pass replaces.
     """
 
     def __init__(
