@@ -52,7 +52,7 @@ def test_says_what_the_router_could_not_do() -> None:
 
 def test_says_what_failed() -> None:
     draft = drafted()
-    draft.fail("AnalysisTemplate 'a' not found")
+    draft.fail("AnalysisTemplate 'a' not found", on="analysis run")
     found = waiting(draft)
     assert found is not None
     assert (found.reason, found.unblock) == ("Failure", "AnalysisTemplate 'a' not found")
