@@ -103,8 +103,8 @@ def test_looks_again_at_the_earliest_deadline() -> None:
 
 def test_a_failure_is_tried_again() -> None:
     drafted = draft()
-    drafted.fail("first")
-    drafted.fail("second")
+    drafted.fail("first", on="run first")
+    drafted.fail("second", on="run second")
     assert drafted.failure == "first"
     assert drafted.wake_at == samples.NOW + RETRY_SECONDS
 
