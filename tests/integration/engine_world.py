@@ -9,6 +9,7 @@ from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
     DEPLOYMENTS,
+    PODS,
     REPLICA_SETS,
     ROLLOUTS,
     SERVICES,
@@ -92,6 +93,7 @@ class World:
             SERVICES: self.caches.services,
             ANALYSIS_RUNS: self.caches.runs,
             ANALYSIS_TEMPLATES: self.caches.templates,
+            PODS: self.caches.pods,
             DEPLOYMENTS: self.caches.workloads[DEPLOYMENTS],
         }
         self.stores = stores

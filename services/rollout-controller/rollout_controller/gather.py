@@ -231,9 +231,8 @@ class Gatherer:
         return tuple(replica_set_view(rs) for rs in matching if not _is_going(rs))
 
     def _references(self, namespace: str, spec: RolloutSpec) -> References:
-        canary = spec.strategy.canary
-        names = (canary.canary_service, canary.stable_service) if canary else ()
-        services = (self._caches.services.get(namespace, name) for name in names if name)
+        names = spec.strategy.service_names()
+        services = (self._caches.services.get(namespace, name) for name in names)
         return References(
             services={s["metadata"]["name"]: service_view(s) for s in services if s is not None},
             templates=_Templates(self._caches.templates, namespace),

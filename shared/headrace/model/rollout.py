@@ -136,6 +136,15 @@ class Strategy(Model):
     canary: CanaryStrategy | None = None
     blue_green: BlueGreenStrategy | None = None
 
+    def service_names(self) -> tuple[str, ...]:
+        """Return the Services that the strategy names."""
+        names: tuple[str, ...] = ()
+        if self.canary is not None:
+            names += (self.canary.canary_service, self.canary.stable_service)
+        if self.blue_green is not None:
+            names += (self.blue_green.active_service, self.blue_green.preview_service)
+        return tuple(name for name in names if name)
+
 
 class RolloutSpec(Model):
     """What the user wants (rollout-api 2)."""

@@ -90,7 +90,7 @@ def end_others(draft: Draft, current: set[str]) -> None:
     for run in draft.observed.runs:
         if run.name not in current and not is_completed(run.phase) and not run.is_terminating:
             draft.effect(TerminateRun(run.name))
-    _collect_garbage(draft, current)
+    _collect_garbage(draft, current | {run.name for run in draft.runs.values()})
 
 
 def _needs_new(draft: Draft, current: ClaimedRun) -> bool:

@@ -1,4 +1,4 @@
-"""One pass over one Rollout: the order of rollout-api 9 and canary 1, visible at a glance.
+"""One pass over one Rollout: rollout-api 9, then canary 1 or bluegreen 1, visible at a glance.
 
 `decide` is total and pure. A pass that changes only the status is followed, within the same
 plan, by the next one, so that a step that ends and a pause that begins cost one request; its
@@ -12,10 +12,16 @@ from dataclasses import replace
 from headrace.model.conditions import Reason
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
-from rollout_controller.core import ephemeral, invalid, replica_sets, restart
+from rollout_controller.core import ephemeral, invalid, replica_sets, restart, workload
+from rollout_controller.core.bluegreen import analysis as bluegreen_analysis
+from rollout_controller.core.bluegreen import cutover
+from rollout_controller.core.bluegreen import pause as bluegreen_pause
+from rollout_controller.core.bluegreen import promotion as bluegreen_promotion
+from rollout_controller.core.bluegreen import scaling as bluegreen_scaling
+from rollout_controller.core.bluegreen import services as bluegreen_services
+from rollout_controller.core.canary import scaling as canary_scaling
 from rollout_controller.core.canary.analysis import reconcile_analysis
 from rollout_controller.core.canary.pause import reconcile_pause
-from rollout_controller.core.canary.scaling import reconcile_replica_sets
 from rollout_controller.core.canary.services import reconcile_services
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed
@@ -30,7 +36,6 @@ from rollout_controller.core.status.conditions import (
     timeout_message,
 )
 from rollout_controller.core.validation.rules import first_error
-from rollout_controller.core.workload import annotate_generation, scale_down
 
 _COUNTS = (
     "replicas",
@@ -39,6 +44,9 @@ _COUNTS = (
     "available_replicas",
     "hpa_replicas",
 )
+
+_OF_EFFECTS = (Reason.SWITCH_SERVICE, Reason.SCALING_REPLICA_SET)
+"""Events that tell an effect, and are void where the effect is dropped."""
 
 PASSES_MAX = 4
 """Passes over the status alone that one plan may hold; a loop would be a bug."""
@@ -114,7 +122,7 @@ def _pass(observed: Observed, now: Instant) -> Plan:
     draft = Draft(observed, now)
     if replica_sets.claim_replica_sets(draft):
         return _plan(draft, None, Reason.FOUND_NEW_REPLICA_SET)
-    annotate_generation(draft)
+    workload.annotate_generation(draft)
     if draft.new is None:
         _greet(draft)
         replica_sets.create_replica_set(draft)
@@ -130,12 +138,19 @@ def _pass(observed: Observed, now: Instant) -> Plan:
         return _plan(draft, sync.claim_counts(draft), "AbortDropped")
     if sync.spec_changed(draft):
         replica_sets.sync_revision(draft)
+        if draft.is_blue_green:
+            bluegreen_services.reconcile_preview(draft)
         return _plan(draft, sync.claim_reset(draft), "SpecChanged")
     if is_scaling_event(draft):
-        reconcile_replica_sets(draft)
-        scale_down(draft)
+        _reconcile_sizes(draft)
         return _plan(draft, sync.claim_counts(draft), "Scaling")
-    return _canary(draft)
+    return _blue_green(draft) if draft.is_blue_green else _canary(draft)
+
+
+def _reconcile_sizes(draft: Draft) -> None:
+    strategy = bluegreen_scaling if draft.is_blue_green else canary_scaling
+    strategy.reconcile_replica_sets(draft)
+    workload.scale_down(draft)
 
 
 def _greet(draft: Draft) -> None:
@@ -160,16 +175,12 @@ def _canary(draft: Draft) -> Plan:
     if draft.aborted_now and not draft.status.abort:
         return _aborted(draft)
     if not draft.pauses_added:
-        reconcile_replica_sets(draft)
+        _reconcile_sizes(draft)
         if not draft.scaled:
             reconcile_pause(draft)
-        scale_down(draft)
     if sync.is_abort_claim_held(draft):
         return _plan(draft, None, "RouteAcknowledgement")
-    claim = sync.claim_steps(draft)
-    if is_deadline_abort_due(draft, claim.status):
-        return _aborted_by_deadline(draft.observed, draft.now)
-    return _plan(draft, claim, "Canary")
+    return _claimed(draft, sync.claim_steps(draft), "Canary")
 
 
 def _aborted_by_deadline(observed: Observed, now: Instant) -> Plan:
@@ -181,13 +192,41 @@ def _aborted_by_deadline(observed: Observed, now: Instant) -> Plan:
     return _aborted(draft)
 
 
+def _blue_green(draft: Draft) -> Plan:
+    """The stages of bluegreen 1, each in a module of its own."""
+    reconcile_route(draft)  # only gives up what a canary before it asked for
+    replica_sets.sync_revision(draft)
+    bluegreen_services.reconcile_preview(draft)
+    restart.reconcile_restart(draft)
+    _reconcile_sizes(draft)
+    replica_sets.collect_history(draft)
+    bluegreen_pause.reconcile_pause(draft)
+    cutover.reconcile_active(draft)
+    bluegreen_analysis.reconcile_analysis(draft)
+    if draft.aborted_now and not draft.status.abort:
+        return _aborted(draft)
+    ephemeral.reconcile_ephemeral_metadata(draft)
+    return _claimed(draft, sync.claim(draft, bluegreen_promotion.advance(draft)), "BlueGreen")
+
+
+def _claimed(draft: Draft, claim: Claim, reason: str) -> Plan:
+    """Return the plan of a whole pass, unless lack of progress aborts the update instead."""
+    if is_deadline_abort_due(draft, claim.status):
+        return _aborted_by_deadline(draft.observed, draft.now)
+    return _plan(draft, claim, reason)
+
+
 def _aborted(draft: Draft) -> Plan:
     """Decide again as aborted: the route, the Services and the runs follow in this very pass."""
     observed = draft.observed
     status = observed.status.model_copy(update={"abort": True, "aborted_at": draft.now})
     headrace = observed.headrace.model_copy(update={"abort_message": draft.abort_message})
     plan = _pass(observed.with_status(status, headrace), draft.now)
-    kept = tuple(event for event in draft.events if event not in plan.events)
+    kept = tuple(
+        event
+        for event in draft.events
+        if event not in plan.events and event.reason not in _OF_EFFECTS
+    )
     intent = plan.intent
     if intent is not None:
         intent = replace(intent, aborted_at=draft.now)

@@ -22,7 +22,7 @@ from headrace.model.rollout_status import (
     RolloutStatus,
 )
 from headrace.model.route import RouteDocument
-from headrace.model.steps import CanaryStep
+from headrace.model.steps import CanaryStep, TemplateMetadata
 from headrace.model.traffic import TrafficWeights
 from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.canary.counts import CountFacts, Size
@@ -40,11 +40,13 @@ class Draft:
 
     Attributes:
         canary: The canary strategy; an empty one for blue-green.
-        blue_green: The blue-green strategy; None for a canary.
+        blue_green: The blue-green strategy; an empty one for a canary.
         new: ReplicaSet of the current template.
         stable: ReplicaSet of status.stableRS; the same object as `new` when promoted.
         others: All others, in the order observed.
         runs: The AnalysisRuns that this pass will claim.
+        selected: The hashes that Services select after the switches of this pass.
+        check_point: status.blueGreen.scaleUpPreviewCheckPoint as this pass will claim it.
         weights: status.canary.weights as this pass will claim them.
         request: The stored route, or the one that this pass asks for; None before the first.
         needs_intent: The request is new or renewed and must be stored first.
@@ -56,7 +58,8 @@ class Draft:
         self.now = now
         self.spec = observed.spec
         self.canary = observed.spec.strategy.canary or CanaryStrategy()
-        self.blue_green = observed.spec.strategy.blue_green
+        self.blue_green = observed.spec.strategy.blue_green or BlueGreenStrategy()
+        self.is_blue_green = observed.spec.strategy.blue_green is not None
         self.status = observed.status
         self.effects: list[Effect] = []
         self.events: list[PlannedEvent] = []
@@ -76,6 +79,8 @@ class Draft:
         self.shares = _known_shares(observed)
         self.attempt = observed.headrace.attempt + _takes_back(observed.status)
         self.runs: dict[RunKind, AnalysisRunReference] = {}
+        self.selected: dict[str, str] = {}
+        self.check_point = False
         self.abort_message = (observed.headrace.abort_message or "") if self.status.abort else ""
         self.aborted_now = False
         self.abort_removed = False
@@ -93,7 +98,21 @@ class Draft:
     @property
     def strategy(self) -> CanaryStrategy | BlueGreenStrategy:
         """The strategy in force, for what both have."""
-        return self.blue_green or self.canary
+        return self.blue_green if self.is_blue_green else self.canary
+
+    @property
+    def new_metadata(self) -> TemplateMetadata | None:
+        """What pods of the new version carry while it is not the stable one."""
+        if self.is_blue_green:
+            return self.blue_green.preview_metadata
+        return self.canary.canary_metadata
+
+    @property
+    def stable_metadata(self) -> TemplateMetadata | None:
+        """What pods of the stable version carry."""
+        if self.is_blue_green:
+            return self.blue_green.active_metadata
+        return self.canary.stable_metadata
 
     @property
     def steps(self) -> tuple[CanaryStep, ...]:

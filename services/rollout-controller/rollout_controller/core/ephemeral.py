@@ -27,8 +27,12 @@ class _Change:
 
 def is_configured(spec: RolloutSpec) -> bool:
     """Return whether the strategy asks for ephemeral metadata at all."""
-    canary = spec.strategy.canary
-    return canary is not None and bool(canary.canary_metadata or canary.stable_metadata)
+    canary, blue_green = spec.strategy.canary, spec.strategy.blue_green
+    if canary is not None:
+        return bool(canary.canary_metadata or canary.stable_metadata)
+    return blue_green is not None and bool(
+        blue_green.preview_metadata or blue_green.active_metadata
+    )
 
 
 def reconcile_ephemeral_metadata(draft: Draft) -> None:
@@ -40,10 +44,10 @@ def reconcile_ephemeral_metadata(draft: Draft) -> None:
 
 
 def _wanted(draft: Draft, rs: ReplicaSet) -> TemplateMetadata:
-    stable = draft.canary.stable_metadata or _NONE
+    stable = draft.stable_metadata or _NONE
     is_rolled_out = draft.stable is None or draft.stable is draft.new
     if rs is draft.new:
-        return stable if is_rolled_out else draft.canary.canary_metadata or _NONE
+        return stable if is_rolled_out else draft.new_metadata or _NONE
     return stable if rs is draft.stable else _NONE
 
 

@@ -27,8 +27,8 @@ def check(observed: Observed, plan: Plan) -> None:
         _check_weights(route)
         _check_abort(observed, plan, route)
     for effect in plan.effects:
-        if isinstance(effect, SwitchService) and not effect.pod_hash:
-            raise InvariantViolation(f"Service {effect.name} would lose its selector")
+        if isinstance(effect, SwitchService):
+            _check_switch(observed, effect)
         if isinstance(effect, PatchReplicaSet) and effect.replicas is not None:
             _check_scale(observed, effect)
 
@@ -51,10 +51,21 @@ def _check_abort(observed: Observed, plan: Plan, route: RouteDocument) -> None:
             raise InvariantViolation("an aborted rollout asks for traffic to the canary")
 
 
+def _check_switch(observed: Observed, effect: SwitchService) -> None:
+    if not effect.pod_hash:
+        raise InvariantViolation(f"Service {effect.name} would lose its selector")
+    blue_green = observed.spec.strategy.blue_green
+    if blue_green is None or effect.name != blue_green.active_service or not observed.replicas:
+        return
+    if observed.references.services[effect.name].pod_hash == effect.pod_hash:
+        return
+    target = (rs for rs in observed.replica_sets if rs.pod_hash == effect.pod_hash)
+    if not any(rs.available > 0 for rs in target):
+        raise InvariantViolation(f"Service {effect.name} would select pods that cannot answer")
+
+
 def _check_scale(observed: Observed, effect: PatchReplicaSet) -> None:
-    canary = observed.spec.strategy.canary
-    is_routed = canary is not None and has_routers(canary.traffic_routing)
-    if effect.replicas is None or effect.replicas > 0 or not is_routed:
+    if effect.replicas is None or effect.replicas > 0 or not observed.replicas:
         return
     rs = next((rs for rs in observed.replica_sets if rs.name == effect.name), None)
     if rs is not None and _shares(observed).get(rs.pod_hash, 0) > 0 and rs.available > 0:
@@ -63,6 +74,12 @@ def _check_scale(observed: Observed, effect: PatchReplicaSet) -> None:
 
 def _shares(observed: Observed) -> Mapping[str, int]:
     """Return the shares that this pass may rely on: those of a route that was just applied."""
+    strategy = observed.spec.strategy
+    if strategy.blue_green is not None:
+        active = observed.references.services.get(strategy.blue_green.active_service)
+        return {active.pod_hash: 1} if active is not None else {}
+    if strategy.canary is None or not has_routers(strategy.canary.traffic_routing):
+        return {}
     route, known = observed.headrace.route, observed.acknowledgement
     is_applied = known is not None and known.level is not None and not known.error
     if route is not None and known is not None and is_applied and known.epoch == route.epoch:

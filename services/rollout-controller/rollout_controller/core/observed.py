@@ -14,6 +14,7 @@ from typing import Any
 from headrace.kubernetes.resources import Manifest
 from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
 from headrace.model.rollout import RolloutSpec
 from headrace.model.rollout_status import RolloutStatus
@@ -53,6 +54,14 @@ class ReplicaSet:
     scale_down_deadline: str | None
     failure: tuple[str, str, str] | None
     manifest: Manifest
+
+    @property
+    def scale_down_at(self) -> Instant | None:
+        """When it shall go down; None when no deadline is there, or none that can be read."""
+        try:
+            return parse_time(self.scale_down_deadline) if self.scale_down_deadline else None
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

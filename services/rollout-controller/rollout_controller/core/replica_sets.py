@@ -149,10 +149,10 @@ def _manifest(draft: Draft, revision: int) -> Manifest:
 
 
 def _initial_metadata(draft: Draft) -> TemplateMetadata | None:
-    """Return what is injected at creation: canary metadata if another stable exists."""
+    """Return what is injected at creation: that of the new version if another stable exists."""
     if draft.stable is not None:
-        return draft.canary.canary_metadata
-    return draft.canary.stable_metadata
+        return draft.new_metadata
+    return draft.stable_metadata
 
 
 def ephemeral_annotation(metadata: TemplateMetadata) -> str:

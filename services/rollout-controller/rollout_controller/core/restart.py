@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rollout_controller.core.canary.counts import max_unavailable
+from headrace.model.quantities import resolve_percent
+from headrace.model.rollout import MAX_UNAVAILABLE_DEFAULT
+from rollout_controller.core.canary import counts
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.plan import EvictPod
 
@@ -35,6 +37,14 @@ def _budget(draft: Draft) -> int:
     """Return how many pods may go now."""
     replicas = draft.observed.replicas
     wanted = max(replicas, sum(rs.replicas for rs in draft.observed.replica_sets))
-    floor = wanted - max(max_unavailable(draft.count_facts()), 1)
+    floor = wanted - max(_max_unavailable(draft), 1)
     available = sum(1 for pod in draft.observed.pods if pod.is_available and not pod.is_terminating)
     return available - floor
+
+
+def _max_unavailable(draft: Draft) -> int:
+    if not draft.is_blue_green:
+        return counts.max_unavailable(draft.count_facts())
+    value, replicas = draft.blue_green.max_unavailable, draft.observed.replicas
+    value = MAX_UNAVAILABLE_DEFAULT if value is None else value
+    return min(resolve_percent(value, replicas, round_up=False), replicas)

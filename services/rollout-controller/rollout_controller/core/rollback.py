@@ -25,8 +25,16 @@ def is_within_window(draft: Draft) -> bool:
     return between < window.revisions
 
 
+def is_within_delay(draft: Draft) -> bool:
+    """Return whether blue-green goes back to pods that were still waiting to be scaled down."""
+    deadline = draft.new.scale_down_at if draft.new is not None else None
+    if deadline is None or not draft.is_blue_green or not is_rollback(draft):
+        return False
+    return draft.now < deadline
+
+
 def is_fast_rollback(draft: Draft) -> bool:
     """Return whether the update goes back without steps and without anything being judged."""
     if draft.new is None or draft.stable is None:
         return False
-    return draft.new is draft.stable or is_within_window(draft)
+    return draft.new is draft.stable or is_within_window(draft) or is_within_delay(draft)

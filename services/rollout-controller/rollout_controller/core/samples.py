@@ -128,9 +128,10 @@ def rollout(
     }
     typed = RolloutSpec.load(raw_spec)
     steps = typed.strategy.canary.steps if typed.strategy.canary else ()
+    hash_of_steps = "" if typed.strategy.blue_green else step_hash(steps)
     raw_status: dict[str, Any] = {
         "currentPodHash": "new",
-        "currentStepHash": step_hash(steps),
+        "currentStepHash": hash_of_steps or None,
         "currentStepIndex": 0 if steps else None,
         "stableRS": "stable",
         "observedGeneration": "1",
@@ -152,13 +153,42 @@ def rollout(
         headrace=HeadraceStatus(),
         has_headrace=True,
         template_hash="new",
-        step_hash=step_hash(steps),
+        step_hash=hash_of_steps,
         new_replica_set="app-new" if any(rs.pod_hash == "new" for rs in sets) else None,
         replica_sets=sets,
         references=References(services={each.name: each for each in services}),
         server_offset_seconds=0.0,
     )
     return replace(sample, **changes)
+
+
+def blue_green(
+    strategy: Mapping[str, Any] | None = None,
+    *,
+    active: str = "stable",
+    preview: str = "new",
+    spec: Mapping[str, Any] | None = None,
+    status: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Observed:
+    """Return the snapshot of a blue-green update.
+
+    Args:
+        strategy: Members of the strategy beside its two Services.
+        active: The hash that the active Service selects, by the Service and the status.
+        preview: The same of the preview Service.
+        spec: As in `rollout`.
+        status: As in `rollout`.
+        changes: As in `rollout`.
+    """
+    services = {"activeService": "active", "previewService": "preview"}
+    selectors = {"activeSelector": active, "previewSelector": preview}
+    full_spec = {"strategy": {"blueGreen": {**services, **(strategy or {})}}, **(spec or {})}
+    own = dict(status or {})
+    selectors |= own.pop("blueGreen", {})
+    found = (service("active", active), service("preview", preview))
+    changes = {"services": found, **changes}
+    return rollout({}, spec=full_spec, status={"blueGreen": selectors, **own}, **changes)
 
 
 def route(weight: int, *, epoch: int = 1, **changes: Any) -> RouteDocument:

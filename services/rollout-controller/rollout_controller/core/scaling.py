@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from headrace.model.conditions import PauseReason, Reason
 from headrace.model.meta import format_time, parse_time
-from headrace.model.quantities import Instant
 from headrace.model.rollout import (
     ABORT_SCALE_DOWN_DELAY_SECONDS_DEFAULT,
     SCALE_DOWN_DELAY_REVISION_LIMIT_DEFAULT,
@@ -49,7 +48,7 @@ def abort_delay(draft: Draft) -> float | None:
     delay = draft.strategy.abort_scale_down_delay_seconds
     if not draft.is_aborted or draft.stable in (None, draft.new) or delay == 0:
         return None
-    if draft.blue_green is None:
+    if not draft.is_blue_green:
         is_dynamic = draft.canary.dynamic_stable_scale and delay is None
         if not draft.is_routed or is_dynamic:
             return None
@@ -71,7 +70,7 @@ def drain_aborted(draft: Draft, rs: ReplicaSet, delay: float, computed: int) -> 
         if rs.replicas > 0 and stable is not None and stable.available >= draft.observed.replicas:
             add_deadline(draft, rs, delay)
         return
-    deadline = deadline_of(rs)
+    deadline = rs.scale_down_at
     if deadline is None:
         scale(draft, rs, computed)
     elif draft.now < deadline:
@@ -103,7 +102,7 @@ def delayed_target(draft: Draft, rs: ReplicaSet, kept: int, keep: int) -> tuple[
             return rs.replicas, kept + 1
         return 0, kept + 1
     kept += 1
-    deadline = deadline_of(rs)
+    deadline = rs.scale_down_at
     if kept > limit or deadline is None or draft.now >= deadline:
         return 0, kept
     draft.wake(deadline)
@@ -168,13 +167,3 @@ def remove_deadline(draft: Draft, rs: ReplicaSet) -> None:
     """Take a planned scale-down back."""
     if rs.scale_down_deadline is not None:
         draft.effect(PatchReplicaSet(rs.name, annotations={labels.SCALE_DOWN_DEADLINE: None}))
-
-
-def deadline_of(rs: ReplicaSet) -> Instant | None:
-    """Return when this ReplicaSet shall go down; None when missing or unreadable."""
-    if rs.scale_down_deadline is None:
-        return None
-    try:
-        return parse_time(rs.scale_down_deadline)
-    except ValueError:
-        return None

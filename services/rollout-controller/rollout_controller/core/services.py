@@ -11,8 +11,15 @@ from rollout_controller.core.observed import ServiceObject
 from rollout_controller.core.plan import SwitchService
 
 
+def selected_hash(draft: Draft, name: str) -> str:
+    """Return the hash that a Service selects as this pass leaves it, "" when it selects none."""
+    service = draft.observed.references.services.get(name)
+    return draft.selected.get(name, service.pod_hash if service is not None else "")
+
+
 def switch(draft: Draft, service: ServiceObject, pod_hash: str) -> None:
     """Plan to point a Service at the pods with a hash, and to adopt it."""
+    draft.selected[service.name] = pod_hash
     draft.effect(
         SwitchService(
             service.name,

@@ -17,7 +17,13 @@ from rollout_controller.core.observed import ReplicaSet
 
 
 def share(draft: Draft, rs: ReplicaSet) -> int:
-    """Return the highest weight that may reach this ReplicaSet, 0 without routers."""
+    """Return the highest weight that may reach this ReplicaSet, 0 for a canary without routers.
+
+    In blue-green the active Service carries all of it, wherever it points now.
+    """
+    if draft.is_blue_green:
+        active = draft.observed.references.services.get(draft.blue_green.active_service)
+        return draft.base if active is not None and active.pod_hash == rs.pod_hash else 0
     return draft.shares.get(rs.pod_hash, 0) if draft.is_routed else 0
 
 
@@ -28,7 +34,7 @@ def replicas_needed(draft: Draft, rs: ReplicaSet) -> int:
     pod is the floor.
     """
     weight = share(draft, rs)
-    if weight == 0:
+    if weight == 0 or draft.observed.replicas == 0:
         return 0
     scale = canary_steps.scale_in_effect(
         draft.canary, draft.status.current_step_index, is_aborted=draft.is_aborted

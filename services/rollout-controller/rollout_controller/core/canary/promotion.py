@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from headrace.model.conditions import Reason
 from rollout_controller.core.canary.counts import Size, threshold_met
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.rollback import is_within_window
@@ -50,12 +49,4 @@ def _is_threshold_met(draft: Draft, replicas: int) -> bool:
     new = draft.new
     return threshold_met(
         threshold, Size(new.replicas, new.available, new.status_replicas), replicas
-    )
-
-
-def announce_completion(draft: Draft, reason: str) -> None:
-    """Say that the stable version changed."""
-    draft.event(
-        Reason.ROLLOUT_COMPLETED,
-        f"Rollout completed update to revision {draft.revision} ({draft.new_hash}): {reason}",
     )

@@ -9,6 +9,7 @@ from headrace.model.conditions import Condition, ConditionStatus, ConditionType,
 from headrace.model.quantities import Instant
 from headrace.model.rollout import PROGRESS_DEADLINE_SECONDS_DEFAULT
 from headrace.model.rollout_status import RolloutStatus
+from rollout_controller.core.bluegreen.counts import is_saturated
 from rollout_controller.core.canary.counts import at_desired_counts
 from rollout_controller.core.draft import Draft
 
@@ -71,14 +72,26 @@ def is_healthy(draft: Draft, status: RolloutStatus) -> bool:
     index_done = (
         not steps or status.current_step_index is None or (status.current_step_index == steps)
     )
-    return (
+    has_pods = (
         status.updated_replicas == replicas
         and status.available_replicas == replicas
-        and status.replicas == replicas
         and status.observed_generation == str(draft.observed.generation)
+    )
+    if draft.is_blue_green:
+        return has_pods and _is_cut_over(draft, status)
+    return (
+        has_pods
+        and status.replicas == replicas
         and index_done
         and status.stable_rs == status.current_pod_hash
     )
+
+
+def _is_cut_over(draft: Draft, status: RolloutStatus) -> bool:
+    selected = {status.blue_green.active_selector}
+    if draft.blue_green.preview_service:
+        selected.add(status.blue_green.preview_selector)
+    return selected == {status.current_pod_hash}
 
 
 def is_progressing(old: RolloutStatus, new: RolloutStatus) -> bool:
@@ -88,6 +101,8 @@ def is_progressing(old: RolloutStatus, new: RolloutStatus) -> bool:
         or new.replicas - new.updated_replicas < old.replicas - old.updated_replicas
         or new.ready_replicas > old.ready_replicas
         or new.available_replicas > old.available_replicas
+        or new.blue_green.active_selector != old.blue_green.active_selector
+        or new.blue_green.preview_selector != old.blue_green.preview_selector
         or new.stable_rs != old.stable_rs
         or new.current_step_index != old.current_step_index
         or new.current_step_hash != old.current_step_hash
@@ -269,11 +284,20 @@ def _is_timed_out(draft: Draft, conditions: Sequence[Condition]) -> bool:
 
 
 def _set_available(draft: Draft, status: RolloutStatus, conditions: ConditionList) -> None:
-    if status.available_replicas >= draft.observed.replicas:
+    if _is_available(draft, status):
         wanted, message = TRUE, AVAILABLE_MESSAGE
     else:
         wanted, message = FALSE, NOT_AVAILABLE_MESSAGE
     conditions.set(ConditionType.AVAILABLE, wanted, Reason.AVAILABLE, message)
+
+
+def _is_available(draft: Draft, status: RolloutStatus) -> bool:
+    if not draft.is_blue_green:
+        return status.available_replicas >= draft.observed.replicas
+    active = status.blue_green.active_selector
+    return any(
+        is_saturated(draft, rs) for rs in draft.observed.replica_sets if rs.pod_hash == active
+    )
 
 
 def _set_replica_failure(draft: Draft, conditions: ConditionList) -> None:

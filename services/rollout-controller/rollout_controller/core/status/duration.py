@@ -89,6 +89,8 @@ def _paused(draft: Draft, record: DurationStatus, status: RolloutStatus) -> Dura
 
 
 def _needs_a_person(draft: Draft, reason: str) -> bool:
+    if reason == PauseReason.BLUE_GREEN_PAUSE:
+        return draft.blue_green.auto_promotion_enabled is False
     if reason != PauseReason.CANARY_PAUSE_STEP:
         return True
     step = draft.step

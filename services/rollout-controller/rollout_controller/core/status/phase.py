@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headrace.model.analysis import is_completed
 from headrace.model.conditions import ConditionType, Reason, RolloutPhase
 from headrace.model.rollout_status import RolloutStatus
 from rollout_controller.core.draft import Draft
@@ -45,8 +46,23 @@ def _unfinished(draft: Draft, status: RolloutStatus) -> str:
         return "more replicas need to be updated"
     if status.available_replicas < status.updated_replicas:
         return STILL_BECOMING_AVAILABLE
+    if draft.is_blue_green:
+        return _unpromoted(draft, status)
     if not draft.is_routed and status.replicas > status.updated_replicas:
         return "old replicas are pending termination"
     if not status.stable_rs or status.stable_rs != status.current_pod_hash:
         return "waiting for all steps to complete"
     return ""
+
+
+def _unpromoted(draft: Draft, status: RolloutStatus) -> str:
+    """Return what blue-green still has to do once all pods are there (rows 7 to 9)."""
+    if status.blue_green.active_selector != status.current_pod_hash:
+        return "active service cutover pending"
+    if status.stable_rs == status.current_pod_hash:
+        return ""
+    run = status.blue_green.post_promotion_analysis_run_status
+    is_judged = draft.blue_green.post_promotion_analysis is not None
+    if is_judged and (run is None or not is_completed(run.status)):
+        return "waiting for analysis to complete"
+    return "waiting for post-promotion verification to complete"

@@ -5,19 +5,22 @@ Source: canary 2.2 (order), 2.5; rollout-api 3, 5, 6; architecture, "Order of ef
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from headrace.model.conditions import ConditionType, PauseReason, Reason
 from headrace.model.headrace_status import HeadraceStatus
-from headrace.model.meta import parse_time
-from headrace.model.rollout_status import CanaryStatus, RolloutStatus
+from headrace.model.meta import LabelSelector, parse_time
+from headrace.model.rollout_status import BlueGreenStatus, CanaryStatus, RolloutStatus
+from rollout_controller.core.bluegreen.services import active_hash, preview_hash
 from rollout_controller.core.canary import pause, steps
 from rollout_controller.core.canary.analysis import is_step_run_successful
 from rollout_controller.core.canary.counts import at_desired_counts
-from rollout_controller.core.canary.promotion import announce_completion, promotion_reason
+from rollout_controller.core.canary.promotion import promotion_reason
 from rollout_controller.core.claimed_runs import claimed_runs, with_runs
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import ReplicaSet
 from rollout_controller.core.plan import Claim
 from rollout_controller.core.rollback import is_within_window
 from rollout_controller.core.status import conditions, duration, history, phase, waiting
@@ -43,11 +46,15 @@ class Outcome:
 
 
 def spec_changed(draft: Draft) -> bool:
-    """Return whether template or steps differ from what the status was made for (canary 1)."""
+    """Return whether template or steps differ from what the status was made for (canary 1).
+
+    Blue-green has no steps, and its first pass begins nothing anew (bluegreen 1).
+    """
     status = draft.status
-    if status.current_step_hash != draft.observed.step_hash:
-        return True
-    return bool(status.current_pod_hash) and status.current_pod_hash != draft.new_hash
+    is_other = bool(status.current_pod_hash) and status.current_pod_hash != draft.new_hash
+    if draft.is_blue_green:
+        return is_other
+    return is_other or status.current_step_hash != draft.observed.step_hash
 
 
 def claim_reset(draft: Draft) -> Claim:
@@ -61,7 +68,7 @@ def claim_reset(draft: Draft) -> Claim:
         draft.event(Reason.SKIP_STEPS, skipped)
         index = count
     outcome = Outcome(index, draft.status.stable_rs, promote_full=False, spec_changed=True)
-    return _claim(draft, outcome)
+    return claim(draft, outcome)
 
 
 def _skipping(draft: Draft) -> str:
@@ -76,15 +83,16 @@ def _skipping(draft: Draft) -> str:
 
 def claim_steps(draft: Draft) -> Claim:
     """Return the claim of an ordinary pass: promotion, abort or the completed step."""
-    return _claim(draft, _advance(draft))
+    return claim(draft, _advance(draft))
 
 
 def claim_counts(draft: Draft) -> Claim:
     """Return the claim of a pass that only scaled, or failed: nothing but counters moves."""
     status = draft.status
     draft.runs = claimed_runs(status)
+    draft.check_point = status.blue_green.scale_up_preview_check_point
     outcome = Outcome(status.current_step_index, status.stable_rs, status.promote_full)
-    return _claim(draft, outcome)
+    return claim(draft, outcome)
 
 
 def _advance(draft: Draft) -> Outcome:
@@ -99,7 +107,7 @@ def _advance(draft: Draft) -> Outcome:
         working = count if count else None
     reason = promotion_reason(draft, working or 0)
     if reason is not None:
-        return _promote(draft, reason, count)
+        return promote(draft, reason, count or None)
     if draft.is_aborted:
         is_stable = status.stable_rs == draft.new_hash
         rewound = None if not count else count if is_stable else 0
@@ -110,14 +118,18 @@ def _advance(draft: Draft) -> Outcome:
     return Outcome(working, status.stable_rs, promote_full)
 
 
-def _promote(draft: Draft, reason: str, count: int) -> Outcome:
+def promote(draft: Draft, reason: str, index: int | None) -> Outcome:
+    """Return that the new version is the stable one, and tell it if it was not (canary 3.1)."""
     draft.clear_pauses()
     draft.remove_abort()
     completion = ""
     if draft.status.stable_rs != draft.new_hash:
         completion = "FastPromoted" if draft.status.promote_full else "Promoted"
-        announce_completion(draft, reason)
-    return Outcome(count or None, draft.new_hash, promote_full=False, completion=completion)
+        draft.event(
+            Reason.ROLLOUT_COMPLETED,
+            f"Rollout completed update to revision {draft.revision} ({draft.new_hash}): {reason}",
+        )
+    return Outcome(index, draft.new_hash, promote_full=False, completion=completion)
 
 
 def _is_step_completed(draft: Draft) -> bool:
@@ -156,16 +168,16 @@ def _complete_step(draft: Draft) -> int:
     return index + 1
 
 
-def _claim(draft: Draft, outcome: Outcome) -> Claim:
+def claim(draft: Draft, outcome: Outcome) -> Claim:
+    """Return the claim of a pass with this outcome."""
     fields = _base_fields(draft, outcome)
     status = with_runs(RolloutStatus(**fields), draft.runs)
     held = _holds_route(draft)
     kept = tuple(conditions.calculate(draft, status, holds_route=held))
     status = status.model_copy(update={"conditions": kept})
     name, message = phase.calculate(draft, status, holds_route=held)
-    record = duration.calculate(
-        draft, status, spec_changed=outcome.spec_changed, completion=outcome.completion
-    )
+    is_begun = outcome.spec_changed or not draft.status.current_pod_hash
+    record = duration.calculate(draft, status, spec_changed=is_begun, completion=outcome.completion)
     update = {"phase": str(name), "message": message, "duration": record}
     status = status.model_copy(update=update)
     _announce_pauses(draft, status)
@@ -177,9 +189,8 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
     status, observed = draft.status, draft.observed
     sets, workload = observed.replica_sets, observed.workload
     is_aborted = draft.is_aborted
-    available = sum(rs.available for rs in sets)
+    serving, selector = _serving(draft)
     restart_done = outcome.spec_changed
-    selector = observed.spec.selector
     return {
         "abort": is_aborted,
         "aborted_at": (status.aborted_at or draft.now) if is_aborted else None,
@@ -190,9 +201,9 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
         "current_step_index": outcome.index,
         "replicas": sum(rs.status_replicas for rs in sets),
         "updated_replicas": draft.new.status_replicas if draft.new else 0,
-        "ready_replicas": sum(rs.ready for rs in sets),
-        "available_replicas": available,
-        "hpa_replicas": sum(rs.status_replicas for rs in sets),
+        "ready_replicas": sum(rs.ready for rs in serving),
+        "available_replicas": sum(rs.available for rs in serving),
+        "hpa_replicas": sum(rs.status_replicas for rs in serving),
         "selector": selector.format() if selector is not None else "",
         "collision_count": status.collision_count,
         "observed_generation": str(observed.generation),
@@ -205,9 +216,35 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
             stable_ping_pong=status.canary.stable_ping_pong,
             step_plugin_statuses=() if outcome.spec_changed else status.canary.step_plugin_statuses,
         ),
+        "blue_green": _blue_green(draft),
         "alb": status.alb,
         "albs": status.albs,
     }
+
+
+def _serving(draft: Draft) -> tuple[Sequence[ReplicaSet], LabelSelector | None]:
+    """Return the ReplicaSets that serve, and the selector of their pods, for the counters and HPA.
+
+    In blue-green only the active one, once it is known: an autoscaler must not count the pods of
+    the preview, which get no traffic (bluegreen 8.7).
+    """
+    sets, selector = draft.observed.replica_sets, draft.observed.spec.selector
+    if not draft.is_blue_green or not active_hash(draft):
+        return sets, selector
+    active = next((rs for rs in sets if rs.pod_hash == active_hash(draft)), None)
+    if active is None:
+        return sets, selector
+    return (active,), LabelSelector.load(active.manifest.get("spec", {}).get("selector") or {})
+
+
+def _blue_green(draft: Draft) -> BlueGreenStatus:
+    if not draft.is_blue_green:
+        return BlueGreenStatus()
+    return BlueGreenStatus(
+        preview_selector=preview_hash(draft),
+        active_selector=active_hash(draft),
+        scale_up_preview_check_point=draft.check_point,
+    )
 
 
 def _holds_route(draft: Draft) -> bool:

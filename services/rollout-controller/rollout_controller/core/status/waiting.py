@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from headrace.model.analysis import is_completed
 from headrace.model.conditions import PauseReason
 from headrace.model.headrace_status import Waiting
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
-from headrace.model.rollout_status import RolloutStatus
+from headrace.model.rollout_status import AnalysisRunReference, PauseCondition, RolloutStatus
 from rollout_controller.core.draft import Draft
 
 
@@ -66,13 +67,22 @@ def _wait(draft: Draft, status: RolloutStatus) -> _Wait | None:
         return WaitingReason.MANUAL_PAUSE, "spec.paused", None, "set spec.paused to false"
     if status.pause_conditions:
         return _pause(draft, status)
+    if draft.is_blue_green and status.abort and not _is_back(status):
+        return WaitingReason.STABLE_PODS, status.stable_rs, None, "a pod of it becomes available"
     if status.stable_rs == status.current_pod_hash or status.abort:
         return None
     return _pods_or_verdict(draft)
 
 
+def _is_back(status: RolloutStatus) -> bool:
+    """Return whether the active Service selects the stable version after an abort."""
+    return status.blue_green.active_selector == status.stable_rs
+
+
 def _pause(draft: Draft, status: RolloutStatus) -> _Wait:
     pause = status.pause_conditions[0]
+    if pause.reason == PauseReason.BLUE_GREEN_PAUSE:
+        return _promotion_pause(draft, pause)
     steps = draft.steps
     index = status.current_step_index or 0
     step = steps[index] if index < len(steps) else None
@@ -83,12 +93,26 @@ def _pause(draft: Draft, status: RolloutStatus) -> _Wait:
     return WaitingReason.PERSON, pause.reason, None, "promote or abort the rollout"
 
 
+def _verdict(run: AnalysisRunReference | None) -> _Wait:
+    name = run.name if run else "the analysis run"
+    return WaitingReason.VERDICT, name, None, "the analysis-runner judges the run"
+
+
+def _promotion_pause(draft: Draft, pause: PauseCondition) -> _Wait:
+    seconds = draft.blue_green.auto_promotion_seconds
+    if draft.blue_green.auto_promotion_enabled is False or seconds == 0:
+        return WaitingReason.PERSON, pause.reason, None, "promote or abort the rollout"
+    end = Instant(pause.start_time + seconds)
+    return WaitingReason.DURATION, pause.reason, end, "the rollout promotes itself"
+
+
 def _pods_or_verdict(draft: Draft) -> _Wait | None:
     step = draft.step
     if step is not None and step.analysis is not None:
-        run = draft.runs.get("Step")
-        name = run.name if run else "the analysis run"
-        return WaitingReason.VERDICT, name, None, "the analysis-runner judges the run"
+        return _verdict(draft.runs.get("Step"))
+    for run in draft.runs.values() if draft.is_blue_green else ():
+        if not is_completed(run.status):
+            return _verdict(run)
     new = draft.new
     if new is not None and new.available < new.replicas:
         return WaitingReason.CANARY_PODS, new.name, None, "its pods become available"

@@ -11,7 +11,7 @@ from typing import Final
 
 from headrace.expression.arguments import UnresolvedArgument, substitute
 from headrace.model.analysis import Argument, Metric
-from headrace.model.rollout import CanaryStrategy
+from headrace.model.rollout import BlueGreenStrategy, CanaryStrategy, Strategy
 from headrace.model.steps import RolloutAnalysis, TemplateMetadata
 from rollout_controller.core import labels
 from rollout_controller.core.observed import Observed, ServiceObject
@@ -30,6 +30,7 @@ from rollout_controller.core.runs import (
 from rollout_controller.core.validation import fields
 
 _CANARY: Final = "spec.strategy.canary"
+_BLUE_GREEN: Final = "spec.strategy.blueGreen"
 _PLACEHOLDER: Final = "dummy-value"
 """Stands for values that only a run will have, such as those of Secrets."""
 
@@ -52,30 +53,57 @@ class _AnalysisUse:
 
 def errors(observed: Observed) -> Iterator[str]:
     """Yield every violated rule, in order."""
-    canary = observed.spec.strategy.canary
-    if canary is None:
-        return
     missing = False
-    for error in _missing(observed, canary):
+    for error in _missing(observed):
         missing = True
         yield error
     if missing:
         return
-    for service in _services(canary):
+    strategy = observed.spec.strategy
+    for service in _services(strategy):
         yield from _service_errors(observed, service)
-    for use in _analyses(canary):
+    for use in _analyses(strategy):
         yield from _analysis_errors(observed, use)
 
 
-def _services(canary: CanaryStrategy) -> Iterator[_ServiceUse]:
-    uses = (
+def _services(strategy: Strategy) -> Iterator[_ServiceUse]:
+    return (use for use in _service_uses(strategy) if use.name)
+
+
+def _service_uses(strategy: Strategy) -> tuple[_ServiceUse, ...]:
+    canary, blue_green = strategy.canary, strategy.blue_green
+    if blue_green is not None:
+        active, preview = blue_green.active_service, blue_green.preview_service
+        return (
+            _ServiceUse(f"{_BLUE_GREEN}.activeService", active, blue_green.active_metadata),
+            _ServiceUse(f"{_BLUE_GREEN}.previewService", preview, blue_green.preview_metadata),
+        )
+    if canary is None:
+        return ()
+    return (
         _ServiceUse(f"{_CANARY}.stableService", canary.stable_service, canary.stable_metadata),
         _ServiceUse(f"{_CANARY}.canaryService", canary.canary_service, canary.canary_metadata),
     )
-    return (use for use in uses if use.name)
 
 
-def _analyses(canary: CanaryStrategy) -> Iterator[_AnalysisUse]:
+def _analyses(strategy: Strategy) -> Iterator[_AnalysisUse]:
+    if strategy.blue_green is not None:
+        yield from _analyses_of_blue_green(strategy.blue_green)
+    if strategy.canary is not None:
+        yield from _analyses_of_canary(strategy.canary)
+
+
+def _analyses_of_blue_green(strategy: BlueGreenStrategy) -> Iterator[_AnalysisUse]:
+    uses = (
+        ("prePromotionAnalysis", strategy.pre_promotion_analysis),
+        ("postPromotionAnalysis", strategy.post_promotion_analysis),
+    )
+    for name, analysis in uses:
+        if analysis is not None:
+            yield _AnalysisUse(f"{_BLUE_GREEN}.{name}.templates", analysis)
+
+
+def _analyses_of_canary(canary: CanaryStrategy) -> Iterator[_AnalysisUse]:
     for index, step in enumerate(canary.steps):
         if step.analysis is not None:
             yield _AnalysisUse(f"{_CANARY}.steps[{index}].analysis.templates", step.analysis)
@@ -83,11 +111,12 @@ def _analyses(canary: CanaryStrategy) -> Iterator[_AnalysisUse]:
         yield _AnalysisUse(f"{_CANARY}.analysis.templates", canary.analysis, is_background=True)
 
 
-def _missing(observed: Observed, canary: CanaryStrategy) -> Iterator[str]:
-    for service in _services(canary):
+def _missing(observed: Observed) -> Iterator[str]:
+    strategy = observed.spec.strategy
+    for service in _services(strategy):
         if service.name not in observed.references.services:
             yield fields.invalid(service.path, service.name, f'service "{service.name}" not found')
-    for use in _analyses(canary):
+    for use in _analyses(strategy):
         try:
             resolve_templates(observed.references, use.analysis.templates)
         except TemplateMissing as error:

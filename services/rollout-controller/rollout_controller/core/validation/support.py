@@ -29,8 +29,6 @@ def errors(spec: RolloutSpec) -> Iterator[str]:
 
 
 def _unsupported(spec: RolloutSpec) -> Iterator[str]:
-    if spec.strategy.blue_green is not None:
-        yield "spec.strategy.blueGreen"
     if spec.strategy.canary is not None:
         yield from _of_canary(spec.strategy.canary)
 

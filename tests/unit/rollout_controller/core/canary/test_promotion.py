@@ -6,7 +6,7 @@ import pytest
 
 from headrace.model.quantities import Instant
 from rollout_controller.core import samples
-from rollout_controller.core.canary.promotion import announce_completion, promotion_reason
+from rollout_controller.core.canary.promotion import promotion_reason
 from rollout_controller.core.draft import Draft
 
 STEPS: list[dict[str, Any]] = [{"setWeight": 10}, {"pause": {}}]
@@ -114,10 +114,3 @@ def test_nothing_needs_pods_when_none_are_wanted() -> None:
     sets = (samples.replica_set("stable", 0), samples.replica_set("new", 0))
     observed = samples.rollout({}, spec={"replicas": 0}, replica_sets=sets)
     assert promotion_reason(Draft(observed, samples.NOW), 0) == "Completed all 0 canary steps"
-
-
-def test_says_that_the_update_is_complete() -> None:
-    draft = Draft(samples.rollout({}), samples.NOW)
-    announce_completion(draft, "Initial deploy")
-    (event,) = draft.events
-    assert event.message == "Rollout completed update to revision 2 (new): Initial deploy"

@@ -21,7 +21,6 @@ def canary(**strategy: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("raw", "path"),
     [
-        ({"strategy": {"blueGreen": {"activeService": "a"}}}, "spec.strategy.blueGreen"),
         (canary(dynamicStableScale=True), f"{CANARY}.dynamicStableScale"),
         (canary(pingPong={}), f"{CANARY}.pingPong"),
         (canary(steps=[{}, {"experiment": {}}]), f"{CANARY}.steps[1].experiment"),

@@ -1,0 +1,1 @@
+"""The blue-green strategy, one module per chapter of its specification."""

@@ -1,0 +1,45 @@
+"""How many pods the new version has while the old one serves, and whether they are all there.
+
+Source: bluegreen 3.2, 4.2, 5.2.
+"""
+
+from __future__ import annotations
+
+from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import ReplicaSet
+
+
+def desired_new_count(draft: Draft) -> int:
+    """Return the wanted pods of the new ReplicaSet (bluegreen 3.2)."""
+    status, replicas = draft.status, draft.observed.replicas
+    preview = draft.blue_green.preview_replica_count
+    if preview is None or status.promote_full or not _does_another_serve(draft):
+        return replicas
+    is_paused = draft.spec.paused or bool(status.pause_conditions)
+    is_this_update = draft.new_hash == status.current_pod_hash
+    if is_this_update and not is_paused and status.blue_green.scale_up_preview_check_point:
+        return replicas
+    return preview
+
+
+def _does_another_serve(draft: Draft) -> bool:
+    active = draft.status.blue_green.active_selector
+    return active != draft.new_hash and any(
+        rs.pod_hash == active for rs in draft.observed.replica_sets
+    )
+
+
+def is_ready_for_pause(draft: Draft) -> bool:
+    """Return whether the new ReplicaSet has exactly the pods that it shall have now."""
+    rs, wanted = draft.new, desired_new_count(draft)
+    return rs is not None and rs.replicas == wanted == rs.available
+
+
+def is_saturated(draft: Draft, rs: ReplicaSet | None) -> bool:
+    """Return whether a ReplicaSet carries all traffic: every number is exactly spec.replicas."""
+    replicas = draft.observed.replicas
+    return (
+        rs is not None
+        and rs.replicas == replicas == rs.available
+        and rs.desired_annotation == str(replicas)
+    )
