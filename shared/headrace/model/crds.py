@@ -155,6 +155,12 @@ def custom_resource_definition(definition: Definition) -> dict[str, Any]:
     }
 
 
+@cache
+def schema_of(kind: str) -> Schema:
+    """Return the structural schema of one of the five kinds."""
+    return _top_level(next(each.model for each in DEFINITIONS if kind == each.model.KIND))
+
+
 def structural(schema: Schema, definitions: Mapping[str, Schema]) -> dict[str, Any]:
     """Return a schema as Kubernetes accepts it: self-contained, without unions.
 

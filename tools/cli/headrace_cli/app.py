@@ -13,6 +13,7 @@ from headrace_cli.commands import (
     completion,
     events,
     get,
+    lint,
     listing,
     pause,
     promote,
@@ -29,7 +30,7 @@ _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 
 _ORDER: Final = (
     *("get", "list", "status", "events"),
     *("set", "promote", "pause", "abort", "retry", "undo", "restart", "terminate"),
-    *("version", "completion"),
+    *("lint", "version", "completion"),
 )
 
 
@@ -67,6 +68,7 @@ def build() -> typer.Typer:
         set_,
         terminate,
         events,
+        lint,
         version,
         completion,
     ):

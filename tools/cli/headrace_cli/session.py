@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec, cast
 
@@ -106,10 +107,17 @@ def run(
         finally:
             await session.cluster.close()
 
-    try:
+    with told(shown):
         asyncio.run(main())
+
+
+@contextmanager
+def told(terminal: Terminal) -> Iterator[None]:
+    """Turn a failure into a line on standard error and an exit code."""
+    try:
+        yield
     except Failure as failure:
-        shown.complain(f"Error: {failure}")
+        terminal.complain(f"Error: {failure}")
         raise typer.Exit(failure.exit_code) from None
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None

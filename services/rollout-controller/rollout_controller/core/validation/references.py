@@ -5,13 +5,13 @@ All of them must exist before any of them is judged: Services first, then templa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from headrace.expression.arguments import UnresolvedArgument, substitute
 from headrace.model.analysis import Argument, Metric
-from headrace.model.rollout import BlueGreenStrategy, CanaryStrategy, Strategy
+from headrace.model.rollout import BlueGreenStrategy, CanaryStrategy, RolloutSpec, Strategy
 from headrace.model.steps import RolloutAnalysis, TemplateMetadata
 from rollout_controller.core import labels
 from rollout_controller.core.observed import Observed, ServiceObject
@@ -59,11 +59,23 @@ def errors(observed: Observed) -> Iterator[str]:
         yield error
     if missing:
         return
-    strategy = observed.spec.strategy
-    for service in _services(strategy):
-        yield from _service_errors(observed, service)
-    for use in _analyses(strategy):
+    yield from service_errors(observed.name, observed.spec, observed.references.services)
+    for use in _analyses(observed.spec.strategy):
         yield from _analysis_errors(observed, use)
+
+
+def service_names(strategy: Strategy) -> tuple[str, ...]:
+    """Return the names of all Services that a strategy relies on."""
+    return tuple(use.name for use in _services(strategy))
+
+
+def service_errors(
+    rollout: str, spec: RolloutSpec, services: Mapping[str, ServiceObject]
+) -> Iterator[str]:
+    """Yield what is wrong with those Services of a Rollout that are given."""
+    for use in _services(spec.strategy):
+        if use.name in services:
+            yield from _errors_of_service(rollout, spec, services[use.name], use)
 
 
 def _services(strategy: Strategy) -> Iterator[_ServiceUse]:
@@ -124,24 +136,25 @@ def _missing(observed: Observed) -> Iterator[str]:
             yield fields.invalid(path, error.name, str(error))
 
 
-def _service_errors(observed: Observed, use: _ServiceUse) -> Iterator[str]:
-    service = observed.references.services[use.name]
-    for key in _unmatched(observed, service, use.metadata):
+def _errors_of_service(
+    rollout: str, spec: RolloutSpec, service: ServiceObject, use: _ServiceUse
+) -> Iterator[str]:
+    for key in _unmatched(spec, service, use.metadata):
         detail = f'Service "{use.name}" has unmatch label "{key}" in rollout'
         yield fields.invalid(use.path, use.name, detail)
-    if service.managed_by not in ("", observed.name):
+    if service.managed_by not in ("", rollout):
         detail = f'Service "{use.name}" is managed by another Rollout'
         yield fields.invalid(use.path, use.name, detail)
 
 
 def _unmatched(
-    observed: Observed, service: ServiceObject, metadata: TemplateMetadata | None
+    spec: RolloutSpec, service: ServiceObject, metadata: TemplateMetadata | None
 ) -> Iterator[str]:
     """Yield the keys by which a Service selects pods that the Rollout does not make.
 
     Labels that pods get while they play the Service's role count as theirs.
     """
-    template = (observed.spec.template or {}).get("metadata") or {}
+    template = (spec.template or {}).get("metadata") or {}
     own = template.get("labels") or {}
     injected = metadata.labels if metadata is not None else {}
     for key, value in sorted(service.selector.items()):

@@ -1,0 +1,54 @@
+"""Checking manifests without a cluster, as the existing plugin does (cli-and-clients 5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from headrace.kubernetes.resources import ARGO_GROUP, ROLLOUTS, SERVICES, Manifest
+from headrace.model.strict import unknown_field
+from headrace_cli.failures import Failure
+from headrace_cli.operations.manifests import read_manifests
+from headrace_cli.output import Terminal
+from headrace_cli.views.objects import text
+from rollout_controller.core.validation import lint
+
+_DECODING: Final = "error unmarshaling JSON: while decoding JSON: json: "
+
+
+def lint_file(path: Path, terminal: Terminal) -> None:
+    """Print what is wrong with the Rollouts of a file.
+
+    Raises:
+        Failure: Something is wrong; it names the first.
+    """
+    manifests = read_manifests(path)
+    rollouts = [each for each in manifests if _is_rollout(each)]
+    services = [each for each in manifests if _is_service(each)]
+    for rollout in rollouts:
+        unknown = unknown_field(ROLLOUTS.kind, rollout)
+        if unknown is not None:
+            raise Failure(f'{_DECODING}unknown field "{unknown}"')
+    try:
+        errors = list(lint.errors(rollouts, services))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(["spec", *(str(part) for part in first["loc"])])
+        raise Failure(f"{_DECODING}cannot unmarshal {field}: {first['msg']}") from error
+    for each in errors:
+        _, _, body = each.partition(": ")
+        terminal.print(body)
+    if errors:
+        raise Failure(errors[0])
+
+
+def _is_rollout(manifest: Manifest) -> bool:
+    group, _, _ = text(manifest, "apiVersion").partition("/")
+    return group == ARGO_GROUP and text(manifest, "kind") == ROLLOUTS.kind
+
+
+def _is_service(manifest: Manifest) -> bool:
+    wanted = (SERVICES.api_version, SERVICES.kind)
+    return (text(manifest, "apiVersion"), text(manifest, "kind")) == wanted

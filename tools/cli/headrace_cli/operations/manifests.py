@@ -1,0 +1,56 @@
+"""Reading manifests from files: several YAML documents, no key twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from headrace.kubernetes.resources import Manifest
+from headrace_cli.failures import Failure
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses what the plain loader silently overwrites: a key that stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if key.value in lines:
+                raise yaml.YAMLError(
+                    f'line {key.start_mark.line + 1}: mapping key "{key.value}" already defined '
+                    f"at line {lines[key.value]}"
+                )
+            lines[key.value] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep)
+
+
+# Times stay texts, as they are in JSON.
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_manifests(path: Path) -> list[Manifest]:
+    """Return the objects of a file, in order; empty documents are left out.
+
+    Raises:
+        Failure: It cannot be read, is no YAML, or holds something else than objects.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"open {path}: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        raise Failure(f"{path}: not UTF-8") from error
+    try:
+        documents = list(yaml.load_all(content, Loader=_Loader))
+    except yaml.YAMLError as error:
+        raise Failure(f"yaml: {error}") from error
+    manifests = [document for document in documents if document is not None]
+    for manifest in manifests:
+        if not isinstance(manifest, dict):
+            raise Failure(f"{path}: a document is no object but {type(manifest).__name__}")
+    return manifests
