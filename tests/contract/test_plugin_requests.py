@@ -25,7 +25,7 @@ from headrace_lab.lab import Lab
 from headrace_lab.recording import REPLICA_SETS, ROLLOUTS
 from headrace_lab.services import Fleet, three
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(120), pytest.mark.spec("canary 2.6")]
 
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"

@@ -77,6 +77,7 @@ def test_every_generated_file_is_valid_yaml_and_small_enough_to_apply() -> None:
         ("Experiment", "experiments", "exp", "Namespaced", ["Status", "Age"]),
     ],
 )
+@pytest.mark.spec("rollout-api 1")
 def test_names_scope_and_columns(
     kind: str, plural: str, short_name: str, scope: str, columns: list[str]
 ) -> None:
@@ -91,6 +92,7 @@ def test_names_scope_and_columns(
     assert [column["name"] for column in version["additionalPrinterColumns"]] == columns
 
 
+@pytest.mark.spec("rollout-api 1")
 def test_only_a_rollout_has_subresources() -> None:
     by_kind = {
         definition.model.KIND: custom_resource_definition(definition)["spec"]["versions"][0][
@@ -154,6 +156,9 @@ def test_only_datadog_has_defaults() -> None:
     }
 
 
+@pytest.mark.spec("rollout-api 2")
+@pytest.mark.spec("rollout-api 2.1")
+@pytest.mark.spec("rollout-api 2.2")
 def test_a_rollout_requires_what_the_api_requires_and_nothing_else() -> None:
     required = {
         path: node["required"] for path, node in nodes(schema_of("Rollout")) if "required" in node
@@ -272,6 +277,11 @@ def test_the_rich_manifests_set_every_field(definition: Any) -> None:
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.model.KIND)
+@pytest.mark.spec("rollout-api 2")
+@pytest.mark.spec("rollout-api 2.1")
+@pytest.mark.spec("rollout-api 2.2")
+@pytest.mark.spec("rollout-api 3")
+@pytest.mark.spec("experiment 1")
 def test_the_models_lose_nothing_of_a_rich_manifest(definition: Any) -> None:
     for manifest in manifests():
         if manifest["kind"] == definition.model.KIND:

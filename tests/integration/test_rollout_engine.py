@@ -16,6 +16,7 @@ from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import Request
 
 
+@pytest.mark.spec("canary 2.3")
 async def test_a_first_deployment_becomes_healthy_and_quiet() -> None:
     world = await deployed(routed())
     status = await world.status()
@@ -39,6 +40,8 @@ async def test_a_first_deployment_becomes_healthy_and_quiet() -> None:
     assert writes == []
 
 
+@pytest.mark.spec("canary 1")
+@pytest.mark.spec("canary 5.6")
 async def test_a_manual_canary_moves_by_promotion() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -68,6 +71,7 @@ async def test_a_manual_canary_moves_by_promotion() -> None:
     assert await world.replicas() == {"1": 0, "2": 4}
 
 
+@pytest.mark.spec("canary 3.3")
 async def test_an_abort_brings_traffic_back_and_retry_begins_again() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -121,6 +125,8 @@ async def test_an_abort_without_router_moves_the_service_and_is_told() -> None:
     assert (await world.replicas())["2"] == 1
 
 
+@pytest.mark.spec("cli-and-clients 9")
+@pytest.mark.spec("cli-and-clients 9.1")
 async def test_a_basic_canary_has_the_events_of_the_reference() -> None:
     world = await deployed(canary(steps=[{"setWeight": 25}, {"pause": {}}]))
     world.recorder.events.clear()
@@ -151,6 +157,7 @@ async def test_a_basic_canary_has_the_events_of_the_reference() -> None:
 @pytest.mark.parametrize(
     ("phase", "wanted"), [("Successful", "Paused"), ("Failed", "Degraded"), ("Error", "Degraded")]
 )
+@pytest.mark.spec("canary 7")
 async def test_a_step_analysis_decides(phase: str, wanted: str) -> None:
     analysis = {"templates": [{"templateName": "check"}]}
     spec = routed(steps=[{"setWeight": 10}, {"analysis": analysis}, {"pause": {}}])
@@ -186,6 +193,7 @@ async def finish(world: World, resource: Resource, name: str, phase: str) -> Non
     await world.user.patch(resource, "default", name, body)
 
 
+@pytest.mark.spec("canary 5.7")
 async def test_a_new_image_in_the_middle_drains_the_old_canary_first() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -199,6 +207,7 @@ async def test_a_new_image_in_the_middle_drains_the_old_canary_first() -> None:
     assert await world.replicas() == {"1": 4, "2": 0, "3": 1}
 
 
+@pytest.mark.spec("canary 3.4")
 async def test_undo_in_the_middle_returns_to_stable_at_once() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -212,6 +221,7 @@ async def test_undo_in_the_middle_returns_to_stable_at_once() -> None:
     assert "SkipSteps" in world.recorder.reasons()
 
 
+@pytest.mark.spec("canary 3.2")
 async def test_promote_full_skips_steps_and_pauses() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -224,6 +234,8 @@ async def test_promote_full_skips_steps_and_pauses() -> None:
     assert await world.weight() == 0
 
 
+@pytest.mark.spec("canary 10.1")
+@pytest.mark.spec("rollout-api 9")
 async def test_scaling_during_a_pause_scales_both_sides() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")
@@ -264,6 +276,7 @@ async def test_a_refused_effect_is_told_and_nothing_that_rests_on_it_is_claimed(
     assert (await world.status())["phase"] == "Paused"
 
 
+@pytest.mark.spec("rollout-api 7.4")
 async def test_a_replica_set_that_cannot_be_created_is_told() -> None:
     world = await deployed(routed())
 
@@ -315,6 +328,7 @@ async def test_a_settled_rollout_causes_no_writes() -> None:
         assert [r for r in requests if r.verb not in ("list", "get", "watch")] == []
 
 
+@pytest.mark.spec("rollout-api 7.4")
 async def test_an_orphan_that_the_selector_matches_is_adopted() -> None:
     world = await deployed(routed())
     (owned,) = (await world.user.list(REPLICA_SETS)).items
@@ -328,6 +342,7 @@ async def test_an_orphan_that_the_selector_matches_is_adopted() -> None:
     assert (await world.status())["phase"] == "Healthy"
 
 
+@pytest.mark.spec("rollout-api 7.4")
 async def test_a_replica_set_that_no_longer_matches_is_released() -> None:
     world = await deployed(routed())
     await world.set_image("app:v2")

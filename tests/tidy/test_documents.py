@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import tokenize
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
 from headrace.runtime.metric_catalog import CATALOG
+from headrace_gen.contract import Contract
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -24,12 +24,8 @@ CODE = sorted(
     for folder in ("shared", "services", "tools", "tests")
     for path in (ROOT / folder).rglob("*.py")
 )
-SPEC = ROOT / "docs" / "spec"
-CHAPTERS = {path.stem for path in SPEC.glob("*.md")} - {"README"}
 
 LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
-CITATION = re.compile(rf"\b({'|'.join(sorted(CHAPTERS))}) (\d+(?:\.\d+)*)")
-HEADING = re.compile(r"^#{2,4} (\d+(?:\.\d+)*)[. ]", re.MULTILINE)
 
 
 def name_of(path: Path) -> str:
@@ -62,11 +58,6 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert anchor in anchors(found), target
 
 
-@cache
-def sections(chapter: str) -> frozenset[str]:
-    return frozenset(HEADING.findall((SPEC / f"{chapter}.md").read_text(encoding="utf-8")))
-
-
 def prose(path: Path) -> Iterator[str]:
     """The comments and docstrings of a module."""
     with path.open("rb") as handle:
@@ -78,12 +69,13 @@ def prose(path: Path) -> Iterator[str]:
 
 def test_sections_that_the_code_cites_exist() -> None:
     """`canary 5.4.6` is item 6 of section 5.4: the section must be there."""
-    missing = []
-    for path in CODE:
-        for chapter, number in CITATION.findall("\n".join(prose(path))):
-            section, _, _ = number.rpartition(".")
-            if number not in sections(chapter) and section not in sections(chapter):
-                missing.append(f"{name_of(path)}: {chapter} {number}")
+    contract = Contract(ROOT)
+    missing = [
+        f"{name_of(path)}: {name}"
+        for path in CODE
+        for name in contract.cited("\n".join(prose(path)))
+        if contract.resolve(name) is None
+    ]
     assert missing == []
 
 

@@ -1,4 +1,4 @@
-"""Experiment (experiment 1)."""
+"""Experiment (experiment 1, 1.1, 1.2)."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ from headrace.errors import InvalidSpec
 from headrace.intents import Patches
 from headrace.model.quantities import Instant
 
+pytestmark = pytest.mark.spec("canary 2.6")
+
 STEPS = [{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}]
 
 

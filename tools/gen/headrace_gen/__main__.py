@@ -13,12 +13,21 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from headrace_gen import cli_doc, crds, events, metrics_doc, pod_schemas, settings_doc
+from headrace_gen import (
+    cli_doc,
+    compatibility,
+    crds,
+    events,
+    metrics_doc,
+    pod_schemas,
+    settings_doc,
+)
 
 Generator = Callable[[], Mapping[str, str]]
 
 GENERATORS: Final[Mapping[str, Generator]] = {
     "cli": cli_doc.render,
+    "compatibility": compatibility.render,
     "crds": crds.render,
     "events": events.render,
     "metrics": metrics_doc.render,

@@ -73,7 +73,7 @@ class InstantProvider:
     async def terminate(
         self, metric: Metric, context: RunContext, unfinished: Measurement
     ) -> Answer:
-        """Leave it as it is (analysis 11, 13): the run ends without it."""
+        """Leave it as it is (analysis 11.13): the run ends without it."""
         return Unfinished(unfinished.resume_at or Instant(0.0), unfinished.metadata)
 
     async def run(self, metric: Metric, context: RunContext) -> Answer:

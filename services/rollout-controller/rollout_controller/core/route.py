@@ -4,7 +4,7 @@ Requests are made only when all they rely on is observed: Service selectors, ava
 the gate. A request that differs from the stored one in anything but time gets the next epoch;
 a raise expires and is renewed under the same epoch.
 
-Source: canary 5; architecture, "The route document", "Fencing", section 4.
+Source: canary 5, 5.1, 5.4, 5.6, 5.7; architecture, "The route document", "Fencing", section 4.
 """
 
 from __future__ import annotations

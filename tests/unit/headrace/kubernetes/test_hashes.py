@@ -9,6 +9,8 @@ import pytest
 from headrace.kubernetes.hashes import canonical_pod_template, pod_template_hash, step_hash
 from headrace.model.steps import CanaryStep
 
+pytestmark = pytest.mark.spec("rollout-api 7.3")
+
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[3] / "vectors" / "pod-template-hash.json").read_text("utf-8")
 )

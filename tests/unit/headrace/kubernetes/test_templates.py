@@ -17,6 +17,8 @@ from headrace.kubernetes.templates import (
     without_ephemeral_metadata,
 )
 
+pytestmark = pytest.mark.spec("rollout-api 7.3")
+
 TEMPLATE: dict[str, Any] = {
     "metadata": {"labels": {"app": "web"}},
     "spec": {
@@ -141,6 +143,7 @@ def test_an_annotation_that_says_nothing_removes_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("own", [None, {"nodeAffinity": {}}, {"podAffinity": {}}])
+@pytest.mark.spec("rollout-api 7.5")
 def test_the_injected_anti_affinity_term_does_not_count(own: dict[str, Any] | None) -> None:
     template = changed(affinity=own) if own else TEMPLATE
     preferred = [{"weight": 50, "podAffinityTerm": INJECTED}]
@@ -152,6 +155,7 @@ def test_the_injected_anti_affinity_term_does_not_count(own: dict[str, Any] | No
         assert has_template(live, template)
 
 
+@pytest.mark.spec("rollout-api 7.5")
 def test_anti_affinity_of_the_users_own_counts() -> None:
     term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "web"}}}
     affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}

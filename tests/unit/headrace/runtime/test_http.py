@@ -7,6 +7,8 @@ import pytest
 
 from headrace.runtime.http import HttpServer, HttpSettings
 
+pytestmark = pytest.mark.spec("cli-and-clients 11")
+
 
 class World:
     def __init__(self) -> None:

@@ -12,6 +12,8 @@ from headrace.runtime.metrics import (
 )
 from headrace.runtime.workqueue import WorkQueue
 
+pytestmark = pytest.mark.spec("cli-and-clients 8")
+
 
 def controller(clock: VirtualClock | None = None) -> Metrics:
     return Metrics(["rollout-controller"], clock or VirtualClock(), commit="abc")

@@ -12,6 +12,8 @@ from headrace.runtime.guard import GuardedCluster
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.recorder import Recorder
 
+pytestmark = pytest.mark.spec("cli-and-clients 9")
+
 ROLLOUT: Manifest = {
     "apiVersion": "argoproj.io/v1alpha1",
     "kind": "Rollout",

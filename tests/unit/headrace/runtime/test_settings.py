@@ -8,6 +8,8 @@ from pydantic import Field
 from headrace.runtime.flags import Flag
 from headrace.runtime.settings import RouteSettings, ServiceSettings, parse, shown
 
+pytestmark = pytest.mark.spec("cli-and-clients 11")
+
 MEMORY = ["--bus", "memory"]
 
 

@@ -21,6 +21,11 @@ from rollout_controller.core.plan import (
     TerminateRun,
 )
 
+pytestmark = [
+    pytest.mark.spec("canary 1"),
+    pytest.mark.spec("rollout-api 9"),
+]
+
 NOW = samples.NOW
 STEPS: list[dict[str, Any]] = [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}]
 ONE = (samples.replica_set("stable"), samples.replica_set("new", 1))
@@ -218,6 +223,7 @@ def test_counters_wait_for_the_pass_that_follows_an_effect() -> None:
     assert after.claim.status.available_replicas == 4
 
 
+@pytest.mark.spec("canary 3.3")
 def test_a_bad_verdict_aborts_in_this_very_pass() -> None:
     run = samples.run("run", "Failed", message="too many errors")
     observed = samples.routed(

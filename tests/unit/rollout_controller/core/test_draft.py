@@ -11,6 +11,8 @@ from headrace.model.meta import format_time
 from rollout_controller.core import samples
 from rollout_controller.core.draft import RETRY_SECONDS, Draft
 
+pytestmark = pytest.mark.spec("canary 2.5")
+
 PAUSED = [{"reason": "CanaryPauseStep", "startTime": format_time(samples.NOW - 60)}]
 
 

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import pytest
+
 from headrace.model.rollout import RolloutSpec
 from rollout_controller.core import labels, samples
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.ephemeral import is_configured, reconcile_ephemeral_metadata
 from rollout_controller.core.observed import Observed, ReplicaSet
 from rollout_controller.core.plan import PatchPod, PatchReplicaSet
+
+pytestmark = pytest.mark.spec("rollout-api 11")
 
 STRATEGY: dict[str, Any] = {
     "canaryMetadata": {"labels": {"role": "canary"}, "annotations": {"note": "c"}},

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from rollout_controller.core import samples
 from rollout_controller.core.decide import decide
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import Plan
+
+pytestmark = pytest.mark.spec("rollout-api 4")
 
 ERROR = "spec.replicas: Invalid value: -1: must be greater than or equal to 0"
 TEXT = f'The Rollout "app" is invalid: {ERROR}'

@@ -24,6 +24,11 @@ from rollout_controller.core.replica_sets import (
     sync_revision,
 )
 
+pytestmark = [
+    pytest.mark.spec("rollout-api 7.2"),
+    pytest.mark.spec("rollout-api 7.4"),
+]
+
 
 def created(observed: Observed) -> tuple[dict[str, Any], Draft]:
     draft = Draft(observed, samples.NOW)
@@ -73,6 +78,7 @@ def test_the_injected_term_follows_the_stable_version() -> None:
 # Creation (rollout-api 7.4)
 
 
+@pytest.mark.spec("rollout-api 7.1")
 def test_the_replica_set_of_a_template() -> None:
     only_stable = (samples.replica_set("stable", revision=4),)
     spec = {"minReadySeconds": 7}
@@ -224,6 +230,7 @@ def deleted(
     return [e.name for e in draft.effects if isinstance(e, DeleteReplicaSet)]
 
 
+@pytest.mark.spec("rollout-api 9")
 def test_the_oldest_revisions_beyond_the_limit_go() -> None:
     assert deleted(limit=1) == ["app-old-3", "app-old-2"]
     assert deleted(limit=0) == ["app-old-3", "app-old-2", "app-old-1"]
@@ -240,5 +247,6 @@ def test_a_revision_that_may_have_pods_stays(change: dict[str, Any]) -> None:
     assert deleted(limit=1, **change) == []
 
 
+@pytest.mark.spec("canary 4.8")
 def test_a_revision_that_carries_traffic_stays() -> None:
     assert deleted(limit=1, shares={"old-3": 5}) == ["app-old-2"]

@@ -13,6 +13,8 @@ from rollout_controller.core.observed import Pod
 from rollout_controller.core.plan import EvictPod
 from rollout_controller.core.restart import reconcile_restart
 
+pytestmark = pytest.mark.spec("rollout-api 10")
+
 NOW = samples.NOW
 DUE = format_time(NOW - 100)
 

@@ -13,6 +13,12 @@ from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Acknowledgement, Observed, Settings
 from rollout_controller.core.route import reconcile_route, reconcile_stored_abort
 
+pytestmark = [
+    pytest.mark.spec("canary 5"),
+    pytest.mark.spec("canary 5.1"),
+    pytest.mark.spec("canary 5.4"),
+]
+
 NOW = samples.NOW
 STEPS: list[dict[str, Any]] = [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}]
 CANARY = (samples.replica_set("stable"), samples.replica_set("new", 1))
@@ -296,6 +302,7 @@ def test_a_routing_without_router_routes_nothing() -> None:
     assert (draft.request, draft.weights) == (None, None)
 
 
+@pytest.mark.spec("canary 10.11")
 def test_removed_routing_is_withdrawn_and_nothing_waits() -> None:
     stored = observe(25)
     bare = samples.rollout({"steps": STEPS}, replica_sets=CANARY)

@@ -10,6 +10,8 @@ from rollout_controller.core import samples
 from rollout_controller.core.observed import Observed, References
 from rollout_controller.core.runs import RunError, TemplateMissing, field_value, run_spec
 
+pytestmark = pytest.mark.spec("analysis 2")
+
 
 def template(*names: str, **spec: Any) -> AnalysisTemplateSpec:
     metrics = [{"name": name, "provider": {"prometheus": {"query": "up"}}} for name in names]

@@ -1,4 +1,4 @@
-"""When the new version becomes the stable one (canary 3.1)."""
+"""When the new version becomes the stable one (canary 3.1, 3.2)."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ A Service that may still carry traffic by an unacknowledged route is not pointed
 the canary Service of a new revision moves only when the newest epoch is acknowledged with no
 more on it than the step's weight.
 
-Source: canary 6; architecture, section 4 (table of acknowledgements).
+Source: canary 6.1, 6.2; architecture, section 4 (table of acknowledgements).
 """
 
 from __future__ import annotations

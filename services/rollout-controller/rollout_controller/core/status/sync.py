@@ -1,6 +1,6 @@
 """From the draft of a pass to the status that it claims.
 
-Source: canary 2.2 (order), 2.5; rollout-api 3, 5, 6; architecture, "Order of effects".
+Source: canary 2.2 (order), 2.3, 2.5, 3.3; rollout-api 3, 5, 6; architecture, "Order of effects".
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed, References, RunObject
 from rollout_controller.core.plan import CreateRun, DeleteRun, TerminateRun
 
+pytestmark = pytest.mark.spec("canary 7")
+
 ANALYSIS = {"templates": [{"templateName": "ratio"}]}
 TEMPLATE = AnalysisTemplateSpec.load(
     {"metrics": [{"name": "ratio", "provider": {"prometheus": {"query": "up"}}}]}
@@ -202,6 +204,7 @@ def pauses(reason: str) -> dict[str, Any]:
     return {"pauseConditions": [condition], "controllerPause": True}
 
 
+@pytest.mark.spec("canary 10.19")
 def test_a_step_run_is_not_judged_while_paused() -> None:
     status = pauses("CanaryPauseStep")
     draft = decided(observe(STEP, step_run("Failed"), claimed="Running", status=status))
@@ -209,6 +212,7 @@ def test_a_step_run_is_not_judged_while_paused() -> None:
     assert "Step" in draft.runs
 
 
+@pytest.mark.spec("canary 10.19")
 def test_a_background_run_is_judged_during_a_pause_step() -> None:
     status = pauses("CanaryPauseStep")
     run = samples.run("run", "Failed")

@@ -10,6 +10,8 @@ from rollout_controller.core import samples
 from rollout_controller.core.canary.pause import is_pause_over, reconcile_pause
 from rollout_controller.core.draft import Draft
 
+pytestmark = pytest.mark.spec("canary 2.4")
+
 STARTED = [{"reason": "CanaryPauseStep", "startTime": format_time(samples.NOW)}]
 
 

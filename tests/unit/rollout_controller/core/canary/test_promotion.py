@@ -9,6 +9,8 @@ from rollout_controller.core import samples
 from rollout_controller.core.canary.promotion import promotion_reason
 from rollout_controller.core.draft import Draft
 
+pytestmark = pytest.mark.spec("canary 3.1")
+
 STEPS: list[dict[str, Any]] = [{"setWeight": 10}, {"pause": {}}]
 
 
@@ -25,6 +27,7 @@ def test_the_first_version_is_stable_at_once() -> None:
     assert reason(0, available=0, stableRS=None) == "Initial deploy"
 
 
+@pytest.mark.spec("canary 10.12")
 def test_a_stable_version_whose_pods_somebody_deleted_is_replaced_at_once() -> None:
     assert reason(0, available=0, stableRS="gone") == "Initial deploy"
 
@@ -44,6 +47,7 @@ def test_all_steps_must_be_done() -> None:
     assert reason(0, steps=[]) == "Completed all 0 canary steps"
 
 
+@pytest.mark.spec("canary 3.2")
 def test_a_person_may_promote_at_once() -> None:
     assert reason(0, promoteFull=True) == "Full promotion requested"
     assert reason(0, promoteFull=True, available=3) is None
@@ -102,6 +106,7 @@ def test_the_last_weight_must_be_acknowledged() -> None:
     assert promotion_reason(draft, 2) == "Completed all 2 canary steps"
 
 
+@pytest.mark.spec("canary 3.2")
 def test_a_full_promotion_waits_for_no_weight() -> None:
     sets = (samples.replica_set("stable"), samples.replica_set("new"))
     observed = samples.routed(STEPS, weight=10, status={"promoteFull": True}, replica_sets=sets)
@@ -110,6 +115,7 @@ def test_a_full_promotion_waits_for_no_weight() -> None:
     assert promotion_reason(draft, 2) == "Full promotion requested"
 
 
+@pytest.mark.spec("canary 10.7")
 def test_nothing_needs_pods_when_none_are_wanted() -> None:
     sets = (samples.replica_set("stable", 0), samples.replica_set("new", 0))
     observed = samples.rollout({}, spec={"replicas": 0}, replica_sets=sets)

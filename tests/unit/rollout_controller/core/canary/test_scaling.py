@@ -55,6 +55,7 @@ def old(pod_hash: str, replicas: int = 4, *, revision: int = 1, **more: Any) -> 
 # One change a pass, in order
 
 
+@pytest.mark.spec("canary 4.3")
 def test_the_canary_gets_the_pods_of_its_step() -> None:
     draft = decided(routed((STABLE, samples.replica_set("new", 0))))
     assert sizes(draft) == {"new": 1}
@@ -81,6 +82,7 @@ def test_records_the_wanted_size_where_the_size_stays() -> None:
     assert draft.effects == [PatchReplicaSet("app-new", annotations={labels.DESIRED_REPLICAS: "4"})]
 
 
+@pytest.mark.spec("canary 4.2")
 def test_basic_canaries_trade_pods_within_surge() -> None:
     strategy = {"steps": [{"setWeight": 50}], "maxSurge": 1, "maxUnavailable": 0}
     first = samples.rollout(strategy, replica_sets=(STABLE, samples.replica_set("new", 0)))
@@ -95,6 +97,7 @@ def test_basic_canaries_trade_pods_within_surge() -> None:
 @pytest.mark.parametrize(
     ("reason", "halts"), [("InconclusiveAnalysisRun", True), ("CanaryPauseStep", False)]
 )
+@pytest.mark.spec("canary 4.9")
 def test_only_an_inconclusive_analysis_halts(reason: str, halts: bool) -> None:
     pauses = [{"reason": reason, "startTime": format_time(NOW)}]
     observed = routed((STABLE, samples.replica_set("new", 0)), status={"pauseConditions": pauses})
@@ -102,6 +105,7 @@ def test_only_an_inconclusive_analysis_halts(reason: str, halts: bool) -> None:
     assert (sizes(decided(observed)) == {}) is halts
 
 
+@pytest.mark.spec("canary 4.9")
 def test_a_person_halts_everything() -> None:
     observed = routed((STABLE, samples.replica_set("new", 0)), spec={"paused": True})
     assert sizes(decided(observed)) == {}
@@ -114,6 +118,8 @@ def test_a_person_halts_everything() -> None:
     ("replicas", "annotation", "is_event"),
     [(4, "4", False), (4, "3", True), (0, "3", False), (4, None, False)],
 )
+@pytest.mark.spec("canary 10.1")
+@pytest.mark.spec("rollout-api 9")
 def test_a_changed_size_is_an_event_for_what_runs(
     replicas: int, annotation: str | None, is_event: bool
 ) -> None:
@@ -122,6 +128,7 @@ def test_a_changed_size_is_an_event_for_what_runs(
     assert is_scaling_event(Draft(observed, NOW)) is is_event
 
 
+@pytest.mark.spec("canary 10.1")
 def test_other_revisions_make_no_event() -> None:
     stale = old("old", desired_annotation="9")
     observed = routed((STABLE, samples.replica_set("new", 0), stale))
@@ -138,6 +145,7 @@ def aborted(new: ReplicaSet, *, delay: int | None = None, stable: ReplicaSet = S
 
 
 @pytest.mark.parametrize(("delay", "seconds"), [(None, 30), (7, 7)])
+@pytest.mark.spec("canary 4.5")
 def test_an_aborted_canary_stays_for_a_while(delay: int | None, seconds: int) -> None:
     draft = aborted(samples.replica_set("new", 1), delay=delay)
     assert sizes(draft) == {}
@@ -145,11 +153,13 @@ def test_an_aborted_canary_stays_for_a_while(delay: int | None, seconds: int) ->
     assert draft.wake_at == NOW + seconds
 
 
+@pytest.mark.spec("canary 4.5")
 def test_the_delay_begins_when_stable_serves_alone() -> None:
     short = samples.replica_set("stable", 4, available=3)
     assert deadlines(aborted(samples.replica_set("new", 1), stable=short)) == {}
 
 
+@pytest.mark.spec("canary 4.5")
 def test_the_aborted_canary_goes_at_its_deadline() -> None:
     waiting = samples.replica_set("new", 1, scale_down_deadline=format_time(NOW + 5))
     draft = aborted(waiting)
@@ -169,6 +179,7 @@ def test_an_explicit_delay_of_0_keeps_the_pods() -> None:
     assert (sizes(draft), deadlines(draft)) == ({}, {})
 
 
+@pytest.mark.spec("canary 4.5")
 def test_a_basic_canary_goes_at_once() -> None:
     sets = (samples.replica_set("stable", 3), samples.replica_set("new", 1))
     observed = samples.rollout({"steps": STEPS}, status={"abort": True}, replica_sets=sets)
@@ -178,6 +189,8 @@ def test_a_basic_canary_goes_at_once() -> None:
     assert sizes(decided(observed)) == {"new": 0}
 
 
+@pytest.mark.spec("canary 4.5")
+@pytest.mark.spec("canary 10.13")
 def test_a_retry_takes_the_deadline_back() -> None:
     waiting = samples.replica_set("new", 1, scale_down_deadline=format_time(NOW + 5))
     assert deadlines(decided(routed((STABLE, waiting), weight=25))) == {"new": None}
@@ -222,6 +235,7 @@ def promoted(*others: ReplicaSet, **more: Any) -> Draft:
     )
 
 
+@pytest.mark.spec("canary 4.7")
 def test_the_old_version_stays_for_its_delay() -> None:
     draft = promoted(old("old"), strategy={"scaleDownDelaySeconds": 5})
     assert sizes(draft) == {}
@@ -230,6 +244,7 @@ def test_the_old_version_stays_for_its_delay() -> None:
     assert deadlines(promoted(old("old"))) == {"old": format_time(NOW + 30)}
 
 
+@pytest.mark.spec("canary 4.7")
 def test_the_old_version_goes_at_its_deadline() -> None:
     draft = promoted(old("old", scale_down_deadline=format_time(NOW)))
     assert sizes(draft) == {"old": 0}
@@ -243,11 +258,13 @@ def test_the_old_version_is_kept_until_its_deadline() -> None:
     assert draft.wake_at == NOW + 9
 
 
+@pytest.mark.spec("canary 4.7")
 def test_no_delay_scales_down_at_once() -> None:
     assert sizes(promoted(old("old"), strategy={"scaleDownDelaySeconds": 0})) == {"old": 0}
 
 
 @pytest.mark.parametrize(("limit", "gone"), [(0, "newer"), (1, "older")])
+@pytest.mark.spec("canary 4.7")
 def test_only_so_many_old_versions_are_kept(limit: int, gone: str) -> None:
     later = format_time(NOW + 9)
     sets = (
@@ -258,6 +275,7 @@ def test_only_so_many_old_versions_are_kept(limit: int, gone: str) -> None:
     assert sizes(draft) == {gone: 0}
 
 
+@pytest.mark.spec("canary 4.8")
 def test_an_old_version_that_carries_traffic_stays() -> None:
     over = old("stable", scale_down_deadline=format_time(NOW))
     headrace = samples.routed(STEPS, weight=0, is_acknowledged=False).headrace
@@ -265,6 +283,7 @@ def test_an_old_version_that_carries_traffic_stays() -> None:
     assert sizes(promoted(over, headrace=headrace)) == {}
 
 
+@pytest.mark.spec("canary 4.8")
 def test_an_old_version_that_a_service_selects_stays() -> None:
     over = old("old", scale_down_deadline=format_time(NOW))
     services = (samples.service("active", "old"), samples.service("preview", "new"))
@@ -277,22 +296,27 @@ def test_an_old_version_that_a_service_selects_stays() -> None:
     assert sizes(decided(observed)) == {}
 
 
+@pytest.mark.spec("canary 4.7")
 def test_an_abandoned_version_goes_at_once_in_the_middle_of_an_update() -> None:
     sets = (STABLE, samples.replica_set("new", 1), old("old", 2, revision=2))
     assert sizes(decided(routed(sets, weight=25))) == {"old": 0}
 
 
+@pytest.mark.spec("canary 4.7")
+@pytest.mark.spec("canary 10.14")
 def test_pods_that_do_not_work_go_first() -> None:
     sets = (STABLE, samples.replica_set("new", 1), old("old", 3, available=1))
     assert sizes(decided(routed(sets, weight=25))) == {"old": 1}
 
 
+@pytest.mark.spec("canary 4.7")
 def test_old_versions_fill_in_while_pods_are_missing() -> None:
     few = samples.replica_set("stable", 4, available=1)
     sets = (few, samples.replica_set("new", 1, available=0), old("old", 2))
     assert sizes(decided(routed(sets))) == {}
 
 
+@pytest.mark.spec("canary 4.7")
 def test_a_basic_canary_takes_from_the_newest_old_version_first() -> None:
     sets = (
         samples.replica_set("stable", 2),

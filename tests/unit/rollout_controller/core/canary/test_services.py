@@ -11,6 +11,11 @@ from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import SwitchService
 
+pytestmark = [
+    pytest.mark.spec("canary 6.1"),
+    pytest.mark.spec("canary 6.2"),
+]
+
 STEPS: list[dict[str, Any]] = [{"setWeight": 10}, {"setWeight": 50}]
 READY = (samples.replica_set("stable"), samples.replica_set("new", 1))
 EMPTY = (samples.replica_set("stable"), samples.replica_set("new", 1, available=0))
@@ -69,6 +74,7 @@ def test_a_missing_service_or_name_is_left_alone() -> None:
     assert switches(samples.routed(STEPS, services=(), replica_sets=READY)) == {}
 
 
+@pytest.mark.spec("canary 10.5")
 def test_an_abort_needs_no_available_pods_where_a_router_serves() -> None:
     down = (samples.replica_set("stable", 4, available=0), samples.replica_set("new", 1))
     observed = samples.routed(STEPS, weight=10, status={"abort": True}, replica_sets=down)

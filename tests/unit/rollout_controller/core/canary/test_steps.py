@@ -19,20 +19,24 @@ def weight(index: int | None, *steps: dict[str, Any], is_aborted: bool = False) 
     )
 
 
+@pytest.mark.spec("canary 4.1")
 def test_the_weight_is_that_of_the_nearest_step_before() -> None:
     steps: list[dict[str, Any]] = [{"setWeight": 10}, {"pause": {}}, {"setWeight": 40}]
     assert [weight(index, *steps) for index in (None, 0, 1, 2, 3)] == [10, 10, 10, 40, 100]
 
 
+@pytest.mark.spec("canary 4.1")
 def test_there_is_no_canary_before_the_first_weight() -> None:
     assert weight(0, {"pause": {}}, {"setWeight": 10}) == 0
 
 
+@pytest.mark.spec("canary 4.1")
 def test_an_aborted_canary_gets_nothing() -> None:
     assert weight(0, {"setWeight": 10}, is_aborted=True) == 0
     assert weight(1, {"setWeight": 10}, is_aborted=True) == 0
 
 
+@pytest.mark.spec("canary 4.1")
 def test_without_steps_the_canary_gets_everything() -> None:
     assert weight(None) == 100
 
@@ -96,5 +100,6 @@ def test_an_abort_ends_the_scale_unless_the_pods_shall_stay(delay: int | None, h
         ({}, "invalid"),
     ],
 )
+@pytest.mark.spec("canary 2.1")
 def test_describes_a_step_as_clients_show_it(step: dict[str, Any], text: str) -> None:
     assert canary_steps.describe(CanaryStep.load(step)) == text

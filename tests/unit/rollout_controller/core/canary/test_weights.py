@@ -32,25 +32,33 @@ def weight(canary: int, **more: Any) -> int:
     return desired_weight(draft(canary, **more)).weight
 
 
+@pytest.mark.spec("canary 5.2")
 def test_a_promoted_version_is_stable_and_no_canary() -> None:
     wanted = desired_weight(draft(4, status={"stableRS": "new"}))
     assert (wanted.weight, wanted.keeps_managed_routes, wanted.is_abort) == (0, False, False)
 
 
+@pytest.mark.spec("canary 5.2")
+@pytest.mark.spec("canary 3.3")
 def test_an_abort_takes_the_traffic_back() -> None:
     wanted = desired_weight(draft(4, index=2, status={"abort": True}))
     assert (wanted.weight, wanted.keeps_managed_routes, wanted.is_abort) == (0, False, True)
 
 
+@pytest.mark.spec("canary 5.2")
+@pytest.mark.spec("canary 10.3")
 def test_a_canary_without_available_pods_gets_nothing() -> None:
     assert weight(0, index=3) == 0
 
 
+@pytest.mark.spec("canary 5.2")
+@pytest.mark.spec("canary 3.2")
 def test_full_promotion_keeps_the_weight_until_it_is_stable() -> None:
     wanted = desired_weight(draft(2, weight=25, status={"promoteFull": True}))
     assert (wanted.weight, wanted.keeps_managed_routes) == (25, False)
 
 
+@pytest.mark.spec("canary 5.2")
 def test_the_weight_follows_the_pods_of_its_step() -> None:
     assert weight(1, index=0) == 25
     assert weight(1, index=1) == 25
@@ -58,6 +66,8 @@ def test_the_weight_follows_the_pods_of_its_step() -> None:
     assert weight(4, index=4) == 100
 
 
+@pytest.mark.spec("canary 5.2")
+@pytest.mark.spec("canary 10.3")
 def test_the_weight_stays_until_the_pods_of_the_step_are_there() -> None:
     assert weight(1, index=2, weight=25) == 25
 
@@ -73,6 +83,8 @@ def test_a_weight_earned_before_is_not_capped() -> None:
     assert weight(1, index=4, weight=50) == 50
 
 
+@pytest.mark.spec("canary 5.2")
+@pytest.mark.spec("canary 5.6")
 def test_without_steps_the_weight_is_0_until_the_promotion() -> None:
     observed = samples.routed(
         [], replica_sets=(samples.replica_set("stable"), samples.replica_set("new"))
@@ -91,6 +103,8 @@ def test_without_steps_the_weight_is_0_until_the_promotion() -> None:
         (0, 100, True),
     ],
 )
+@pytest.mark.spec("canary 5.3")
+@pytest.mark.spec("canary 10.4")
 def test_stable_has_the_pods_for_what_it_keeps(available: int, wanted: int, holds: bool) -> None:
     assert gate_holds(draft(1, stable_available=available, weight=10), wanted) is holds
 
@@ -104,6 +118,7 @@ def test_a_threshold_says_how_many_pods_of_stable_are_enough(available: int, hol
 
 
 @pytest.mark.spec("canary 5.3")
+@pytest.mark.spec("canary 5.3")
 def test_nothing_is_routed_before_there_is_a_stable_version() -> None:
     assert not gate_holds(draft(4, status={"stableRS": None}), 0)
 
@@ -115,6 +130,7 @@ def test_an_empty_canary_is_left_as_soon_as_stable_has_one_pod() -> None:
     assert not gate_holds(draft(1, stable_available=1, weight=50), 0)
 
 
+@pytest.mark.spec("canary 5.4")
 def test_the_order_of_writes_never_gives_a_weight_to_empty_pods() -> None:
     assert apply_order(draft(0, weight=25)) == "weight-hash"
     assert apply_order(draft(0, weight=0)) == "hash-weight"
@@ -122,5 +138,6 @@ def test_the_order_of_writes_never_gives_a_weight_to_empty_pods() -> None:
 
 
 @pytest.mark.parametrize("status", [{"abort": True}, {"promoteFull": True}, {"stableRS": "new"}])
+@pytest.mark.spec("canary 5.4")
 def test_managed_routes_go_first_at_the_end(status: dict[str, Any]) -> None:
     assert apply_order(draft(2, weight=25, status=status)) == "remove-hash-weight"

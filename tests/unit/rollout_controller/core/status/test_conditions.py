@@ -19,6 +19,8 @@ from rollout_controller.core.status.conditions import (
     is_progressing,
 )
 
+pytestmark = pytest.mark.spec("rollout-api 5")
+
 NOW = samples.NOW
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 STEPS: list[dict[str, Any]] = [{"setWeight": 25}, {"pause": {}}]

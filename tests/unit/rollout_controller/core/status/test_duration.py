@@ -11,6 +11,8 @@ from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.status.duration import calculate
 
+pytestmark = pytest.mark.spec("rollout-api 8")
+
 NOW = samples.NOW
 STARTED = {"rolloutStartedAt": format_time(NOW - 60)}
 FINISHED = STARTED | {"finishedAt": format_time(NOW - 30), "completionStatus": "Promoted"}

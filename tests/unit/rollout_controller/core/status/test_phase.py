@@ -10,6 +10,8 @@ from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.status.phase import calculate
 
+pytestmark = pytest.mark.spec("rollout-api 6")
+
 NOW = format_time(samples.NOW)
 HEALTHY: dict[str, Any] = {
     "stableRS": "new",

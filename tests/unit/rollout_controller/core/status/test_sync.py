@@ -13,6 +13,8 @@ from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.status import sync
 
+pytestmark = pytest.mark.spec("canary 2.2")
+
 NOW = samples.NOW
 STEPS: list[dict[str, Any]] = [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}]
 PAUSES = [{"reason": "CanaryPauseStep", "startTime": format_time(NOW - 60)}]
@@ -46,6 +48,7 @@ def routed(weight: int, **more: Any) -> Draft:
     ],
     ids=["nothing", "first pass", "steps", "template", "no hash yet"],
 )
+@pytest.mark.spec("canary 10.8")
 def test_a_change_of_steps_or_template_begins_anew(status: dict[str, Any], changed: bool) -> None:
     assert sync.spec_changed(drafted(status=status)) is changed
 
@@ -107,6 +110,7 @@ def test_a_rollback_within_the_window_has_no_pauses() -> None:
 
 
 @pytest.mark.spec("canary 3.4")
+@pytest.mark.spec("canary 3.4")
 def test_going_back_to_stable_skips_the_steps() -> None:
     draft = drafted(status={"stableRS": "new", "currentPodHash": "other"})
     assert sync.claim_reset(draft).status.current_step_index == len(STEPS)
@@ -146,6 +150,8 @@ def test_a_pass_that_only_scales_moves_nothing_else() -> None:
 # Steps (canary 2.1)
 
 
+@pytest.mark.spec("canary 2.1")
+@pytest.mark.spec("canary 10.6")
 def test_a_weight_is_reached_when_its_pods_are_there() -> None:
     draft = drafted()
     strategy = {"steps": STEPS, "maxSurge": 1, "maxUnavailable": 0}
@@ -156,6 +162,7 @@ def test_a_weight_is_reached_when_its_pods_are_there() -> None:
     assert event.message == "Rollout step 1/3 completed (setWeight: 25)"
 
 
+@pytest.mark.spec("canary 2.1")
 def test_a_routed_weight_is_reached_when_it_is_acknowledged() -> None:
     draft = routed(25)
     assert sync.claim_steps(draft).status.current_step_index == 1
@@ -174,6 +181,7 @@ def test_a_weight_that_is_known_not_to_hold_is_not_reached(
     assert sync.claim_steps(draft).status.current_step_index == index
 
 
+@pytest.mark.spec("canary 2.1")
 def test_a_scale_is_reached_by_its_pods_alone() -> None:
     steps = [{"setCanaryScale": {"weight": 25}}, {"pause": {}}]
     draft = Draft(samples.routed(steps, replica_sets=ONE), NOW)
@@ -181,6 +189,7 @@ def test_a_scale_is_reached_by_its_pods_alone() -> None:
     assert sync.claim_steps(draft).status.current_step_index == 1
 
 
+@pytest.mark.spec("canary 2.1")
 def test_an_analysis_is_done_when_it_succeeded() -> None:
     steps = [{"analysis": {"templates": [{"templateName": "t"}]}}, {"pause": {}}]
     for phase, index in (("Running", 0), ("Successful", 1), ("Inconclusive", 0)):
@@ -191,6 +200,7 @@ def test_an_analysis_is_done_when_it_succeeded() -> None:
         assert (status.canary.current_step_analysis_run_status is None) is (index == 1)
 
 
+@pytest.mark.spec("canary 2.1")
 def test_a_pause_is_over_when_the_person_said_so() -> None:
     resumed = drafted(status={"currentStepIndex": 1, "controllerPause": True})
     status = sync.claim_steps(resumed).status
@@ -222,6 +232,7 @@ def test_a_pause_is_told_after_it_is_stored() -> None:
     ]
 
 
+@pytest.mark.spec("canary 3.3")
 def test_an_abort_rewinds_and_drops_the_pauses() -> None:
     old = {
         "abort": True,
@@ -238,11 +249,13 @@ def test_an_abort_rewinds_and_drops_the_pauses() -> None:
     assert [event for event in draft.events if event.reason == "RolloutResumed"] == []
 
 
+@pytest.mark.spec("canary 3.3")
 def test_an_abort_keeps_the_time_it_began() -> None:
     old = {"abort": True, "abortedAt": format_time(NOW - 9)}
     assert sync.claim_steps(drafted(status=old)).status.aborted_at == NOW - 9
 
 
+@pytest.mark.spec("canary 3.3")
 def test_a_retry_begins_at_the_first_step() -> None:
     claim = sync.claim_steps(drafted(status={"abortedAt": format_time(NOW - 9)}))
     assert (claim.status.aborted_at, claim.status.current_step_index) == (None, 0)
@@ -268,6 +281,7 @@ def test_a_promotion_is_told_once() -> None:
     assert [event for event in draft.events if event.reason == "RolloutCompleted"] == []
 
 
+@pytest.mark.spec("canary 3.2")
 def test_a_full_promotion_ends_pauses_and_waits_for_pods_only() -> None:
     old = {"promoteFull": True, "pauseConditions": PAUSES, "controllerPause": True}
     waiting = sync.claim_steps(drafted(status=old)).status
@@ -278,6 +292,7 @@ def test_a_full_promotion_ends_pauses_and_waits_for_pods_only() -> None:
     assert done.duration is None or done.duration.completion_status == "FastPromoted"
 
 
+@pytest.mark.spec("canary 2.3")
 def test_the_first_deployment_is_stable_before_its_pods_are_ready() -> None:
     sets = (samples.replica_set("new", 4, ready=0, available=0),)
     status = sync.claim_steps(drafted(status={"stableRS": None}, replica_sets=sets)).status

@@ -7,6 +7,8 @@ import pytest
 from headrace.model.rollout import CanaryStrategy
 from rollout_controller.core.validation import canary
 
+pytestmark = pytest.mark.spec("rollout-api 4.1")
+
 
 def errors(**strategy: Any) -> list[str]:
     return list(canary.errors(CanaryStrategy.load(strategy)))

@@ -8,6 +8,8 @@ from headrace.kubernetes.defaults import with_defaults
 from headrace.kubernetes.quantities import parse_quantity
 from rollout_controller.core.validation.containers import container_errors, init_container_errors
 
+pytestmark = pytest.mark.spec("rollout-api 4.1")
+
 
 def view(*containers: dict[str, Any]) -> list[dict[str, Any]]:
     named = [{"name": "c", "image": "i"} | container for container in containers]

@@ -7,6 +7,8 @@ import pytest
 from headrace.model.meta import LabelSelector
 from rollout_controller.core.validation import pod_template
 
+pytestmark = pytest.mark.spec("rollout-api 4.1")
+
 SELECTOR = LabelSelector(match_labels={"app": "x"})
 CONTAINER = {"name": "c", "image": "i"}
 

@@ -10,6 +10,8 @@ from rollout_controller.core import samples
 from rollout_controller.core.observed import Observed, References
 from rollout_controller.core.validation import references
 
+pytestmark = pytest.mark.spec("rollout-api 4.2")
+
 SERVICES = {"stableService": "active", "canaryService": "preview"}
 BACKGROUND = "spec.strategy.canary.analysis.templates"
 STEP = "spec.strategy.canary.steps[0].analysis.templates"

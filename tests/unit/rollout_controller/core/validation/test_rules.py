@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import pytest
+
 from headrace.model.rollout import RolloutSpec
 from rollout_controller.core import samples
 from rollout_controller.core.validation.rules import first_error, spec_error
+
+pytestmark = pytest.mark.spec("rollout-api 4")
 
 
 def error_of(**members: Any) -> str:

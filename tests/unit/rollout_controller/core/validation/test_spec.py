@@ -9,6 +9,8 @@ import pytest
 from headrace.model.rollout import RolloutSpec
 from rollout_controller.core.validation import spec
 
+pytestmark = pytest.mark.spec("rollout-api 4.1")
+
 VECTORS = Path(__file__).parents[4] / "vectors" / "validation.json"
 CASES = json.loads(VECTORS.read_text())
 

@@ -7,6 +7,8 @@ import pytest
 from headrace.model.rollout import CanaryStrategy
 from rollout_controller.core.validation.steps import step_errors
 
+pytestmark = pytest.mark.spec("rollout-api 4.1")
+
 
 def errors(step: dict[str, Any], **routing: Any) -> list[str]:
     raw: dict[str, Any] = {"steps": [step]}

@@ -37,6 +37,7 @@ def canary(**strategy: Any) -> dict[str, Any]:
         ),
     ],
 )
+@pytest.mark.spec("rollout-api 4")
 def test_names_the_field_as_it_stands_in_the_manifest(raw: dict[str, Any], path: str) -> None:
     assert errors(raw) == [f"{path}: Forbidden: not supported by this version"]
 
