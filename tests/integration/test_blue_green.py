@@ -131,14 +131,11 @@ async def deployed(strategy: dict[str, Any] | None = None, **spec: Any) -> BlueG
     return world
 
 
-def spec(*sections: str) -> pytest.MarkDecorator:
-    return pytest.mark.spec(*(f"bluegreen {section}" for section in sections))
-
-
 # Updates (bluegreen 1, 4, 5, 8)
 
 
-@spec("8", "2")
+@pytest.mark.spec("bluegreen 8")
+@pytest.mark.spec("bluegreen 2")
 async def test_a_first_deployment_is_stable_at_once_and_serves_when_all_pods_are_there() -> None:
     world = BlueGreen({}, {})
     world.cluster.behave("app:v1", NEVER_READY)
@@ -188,7 +185,9 @@ async def test_events_come_in_the_order_of_the_reference() -> None:
     assert world.recorder.events[-1][1].endswith(": Completed blue-green update")
 
 
-@spec("1", "8", "3.3")
+@pytest.mark.spec("bluegreen 1")
+@pytest.mark.spec("bluegreen 8")
+@pytest.mark.spec("bluegreen 3.3")
 async def test_an_update_promotes_itself_and_the_old_version_goes_after_its_delay() -> None:
     world = await deployed()
     await world.update("app:v2")
@@ -203,7 +202,8 @@ async def test_an_update_promotes_itself_and_the_old_version_goes_after_its_dela
     assert not await world.has_deadline("1")
 
 
-@spec("4", "11")
+@pytest.mark.spec("bluegreen 4")
+@pytest.mark.spec("bluegreen 11")
 async def test_a_person_promotes() -> None:
     world = await deployed(MANUAL)
     await world.update("app:v2")
@@ -221,7 +221,7 @@ async def test_a_person_promotes() -> None:
     assert await world.active() == "2"
 
 
-@spec("4")
+@pytest.mark.spec("bluegreen 4")
 async def test_a_countdown_promotes() -> None:
     world = await deployed({"autoPromotionSeconds": 20})
     await world.update("app:v2", 15)
@@ -233,7 +233,7 @@ async def test_a_countdown_promotes() -> None:
     assert await world.active() == "2"
 
 
-@spec("4")
+@pytest.mark.spec("bluegreen 4")
 async def test_a_resume_starts_the_countdown_again() -> None:
     world = await deployed({"autoPromotionSeconds": 20})
     await world.update("app:v2", 15)
@@ -247,7 +247,8 @@ async def test_a_resume_starts_the_countdown_again() -> None:
     assert await world.active() == "2"
 
 
-@spec("3.2", "8")
+@pytest.mark.spec("bluegreen 3.2")
+@pytest.mark.spec("bluegreen 8")
 async def test_a_small_preview_grows_only_when_it_is_promoted() -> None:
     world = await deployed({**MANUAL, "previewReplicaCount": 1})
     world.cluster.behave("app:v2", PodBehaviour(ready_seconds=10))
@@ -266,7 +267,7 @@ async def test_a_small_preview_grows_only_when_it_is_promoted() -> None:
     assert not (await world.status())["blueGreen"].get("scaleUpPreviewCheckPoint")
 
 
-@spec("3.2")
+@pytest.mark.spec("bluegreen 3.2")
 async def test_a_small_preview_that_promotes_itself_passes_the_check_point() -> None:
     world = await deployed({"previewReplicaCount": 1})
     await world.update("app:v2")
@@ -274,7 +275,7 @@ async def test_a_small_preview_that_promotes_itself_passes_the_check_point() -> 
     assert await world.replicas() == {"1": 3, "2": 3}
 
 
-@spec("9")
+@pytest.mark.spec("bluegreen 9")
 async def test_promote_full_skips_pause_and_preview_size() -> None:
     world = await deployed({**MANUAL, "previewReplicaCount": 1, "prePromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
@@ -292,7 +293,9 @@ async def test_promote_full_skips_pause_and_preview_size() -> None:
 # Analysis (bluegreen 7)
 
 
-@spec("7", "4", "11")
+@pytest.mark.spec("bluegreen 7")
+@pytest.mark.spec("bluegreen 4")
+@pytest.mark.spec("bluegreen 11")
 async def test_the_pause_begins_when_the_analysis_before_it_has_passed() -> None:
     world = await deployed({**MANUAL, "prePromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
@@ -314,7 +317,8 @@ async def test_the_pause_begins_when_the_analysis_before_it_has_passed() -> None
     assert kept["status"] == "Successful"
 
 
-@spec("7", "9")
+@pytest.mark.spec("bluegreen 7")
+@pytest.mark.spec("bluegreen 9")
 @pytest.mark.parametrize("phase", ["Failed", "Error"])
 async def test_a_failure_before_the_switch_aborts(phase: str) -> None:
     world = await deployed({"prePromotionAnalysis": ANALYSIS})
@@ -333,7 +337,9 @@ async def test_a_failure_before_the_switch_aborts(phase: str) -> None:
     assert await world.replicas() == {"1": 3, "2": 0}
 
 
-@spec("7", "11", "10.4")
+@pytest.mark.spec("bluegreen 7")
+@pytest.mark.spec("bluegreen 11")
+@pytest.mark.spec("bluegreen 10.4")
 async def test_the_old_version_stays_while_the_new_one_is_judged() -> None:
     world = await deployed({"postPromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
@@ -352,7 +358,9 @@ async def test_the_old_version_stays_while_the_new_one_is_judged() -> None:
     assert await world.replicas() == {"1": 0, "2": 3}
 
 
-@spec("5", "7", "9")
+@pytest.mark.spec("bluegreen 5")
+@pytest.mark.spec("bluegreen 7")
+@pytest.mark.spec("bluegreen 9")
 async def test_a_failure_after_the_switch_brings_all_traffic_back() -> None:
     world = await deployed({"postPromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
@@ -368,7 +376,8 @@ async def test_a_failure_after_the_switch_brings_all_traffic_back() -> None:
     assert await world.replicas() == {"1": 3, "2": 0}
 
 
-@spec("7", "11")
+@pytest.mark.spec("bluegreen 7")
+@pytest.mark.spec("bluegreen 11")
 async def test_an_inconclusive_analysis_waits_for_a_person_and_is_repeated() -> None:
     world = await deployed({"prePromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
@@ -385,7 +394,7 @@ async def test_an_inconclusive_analysis_waits_for_a_person_and_is_repeated() -> 
     assert await world.phase() == ("Healthy", "")
 
 
-@spec("7")
+@pytest.mark.spec("bluegreen 7")
 async def test_an_inconclusive_analysis_after_the_switch_keeps_both_versions() -> None:
     world = await deployed({"postPromotionAnalysis": ANALYSIS, "scaleDownDelaySeconds": 1})
     await world.update("app:v2")
@@ -399,7 +408,8 @@ async def test_an_inconclusive_analysis_after_the_switch_keeps_both_versions() -
 # Abort, retry, rollback (bluegreen 9)
 
 
-@spec("9", "3.2")
+@pytest.mark.spec("bluegreen 9")
+@pytest.mark.spec("bluegreen 3.2")
 async def test_an_abort_before_the_switch_keeps_the_old_version_and_retry_begins_anew() -> None:
     world = await deployed({**MANUAL, "prePromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
@@ -424,7 +434,7 @@ async def test_an_abort_before_the_switch_keeps_the_old_version_and_retry_begins
     assert "abortedAt" not in await world.status()
 
 
-@spec("9")
+@pytest.mark.spec("bluegreen 9")
 async def test_a_retry_without_pause_is_judged_again_before_it_takes_traffic() -> None:
     world = await deployed({"prePromotionAnalysis": ANALYSIS, "postPromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
@@ -442,7 +452,7 @@ async def test_a_retry_without_pause_is_judged_again_before_it_takes_traffic() -
     assert (await world.active(), await world.stable()) == ("2", "1")
 
 
-@spec("3.2")
+@pytest.mark.spec("bluegreen 3.2")
 async def test_an_aborted_version_stays_when_its_delay_is_0() -> None:
     world = await deployed({**MANUAL, "abortScaleDownDelaySeconds": 0})
     await world.update("app:v2")
@@ -452,7 +462,7 @@ async def test_an_aborted_version_stays_when_its_delay_is_0() -> None:
     assert not await world.has_deadline("2")
 
 
-@spec("5")
+@pytest.mark.spec("bluegreen 5")
 async def test_an_abort_goes_back_though_the_new_version_is_broken() -> None:
     world = await deployed({"postPromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
@@ -463,7 +473,7 @@ async def test_an_abort_goes_back_though_the_new_version_is_broken() -> None:
     assert await world.active() == "1"
 
 
-@spec("5")
+@pytest.mark.spec("bluegreen 5")
 async def test_an_abort_does_not_go_back_to_pods_that_cannot_answer() -> None:
     world = await deployed({"postPromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
@@ -479,7 +489,8 @@ async def test_an_abort_does_not_go_back_to_pods_that_cannot_answer() -> None:
     assert await world.active() == "1"
 
 
-@spec("9", "8")
+@pytest.mark.spec("bluegreen 9")
+@pytest.mark.spec("bluegreen 8")
 async def test_going_back_within_the_delay_is_immediate() -> None:
     world = await deployed(MANUAL)
     await world.update("app:v2")
@@ -495,7 +506,7 @@ async def test_going_back_within_the_delay_is_immediate() -> None:
     assert any(text.endswith(": Fast rollback") for _, text in world.recorder.events)
 
 
-@spec("9")
+@pytest.mark.spec("bluegreen 9")
 async def test_going_back_within_the_delay_survives_a_pod_that_is_away_for_a_moment() -> None:
     world = await deployed(MANUAL)
     await world.update("app:v2")
@@ -509,7 +520,7 @@ async def test_going_back_within_the_delay_survives_a_pod_that_is_away_for_a_mom
     assert await world.active() == "3"
 
 
-@spec("9")
+@pytest.mark.spec("bluegreen 9")
 async def test_going_back_after_the_delay_is_an_ordinary_update() -> None:
     world = await deployed(MANUAL)
     await world.update("app:v2")
@@ -520,7 +531,7 @@ async def test_going_back_after_the_delay_is_an_ordinary_update() -> None:
     assert await world.active() == "2"
 
 
-@spec("9")
+@pytest.mark.spec("bluegreen 9")
 async def test_going_back_to_stable_in_mid_update_is_immediate() -> None:
     world = await deployed(MANUAL)
     await world.update("app:v2")
@@ -533,7 +544,8 @@ async def test_going_back_to_stable_in_mid_update_is_immediate() -> None:
 # The cases of bluegreen 10
 
 
-@spec("10.1", "4")
+@pytest.mark.spec("bluegreen 10.1")
+@pytest.mark.spec("bluegreen 4")
 async def test_a_resume_is_lost_while_the_new_version_is_not_whole() -> None:
     world = await deployed(MANUAL)
     await world.update("app:v2")
@@ -548,7 +560,7 @@ async def test_a_resume_is_lost_while_the_new_version_is_not_whole() -> None:
     assert await world.active() == "1"
 
 
-@spec("10.2")
+@pytest.mark.spec("bluegreen 10.2")
 async def test_a_countdown_is_ignored_where_nothing_promotes_by_itself() -> None:
     world = await deployed({**MANUAL, "autoPromotionSeconds": 5})
     await world.update("app:v2", 60)
@@ -556,7 +568,7 @@ async def test_a_countdown_is_ignored_where_nothing_promotes_by_itself() -> None
     assert await world.active() == "1"
 
 
-@spec("10.3")
+@pytest.mark.spec("bluegreen 10.3")
 async def test_an_autoscaler_scales_what_serves_and_not_the_small_preview() -> None:
     world = await deployed({**MANUAL, "previewReplicaCount": 1})
     await world.update("app:v2")
@@ -569,7 +581,8 @@ async def test_an_autoscaler_scales_what_serves_and_not_the_small_preview() -> N
     assert status["selector"].endswith(f"{labels.HASH}={status['stableRS']}")
 
 
-@spec("10.4", "10.10")
+@pytest.mark.spec("bluegreen 10.4")
+@pytest.mark.spec("bluegreen 10.10")
 async def test_an_explicit_delay_lets_the_unreferenced_go_while_stable_stays() -> None:
     world = await deployed({"postPromotionAnalysis": ANALYSIS, "scaleDownDelaySeconds": 5})
     await world.update("app:v2")
@@ -582,7 +595,7 @@ async def test_an_explicit_delay_lets_the_unreferenced_go_while_stable_stays() -
     assert await world.active() == "1"
 
 
-@spec("10.5")
+@pytest.mark.spec("bluegreen 10.5")
 async def test_a_delay_of_0_means_at_once() -> None:
     world = await deployed({"scaleDownDelaySeconds": 0})
     await world.update("app:v2", 3)
@@ -590,7 +603,7 @@ async def test_a_delay_of_0_means_at_once() -> None:
     assert await world.replicas() == {"1": 0, "2": 3}
 
 
-@spec("10.6")
+@pytest.mark.spec("bluegreen 10.6")
 async def test_the_preview_goes_on_following_the_new_version() -> None:
     world = await deployed()
     await world.update("app:v2")
@@ -600,7 +613,8 @@ async def test_the_preview_goes_on_following_the_new_version() -> None:
     assert (await world.active(), await world.preview()) == ("2", "3")
 
 
-@spec("10.7", "1")
+@pytest.mark.spec("bluegreen 10.7")
+@pytest.mark.spec("bluegreen 1")
 async def test_a_paused_rollout_scales_but_switches_nothing() -> None:
     world = await deployed({"prePromotionAnalysis": ANALYSIS})
     await world.patch_spec({"paused": True})
@@ -615,7 +629,7 @@ async def test_a_paused_rollout_scales_but_switches_nothing() -> None:
     assert (await world.active(), await world.preview()) == ("2", "2")
 
 
-@spec("10.8")
+@pytest.mark.spec("bluegreen 10.8")
 async def test_an_active_service_that_somebody_moved_is_brought_back() -> None:
     world = await deployed(MANUAL)
     body = MergePatch({"spec": {"selector": {labels.HASH: "elsewhere"}}})
@@ -625,7 +639,7 @@ async def test_an_active_service_that_somebody_moved_is_brought_back() -> None:
     assert await world.phase() == ("Healthy", "")
 
 
-@spec("10.9")
+@pytest.mark.spec("bluegreen 10.9")
 @pytest.mark.spec("rollout-api 10")
 async def test_a_restart_takes_a_quarter_at_a_time_and_the_rest_goes_on() -> None:
     world = await deployed(replicas=4)
@@ -642,7 +656,8 @@ async def test_a_restart_takes_a_quarter_at_a_time_and_the_rest_goes_on() -> Non
     assert await world.phase() == ("Healthy", "")
 
 
-@spec("10.11", "3.3")
+@pytest.mark.spec("bluegreen 10.11")
+@pytest.mark.spec("bluegreen 3.3")
 async def test_a_version_that_is_superseded_during_the_pause_goes_after_its_delay() -> None:
     world = await deployed(MANUAL)
     await world.update("app:v2")
@@ -655,7 +670,7 @@ async def test_a_version_that_is_superseded_during_the_pause_goes_after_its_dela
     assert await world.replicas() == {"1": 3, "2": 0, "3": 3}
 
 
-@spec("10.11")
+@pytest.mark.spec("bluegreen 10.11")
 async def test_the_revision_limit_counts_the_superseded() -> None:
     world = await deployed({**MANUAL, "scaleDownDelayRevisionLimit": 1})
     for image in ("app:v2", "app:v3", "app:v4"):
@@ -663,7 +678,7 @@ async def test_the_revision_limit_counts_the_superseded() -> None:
     assert await world.replicas() == {"1": 3, "2": 0, "3": 3, "4": 3}
 
 
-@spec("10.12")
+@pytest.mark.spec("bluegreen 10.12")
 async def test_the_deadline_runs_during_an_analysis_and_not_during_a_pause() -> None:
     strategy = {**MANUAL, "prePromotionAnalysis": ANALYSIS}
     world = await deployed(strategy, progressDeadlineSeconds=30)
@@ -676,7 +691,7 @@ async def test_the_deadline_runs_during_an_analysis_and_not_during_a_pause() -> 
     assert await world.phase() == ("Paused", "BlueGreenPause")
 
 
-@spec("10.13")
+@pytest.mark.spec("bluegreen 10.13")
 async def test_a_first_deployment_progresses_though_it_is_stable_already() -> None:
     world = BlueGreen({}, {})
     world.cluster.behave("app:v1", NEVER_READY)
@@ -686,7 +701,8 @@ async def test_a_first_deployment_progresses_though_it_is_stable_already() -> No
     assert (await world.phase())[0] == "Progressing"
 
 
-@spec("10.14", "1")
+@pytest.mark.spec("bluegreen 10.14")
+@pytest.mark.spec("bluegreen 1")
 async def test_an_autoscaler_scales_both_versions_and_those_that_wait_for_their_end() -> None:
     world = await deployed(MANUAL)
     await world.update("app:v2")
@@ -697,7 +713,7 @@ async def test_an_autoscaler_scales_both_versions_and_those_that_wait_for_their_
     assert await world.phase() == ("Paused", "BlueGreenPause")
 
 
-@spec("10.15")
+@pytest.mark.spec("bluegreen 10.15")
 async def test_an_abort_of_a_paused_rollout_switches_back_when_it_goes_on() -> None:
     world = await deployed({"postPromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
@@ -727,7 +743,7 @@ async def test_pods_carry_the_metadata_of_their_role() -> None:
     assert await world.roles() == {"v1": {None}, "v2": {"active"}}
 
 
-@spec("2")
+@pytest.mark.spec("bluegreen 2")
 async def test_the_preview_service_is_optional() -> None:
     world = await deployed({"previewService": ""})
     await world.update("app:v2")
@@ -784,7 +800,7 @@ async def test_lack_of_progress_aborts_where_the_user_wants_it() -> None:
     assert await world.replicas() == {"1": 3, "2": 0}
 
 
-@spec("9")
+@pytest.mark.spec("bluegreen 9")
 @pytest.mark.spec("canary 3.4")
 async def test_a_rollback_within_the_window_is_not_paused_though_its_pods_are_gone() -> None:
     world = await deployed(MANUAL, rollbackWindow={"revisions": 1})

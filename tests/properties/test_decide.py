@@ -2,15 +2,20 @@
 
 A plan is applied to the snapshot that it was made from, as the API server would store it; pods
 neither come nor go. So whatever state a Rollout is found in, the controller must stop writing.
+
+Whole histories are walked through at the end: they take the arcs of the lifecycle, and no other.
 """
 
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace.kubernetes.hashes import step_hash
 from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
@@ -39,6 +44,7 @@ from rollout_controller.core.plan import (
     SwitchService,
     TerminateRun,
 )
+from rollout_controller.core.status.lifecycle import TRANSITIONS, Arc, State, state_of
 
 NOW = samples.NOW
 PASSES_MAX = 60
@@ -486,3 +492,162 @@ def test_the_controller_stops_writing(observed: Observed, router_obeys: bool) ->
 def is_acknowledged(observed: Observed) -> bool:
     route, known = observed.headrace.route, observed.acknowledgement
     return route is None or (known is not None and known.epoch == route.epoch)
+
+
+# Histories
+
+WALKS_MAX = 20_000
+WALK_MOVES = 15
+REMEMBERED = 60
+"""Snapshots kept of each state, for walks to go on from."""
+PLAYERS = ("controller",) * 10 + ("router",) * 3 + ("pods", "time", "verdict") * 2
+PEOPLE = ("template", "abort", "promote", "hold", "full", "steps", "scale", "breaks", "retry")
+DIVIDED = {
+    "stableService": "active",
+    "canaryService": "preview",
+    "trafficRouting": samples.ROUTED["trafficRouting"],
+}
+STRATEGIES: list[dict[str, Any]] = [
+    {
+        **DIVIDED,
+        "steps": [
+            {"setWeight": 20},
+            {"pause": {}},
+            {"analysis": ANALYSIS},
+            {"setWeight": 60},
+            {"pause": {"duration": 60}},
+        ],
+    },
+    {"steps": [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}], "analysis": ANALYSIS},
+    {**DIVIDED, "steps": []},
+    {"steps": []},
+]
+
+
+class History:
+    """One Rollout from its first moment on, with everybody who moves it, in any order."""
+
+    def __init__(self, rng: random.Random, strategy: dict[str, Any]) -> None:
+        self.rng = rng
+        self.now = NOW
+        born = dict.fromkeys(("currentPodHash", "currentStepHash", "currentStepIndex", "stableRS"))
+        services = (samples.service("active"), samples.service("preview"))
+        observed = samples.rollout(strategy, status=born, services=services, template_hash="stable")
+        references = replace(observed.references, templates={"t": TEMPLATE})
+        self.observed = replace(
+            observed, replica_sets=(), new_replica_set=None, references=references
+        )
+
+    def walk(self, players: tuple[str, ...]) -> Iterator[tuple[State, State]]:
+        """Let players move it, and yield the states before and after what changed the state."""
+        before = state_of(self.observed)
+        for _ in range(WALK_MOVES):
+            getattr(self, self.rng.choice(players))()
+            after = state_of(self.observed)
+            if after != before:
+                yield before, after
+            before = after
+
+    def controller(self) -> None:
+        plan = decide(self.observed, now=self.now)
+        check(self.observed, plan)
+        self.observed = applied(self.observed, plan)
+
+    def router(self) -> None:
+        route = self.observed.headrace.route
+        if route is not None:
+            answer = Acknowledgement(route.epoch, canary=route.weights.canary)
+            self.observed = replace(self.observed, acknowledgement=answer)
+
+    def pods(self) -> None:
+        are_there = self.rng.random() < 0.8
+        sets = self.observed.replica_sets
+        moved = (replace(rs, available=rs.replicas if are_there else 0) for rs in sets)
+        self.observed = replace(self.observed, replica_sets=tuple(moved))
+
+    def time(self) -> None:
+        self.now = Instant(self.now + self.rng.choice((1, 31, 61, 700)))
+
+    def verdict(self) -> None:
+        phase = self.rng.choice(("Running", "Successful", "Successful", "Failed", "Inconclusive"))
+        runs = self.observed.runs
+        judged = (replace(run, phase=phase) if run.phase == "Running" else run for run in runs)
+        self.observed = replace(self.observed, runs=tuple(judged))
+
+    def template(self) -> None:
+        wanted = self.rng.choice(HASHES)
+        named = (rs.name for rs in self.observed.replica_sets if rs.pod_hash == wanted)
+        self._edit()
+        self.observed = replace(
+            self.observed, template_hash=wanted, new_replica_set=next(named, None)
+        )
+
+    def abort(self) -> None:
+        self._status(abort=True)
+
+    def retry(self) -> None:
+        self._status(abort=False)
+
+    def full(self) -> None:
+        self._status(promote_full=True)
+
+    def promote(self) -> None:
+        status, count = self.observed.status, len(self._steps())
+        if status.pause_conditions:
+            self._status(pause_conditions=())
+        elif count and status.current_step_index is not None:
+            self._status(current_step_index=min(status.current_step_index + 1, count))
+
+    def hold(self) -> None:
+        self._edit(paused=not self.observed.spec.paused)
+
+    def scale(self) -> None:
+        self._edit(replicas=self.rng.choice((1, 4, 5)))
+
+    def steps(self) -> None:
+        turned = self._steps()[::-1]
+        canary = self.observed.spec.strategy.canary
+        assert canary is not None
+        canary = canary.model_copy(update={"steps": turned})
+        self._edit(strategy=self.observed.spec.strategy.model_copy(update={"canary": canary}))
+        self.observed = replace(self.observed, step_hash=step_hash(turned))
+
+    def breaks(self) -> None:
+        error = "" if self.observed.spec_error else "spec: bad"
+        self._edit()
+        self.observed = replace(self.observed, spec_error=error)
+
+    def _steps(self) -> tuple[Any, ...]:
+        canary = self.observed.spec.strategy.canary
+        return canary.steps if canary is not None else ()
+
+    def _edit(self, **changes: Any) -> None:
+        spec = self.observed.spec.model_copy(update=changes)
+        generation = self.observed.generation + 1
+        self.observed = replace(self.observed, spec=spec, generation=generation)
+
+    def _status(self, **changes: Any) -> None:
+        status = self.observed.status.model_copy(update=changes)
+        self.observed = self.observed.with_status(status, self.observed.headrace)
+
+
+@pytest.mark.timeout(120)
+def test_histories_take_every_arc_of_the_lifecycle_and_no_other() -> None:
+    """Walks go on from states already reached, all as often, so that rare ones are left, too."""
+    rng = random.Random(0)
+    born = [History(rng, strategy) for strategy in STRATEGIES]
+    reached = {State.NEW: [(each.observed, each.now) for each in born]}
+    missing: set[Arc] = set(TRANSITIONS)
+    for number in range(WALKS_MAX):
+        history = born[0]
+        history.observed, history.now = rng.choice(reached[rng.choice(list(reached))])
+        for arc in history.walk(PLAYERS + PEOPLE * (number % 3)):
+            assert arc in TRANSITIONS, arc
+            missing.discard(arc)
+            known = reached.setdefault(arc[1], [])
+            if len(known) == REMEMBERED:
+                known.pop(rng.randrange(REMEMBERED))
+            known.append((history.observed, history.now))
+        if not missing:
+            return
+    assert missing == set()

@@ -21,6 +21,7 @@ from headrace_gen import (
     metrics_doc,
     pod_schemas,
     settings_doc,
+    state_machines,
 )
 
 Generator = Callable[[], Mapping[str, str]]
@@ -32,6 +33,7 @@ GENERATORS: Final[Mapping[str, Generator]] = {
     "events": events.render,
     "metrics": metrics_doc.render,
     "settings": settings_doc.render,
+    "state-machines": state_machines.render,
 }
 ROOT: Final = Path(__file__).resolve().parents[3]
 
