@@ -20,8 +20,8 @@ from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
-from headrace.model.rollout_status import RolloutStatus
-from rollout_controller.core import labels, samples
+from rollout_controller.core import samples
+from rollout_controller.core.aftermath import after
 from rollout_controller.core.decide import decide
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import (
@@ -29,20 +29,11 @@ from rollout_controller.core.observed import (
     Observed,
     ReplicaSet,
     RunObject,
-    ServiceObject,
 )
 from rollout_controller.core.plan import (
-    AnnotateRollout,
-    CreateReplicaSet,
-    CreateRun,
-    DeleteReplicaSet,
-    DeleteRun,
-    EvictPod,
-    PatchPod,
     PatchReplicaSet,
     Plan,
     SwitchService,
-    TerminateRun,
 )
 from rollout_controller.core.status.lifecycle import TRANSITIONS, Arc, State, state_of
 
@@ -53,9 +44,12 @@ PASSES_MAX = 60
 HASHES = ("stable", "new", "old", "older")
 PHASES = ("", "Pending", "Running", "Successful", "Failed", "Error", "Inconclusive")
 ANALYSIS = {"templates": [{"templateName": "t"}]}
-TEMPLATE = AnalysisTemplateSpec.load(
-    {"metrics": [{"name": "m", "provider": {"prometheus": {"query": "up"}}}]}
-)
+ONCE = {"templates": [{"templateName": "once"}]}
+METRIC: dict[str, Any] = {"name": "m", "provider": {"prometheus": {"query": "up"}}}
+TEMPLATES = {
+    "t": AnalysisTemplateSpec.load({"metrics": [METRIC]}),
+    "once": AnalysisTemplateSpec.load({"metrics": [METRIC | {"count": 1}]}),
+}
 
 counts = st.integers(0, 6)
 ages = st.integers(-5, 2000)
@@ -77,8 +71,38 @@ steps = st.one_of(
 )
 
 
+def strategies() -> st.SearchStrategy[dict[str, Any]]:
+    return st.one_of(
+        canaries().map(lambda strategy: {"canary": strategy}),
+        blue_greens().map(lambda strategy: {"blueGreen": strategy}),
+    )
+
+
 @st.composite
-def strategies(draw: st.DrawFn) -> dict[str, Any]:
+def blue_greens(draw: st.DrawFn) -> dict[str, Any]:
+    strategy: dict[str, Any] = {"activeService": "active"}
+    optional = {
+        "previewService": st.just("preview"),
+        "previewReplicaCount": counts,
+        "autoPromotionEnabled": maybe,
+        "autoPromotionSeconds": st.sampled_from([0, 60, 1000]),
+        "prePromotionAnalysis": st.sampled_from([ONCE, {"templates": []}]),
+        "postPromotionAnalysis": st.just(ONCE),
+        "scaleDownDelaySeconds": st.sampled_from([0, 30]),
+        "scaleDownDelayRevisionLimit": st.integers(0, 2),
+        "abortScaleDownDelaySeconds": st.sampled_from([0, 30]),
+        "maxUnavailable": st.sampled_from([0, "50%"]),
+        "previewMetadata": st.just({"labels": {"role": "preview"}}),
+        "activeMetadata": st.just({"labels": {"role": "active"}}),
+    }
+    for name, values in optional.items():
+        if draw(maybe):
+            strategy[name] = draw(values)
+    return strategy
+
+
+@st.composite
+def canaries(draw: st.DrawFn) -> dict[str, Any]:
     routing = draw(st.sampled_from([None, None, {}, samples.ROUTED["trafficRouting"]]))
     strategy: dict[str, Any] = {"steps": draw(st.lists(steps, max_size=4))}
     if routing is not None:
@@ -125,7 +149,7 @@ def replica_sets(draw: st.DrawFn) -> tuple[ReplicaSet, ...]:
 
 @st.composite
 def replica_set(draw: st.DrawFn, pod_hash: str) -> ReplicaSet:
-    size = draw(counts)
+    size = draw(st.sampled_from([samples.REPLICAS] * 4 + [*range(7)]))
     available = size if draw(maybe) else draw(counts)
     sample = samples.replica_set(
         pod_hash,
@@ -163,11 +187,12 @@ def runs(draw: st.DrawFn) -> tuple[RunObject, ...]:
 
 @st.composite
 def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
+    canary = strategy.get("canary") or {}
     hashes = st.sampled_from([*HASHES, "", None])
     stable = st.sampled_from(["stable"] * 3 + ["new"] * 2 + ["gone", None])
     pause = st.builds(
         lambda reason, time: {"reason": reason, "startTime": time},
-        st.sampled_from(["CanaryPauseStep", "InconclusiveAnalysisRun"]),
+        st.sampled_from(["CanaryPauseStep", "BlueGreenPause", "InconclusiveAnalysisRun"]),
         times(),
     )
     pauses = st.lists(pause, max_size=2, unique_by=lambda each: each["reason"])
@@ -183,7 +208,7 @@ def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
     }
     optional = {
         "stableRS": stable,
-        "currentStepIndex": st.integers(0, len(strategy["steps"]) + 1),
+        "currentStepIndex": st.integers(0, len(canary.get("steps", ())) + 1),
         "abort": rarely,
         "abortedAt": times(),
         "promoteFull": rarely,
@@ -199,6 +224,15 @@ def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
             },
         ),
     }
+    if "blueGreen" in strategy:
+        members = {
+            "activeSelector": st.sampled_from(["stable", "stable", "new", "old", "gone", ""]),
+            "previewSelector": st.sampled_from(["new", "new", "stable", "old", ""]),
+            "scaleUpPreviewCheckPoint": maybe,
+            "prePromotionAnalysisRunStatus": reference,
+            "postPromotionAnalysisRunStatus": reference,
+        }
+        optional["blueGreen"] = st.fixed_dictionaries({}, optional=members)
     status = draw(st.fixed_dictionaries({}, optional=optional))
     if draw(rarely):
         status |= {"currentPodHash": draw(hashes)}
@@ -267,8 +301,8 @@ def snapshots(draw: st.DrawFn) -> Observed:
         for name, role in (("active", "stable"), ("preview", "new"))
     )
     observed = samples.rollout(
-        strategy,
-        spec=spec,
+        {},
+        spec={"strategy": strategy, **spec},
         status=draw(statuses(strategy)),
         services=tuple(services),
         runs=draw(runs()),
@@ -288,145 +322,8 @@ def snapshots(draw: st.DrawFn) -> Observed:
         observed,
         replica_sets=sets,
         new_replica_set="app-new" if is_there else None,
-        references=replace(observed.references, templates={"t": TEMPLATE}),
+        references=replace(observed.references, templates=TEMPLATES),
     )
-
-
-# What the API server makes of a plan
-
-
-def applied(observed: Observed, plan: Plan) -> Observed:
-    """Return the snapshot after a plan, all of it."""
-    if plan.intent is not None:
-        status = observed.status
-        if plan.intent.aborted_at is not None:
-            status = status.model_copy(update={"abort": True, "aborted_at": plan.intent.aborted_at})
-        observed = stored(observed, status, plan.intent.headrace)
-    for effect in plan.effects:
-        match effect:
-            case CreateReplicaSet():
-                observed = created(observed, effect.manifest)
-            case PatchReplicaSet():
-                sets = tuple(
-                    patched(rs, effect) if rs.name == effect.name else rs
-                    for rs in observed.replica_sets
-                )
-                observed = replace(observed, replica_sets=sets)
-            case DeleteReplicaSet(name):
-                sets = tuple(rs for rs in observed.replica_sets if rs.name != name)
-                observed = replace(observed, replica_sets=sets)
-            case SwitchService():
-                observed = switched(observed, effect)
-            case AnnotateRollout():
-                observed = annotated(observed, effect)
-            case CreateRun():
-                observed = replace(observed, runs=(*observed.runs, run_of(effect.manifest)))
-            case TerminateRun(name):
-                ended = tuple(
-                    replace(run, is_terminating=True) if run.name == name else run
-                    for run in observed.runs
-                )
-                observed = replace(observed, runs=ended)
-            case DeleteRun(name):
-                kept = tuple(run for run in observed.runs if run.name != name)
-                observed = replace(observed, runs=kept)
-            case PatchPod(name, changes):
-                pods = tuple(
-                    replace(pod, manifest=merged(pod.manifest, changes))
-                    if pod.name == name
-                    else pod
-                    for pod in observed.pods
-                )
-                observed = replace(observed, pods=pods)
-            case EvictPod(name):
-                gone = tuple(pod for pod in observed.pods if pod.name != name)
-                observed = replace(observed, pods=gone)
-    if plan.claim is not None:
-        observed = stored(observed, plan.claim.status, plan.claim.headrace)
-    return observed
-
-
-def stored(observed: Observed, status: RolloutStatus, headrace: HeadraceStatus) -> Observed:
-    """Return the snapshot with a status as it comes back from JSON."""
-    without = status.model_copy(update={"headrace": None})
-    return observed.with_status(
-        RolloutStatus.load(without.dump()), HeadraceStatus.load(headrace.dump())
-    )
-
-
-def created(observed: Observed, manifest: dict[str, Any]) -> Observed:
-    annotations = manifest["metadata"]["annotations"]
-    new = samples.replica_set(
-        observed.template_hash,
-        0,
-        name=manifest["metadata"]["name"],
-        revision=int(annotations[labels.REVISION]),
-        desired_annotation=annotations[labels.DESIRED_REPLICAS],
-        created_at=NOW,
-        manifest=manifest,
-    )
-    sets = (*observed.replica_sets, new)
-    return replace(observed, replica_sets=sets, new_replica_set=new.name)
-
-
-def patched(rs: ReplicaSet, effect: PatchReplicaSet) -> ReplicaSet:
-    manifest = rs.manifest
-    metadata = manifest.get("metadata", {})
-    changes = effect.annotations or {}
-    annotations = merged_keys(metadata.get("annotations") or {}, changes)
-    spec = dict(manifest.get("spec", {}))
-    if effect.template_metadata is not None:
-        template = spec.get("template", {})
-        spec["template"] = {**template, "metadata": effect.template_metadata}
-    if effect.min_ready_seconds is not None:
-        spec["minReadySeconds"] = effect.min_ready_seconds
-    rs = replace(rs, manifest={"metadata": {**metadata, "annotations": annotations}, "spec": spec})
-    if labels.REVISION in changes:
-        rs = replace(rs, revision=int(changes[labels.REVISION] or 0))
-    if labels.DESIRED_REPLICAS in changes:
-        rs = replace(rs, desired_annotation=changes[labels.DESIRED_REPLICAS])
-    if labels.SCALE_DOWN_DEADLINE in changes:
-        rs = replace(rs, scale_down_deadline=changes[labels.SCALE_DOWN_DEADLINE])
-    if effect.replicas is not None:
-        size = effect.replicas
-        rs = replace(rs, replicas=size, status_replicas=size, ready=size, available=size)
-    return rs
-
-
-def switched(observed: Observed, effect: SwitchService) -> Observed:
-    services = dict(observed.references.services)
-    old: ServiceObject = services[effect.name]
-    services[effect.name] = samples.service(
-        effect.name, effect.pod_hash, managed_by=effect.managed_by or old.managed_by
-    )
-    return replace(observed, references=replace(observed.references, services=services))
-
-
-def annotated(observed: Observed, effect: AnnotateRollout) -> Observed:
-    observed = replace(observed, annotations={**observed.annotations, **effect.annotations})
-    if effect.replicas is None:
-        return observed
-    spec = observed.spec.model_copy(update={"replicas": effect.replicas})
-    return replace(observed, spec=spec)
-
-
-def run_of(manifest: dict[str, Any]) -> RunObject:
-    metadata = manifest["metadata"]
-    return samples.run(
-        metadata["name"],
-        pod_hash=metadata["labels"][labels.HASH],
-        step_index=metadata["labels"].get(labels.STEP_INDEX),
-        cause=metadata["annotations"][labels.CAUSE],
-    )
-
-
-def merged(manifest: dict[str, Any], changes: Mapping[str, str | None]) -> dict[str, Any]:
-    found = manifest.get("metadata", {})
-    return {"metadata": {**found, "labels": merged_keys(found.get("labels") or {}, changes)}}
-
-
-def merged_keys(old: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
-    return {k: v for k, v in {**old, **changes}.items() if v is not None}
 
 
 # Properties
@@ -469,6 +366,21 @@ def test_no_replica_set_with_a_share_loses_all_its_pods(observed: Observed) -> N
 
 @many
 @given(snapshots())
+def test_all_traffic_moves_only_to_somebody_who_answers(observed: Observed) -> None:
+    blue_green = observed.spec.strategy.blue_green
+    if blue_green is None or not observed.replicas:
+        return
+    active = observed.references.services["active"].pod_hash
+    available = {rs.pod_hash for rs in observed.replica_sets if rs.available}
+    for effect in decide(observed, now=NOW).effects:
+        if isinstance(effect, SwitchService) and effect.name == "active":
+            assert effect.pod_hash in available | {active}
+        if isinstance(effect, PatchReplicaSet) and effect.replicas == 0:
+            assert effect.name != f"app-{active}"
+
+
+@many
+@given(snapshots())
 def test_no_plan_breaks_an_invariant(observed: Observed) -> None:
     check(observed, decide(observed, now=NOW))
 
@@ -482,7 +394,7 @@ def test_the_controller_stops_writing(observed: Observed, router_obeys: bool) ->
         is_answered = not router_obeys or is_acknowledged(observed)
         if is_answered and not (plan.intent or plan.effects or plan.claim or plan.events):
             return
-        observed = applied(observed, plan)
+        observed = after(observed, plan)
         if router_obeys and observed.headrace.route is not None:
             answer = Acknowledgement(observed.headrace.route.epoch)
             observed = replace(observed, acknowledgement=answer)
