@@ -72,3 +72,26 @@ def test_nothing_waits_for_routing_that_was_removed() -> None:
     routed = samples.routed(STEPS, weight=25, is_acknowledged=False, replica_sets=CANARY)
     bare = samples.rollout({"steps": STEPS}, replica_sets=CANARY)
     check(replace(bare, headrace=routed.headrace), GONE)
+
+
+READY = (samples.replica_set("stable"), samples.replica_set("new"))
+BROKEN = (samples.replica_set("stable"), samples.replica_set("new", 4, available=0))
+CUTOVER = Plan(effects=(SwitchService("active", "new"),))
+
+
+def test_all_traffic_moves_only_to_pods_that_answer() -> None:
+    check(samples.blue_green(replica_sets=READY), CUTOVER)
+    with pytest.raises(InvariantViolation, match=r"^Service active would select pods that cannot"):
+        check(samples.blue_green(replica_sets=BROKEN), CUTOVER)
+    check(samples.blue_green(replica_sets=BROKEN, spec={"replicas": 0}), CUTOVER)
+    check(samples.blue_green(replica_sets=BROKEN, active="new"), CUTOVER)
+    check(
+        samples.blue_green(replica_sets=BROKEN, preview="stable"),
+        Plan(effects=(SwitchService("preview", "new"),)),
+    )
+
+
+def test_what_the_active_service_selects_keeps_its_pods() -> None:
+    with pytest.raises(InvariantViolation, match=r"^ReplicaSet app-new would lose pods"):
+        check(samples.blue_green(replica_sets=READY, active="new"), GONE)
+    check(samples.blue_green(replica_sets=READY), GONE)

@@ -88,3 +88,18 @@ def test_is_done_when_no_old_pod_is_left() -> None:
     drafted = draft(young)
     assert not reconcile_restart(drafted)
     assert drafted.restarted_at == NOW - 100
+
+
+@pytest.mark.spec("bluegreen 10.9")
+@pytest.mark.parametrize(("unavailable", "count"), [(None, 1), (0, 1), ("50%", 2), (9, 4)])
+def test_blue_green_restarts_a_quarter_at_a_time_by_default(
+    unavailable: int | str | None, count: int
+) -> None:
+    strategy = {} if unavailable is None else {"maxUnavailable": unavailable}
+    sets = (samples.replica_set("stable"), samples.replica_set("new", 0))
+    observed = samples.blue_green(
+        strategy, spec={"restartAt": DUE}, pods=tuple(old_pods()), replica_sets=sets
+    )
+    drafted = Draft(observed, NOW)
+    reconcile_restart(drafted)
+    assert len(evicted(drafted)) == count

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
 from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
@@ -76,3 +77,18 @@ def test_a_newer_template_is_in_no_window() -> None:
 
 def test_what_is_older_than_both_does_not_count() -> None:
     assert is_within_window(draft(105, between=3, revisions=1))
+
+
+@pytest.mark.spec("canary 3.4", "bluegreen 9")
+@pytest.mark.parametrize(("deadline", "is_fast"), [(10, True), (-10, False), (None, False)])
+def test_only_blue_green_goes_back_fast_to_pods_that_wait_for_their_end(
+    deadline: float | None, is_fast: bool
+) -> None:
+    new = samples.replica_set(
+        "new",
+        created_at=samples.NOW - 2000,
+        scale_down_deadline=None if deadline is None else format_time(samples.NOW + deadline),
+    )
+    sets = (samples.replica_set("stable"), new)
+    assert is_fast_rollback(Draft(samples.blue_green(replica_sets=sets), samples.NOW)) is is_fast
+    assert not is_fast_rollback(Draft(samples.rollout({}, replica_sets=sets), samples.NOW))

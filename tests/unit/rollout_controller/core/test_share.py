@@ -55,3 +55,14 @@ def test_without_router_there_are_no_shares() -> None:
     drafted = Draft(samples.rollout({"steps": STEPS}), samples.NOW)
     assert drafted.new is not None
     assert share(drafted, drafted.new) == 0
+
+
+def test_in_blue_green_all_traffic_is_where_the_active_service_points() -> None:
+    drafted = Draft(samples.blue_green(active="new"), samples.NOW)
+    assert drafted.new is not None
+    assert drafted.stable is not None
+    assert (share(drafted, drafted.new), share(drafted, drafted.stable)) == (100, 0)
+    assert replicas_needed(drafted, drafted.new) == samples.REPLICAS
+    nobody = Draft(samples.blue_green(active="new", spec={"replicas": 0}), samples.NOW)
+    assert nobody.new is not None
+    assert replicas_needed(nobody, nobody.new) == 0

@@ -431,3 +431,63 @@ def test_a_steady_state_changes_nothing() -> None:
     later = Draft(replace(draft.observed, status=status), Instant(NOW + 3600))
     assert calculate(later, status, holds_route=False) == first
     assert later.events == []
+
+
+SERVED: dict[str, Any] = {
+    "replicas": 8,
+    "updatedReplicas": 4,
+    "availableReplicas": 4,
+    "observedGeneration": "1",
+}
+
+
+def blue_green(*sets: Any, **more: Any) -> Draft:
+    sets = sets or (samples.replica_set("stable"), samples.replica_set("new"))
+    return Draft(samples.blue_green(replica_sets=sets, **more), NOW)
+
+
+@pytest.mark.spec("rollout-api 5")
+@pytest.mark.parametrize(
+    ("selectors", "is_true"),
+    [
+        ({"activeSelector": "new", "previewSelector": "new"}, True),
+        ({"activeSelector": "new", "previewSelector": "old"}, False),
+        ({"activeSelector": "old", "previewSelector": "new"}, False),
+        ({}, False),
+    ],
+)
+def test_blue_green_is_healthy_when_both_services_select_the_new_version(
+    selectors: dict[str, str], is_true: bool
+) -> None:
+    draft = blue_green()
+    status = RolloutStatus.load(draft.status.dump() | SERVED | {"blueGreen": selectors})
+    found = calculate(draft, status, holds_route=False)
+    healthy = [c for c in found if c.type == ConditionType.HEALTHY and c.status == TRUE]
+    assert bool(healthy) is is_true
+
+
+@pytest.mark.spec("rollout-api 5")
+@pytest.mark.parametrize(
+    ("active", "is_true"),
+    [
+        (samples.replica_set("stable"), True),
+        (samples.replica_set("stable", 4, available=3), False),
+        (samples.replica_set("stable", 4, desired_annotation="5"), False),
+        (samples.replica_set("gone"), False),
+    ],
+)
+def test_blue_green_is_available_when_the_active_version_is_whole(
+    active: Any, is_true: bool
+) -> None:
+    draft = blue_green(active, samples.replica_set("new"))
+    found = calculate(draft, draft.status, holds_route=False)
+    (available,) = [c for c in found if c.type == ConditionType.AVAILABLE]
+    assert (available.status == TRUE) is is_true
+
+
+@pytest.mark.spec("rollout-api 5")
+@pytest.mark.parametrize("selector", ["activeSelector", "previewSelector"])
+def test_a_switched_service_is_progress(selector: str) -> None:
+    old = blue_green().status
+    new = RolloutStatus.load(old.dump() | {"blueGreen": {selector: "other"}})
+    assert is_progressing(old, new)

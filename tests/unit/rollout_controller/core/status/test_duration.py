@@ -143,3 +143,19 @@ def test_the_end_of_the_update_ends_the_pause() -> None:
     assert found is not None
     assert found.total_manual_pause_duration_seconds == 25
     assert found.manual_pause_started_at is None
+
+
+@pytest.mark.spec("rollout-api 8")
+@pytest.mark.parametrize(
+    ("strategy", "is_manual"),
+    [({"autoPromotionEnabled": False}, True), ({"autoPromotionSeconds": 60}, False)],
+)
+def test_a_blue_green_pause_is_manual_where_nothing_promotes_by_itself(
+    strategy: dict[str, Any], is_manual: bool
+) -> None:
+    pauses = [{"reason": "BlueGreenPause", "startTime": format_time(NOW)}]
+    status = {"duration": STARTED, "pauseConditions": pauses}
+    draft = Draft(samples.blue_green(strategy, status=status), NOW)
+    found = calculate(draft, draft.status, spec_changed=False, completion="")
+    assert found is not None
+    assert (found.manual_pause_started_at is not None) is is_manual

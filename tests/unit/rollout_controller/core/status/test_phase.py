@@ -96,3 +96,44 @@ def test_the_first_route_is_awaited_as_pods_are() -> None:
 def test_the_order_of_conditions_decides_between_two() -> None:
     both = {"conditions": [*ABORTED["conditions"], *INVALID["conditions"]]}
     assert phase(both) == ("Degraded", "RolloutAborted: gone")
+
+
+ACTIVE = {"blueGreen": {"activeSelector": "new"}}
+JUDGED = {"postPromotionAnalysis": {"templates": [{"templateName": "ratio"}]}}
+
+
+def judged(phase: str) -> dict[str, Any]:
+    run = {"name": "run", "status": phase}
+    return {"blueGreen": {"activeSelector": "new", "postPromotionAnalysisRunStatus": run}}
+
+
+@pytest.mark.spec("rollout-api 6", "bluegreen 11")
+@pytest.mark.parametrize(
+    ("strategy", "status", "message"),
+    [
+        ({}, ACTIVE, ""),
+        ({}, {"updatedReplicas": 3}, "more replicas need to be updated"),
+        ({}, {"availableReplicas": 3}, "updated replicas are still becoming available"),
+        ({}, {"blueGreen": {}}, "active service cutover pending"),
+        ({}, {"blueGreen": {"activeSelector": "old"}}, "active service cutover pending"),
+        (JUDGED, ACTIVE | {"stableRS": "old"}, "waiting for analysis to complete"),
+        (JUDGED, judged("Running") | {"stableRS": "old"}, "waiting for analysis to complete"),
+        (
+            JUDGED,
+            judged("Successful") | {"stableRS": "old"},
+            "waiting for post-promotion verification to complete",
+        ),
+        (
+            {},
+            ACTIVE | {"stableRS": "old"},
+            "waiting for post-promotion verification to complete",
+        ),
+        ({}, ACTIVE | {"replicas": 8}, ""),
+    ],
+)
+def test_blue_green_says_what_the_new_version_still_needs(
+    strategy: dict[str, Any], status: dict[str, Any], message: str
+) -> None:
+    draft = Draft(samples.blue_green(strategy), samples.NOW)
+    name, found = calculate(draft, RolloutStatus.load(HEALTHY | status), holds_route=False)
+    assert (str(name), found) == ("Progressing" if message else "Healthy", message)

@@ -351,3 +351,62 @@ def test_a_claimed_abort_is_not_held_again() -> None:
     draft = aborted()
     draft.status = claim.status
     assert not sync.is_abort_claim_held(draft)
+
+
+# Blue-green (bluegreen 8)
+
+
+def blue_green(**more: Any) -> Draft:
+    sets = (samples.replica_set("stable", 4, ready=3, available=2), samples.replica_set("new", 1))
+    return Draft(samples.blue_green(replica_sets=sets, **more), NOW)
+
+
+@pytest.mark.spec("bluegreen 8", "rollout-api 3")
+def test_the_counters_of_blue_green_are_those_of_the_active_version() -> None:
+    manifest = {"spec": {"selector": {"matchLabels": {"app": "app", "hash": "stable"}}}}
+    draft = blue_green()
+    active = replace(draft.observed.replica_sets[0], manifest=manifest)
+    sets = (active, draft.observed.replica_sets[1])
+    draft = Draft(replace(draft.observed, replica_sets=sets), NOW)
+    status = sync.claim_counts(draft).status
+    assert (status.replicas, status.updated_replicas) == (5, 1)
+    assert (status.hpa_replicas, status.ready_replicas, status.available_replicas) == (4, 3, 2)
+    assert status.selector == "app=app,hash=stable"
+
+
+@pytest.mark.spec("bluegreen 8")
+@pytest.mark.parametrize("active", ["", "gone"])
+def test_all_pods_count_while_no_version_is_known_to_be_active(active: str) -> None:
+    status = sync.claim_counts(blue_green(active=active)).status
+    assert (status.hpa_replicas, status.ready_replicas, status.available_replicas) == (5, 4, 3)
+    assert status.selector == "app=app"
+
+
+@pytest.mark.spec("bluegreen 1")
+@pytest.mark.parametrize(
+    ("status", "changed"),
+    [({}, False), ({"currentPodHash": "other"}, True), ({"currentPodHash": None}, False)],
+)
+def test_only_another_template_begins_a_blue_green_update(
+    status: dict[str, Any], changed: bool
+) -> None:
+    assert sync.spec_changed(blue_green(status=status)) is changed
+
+
+@pytest.mark.spec("bluegreen 8")
+def test_a_new_blue_green_update_leaves_nothing_behind() -> None:
+    run = {"name": "run", "status": "Running"}
+    members = {"scaleUpPreviewCheckPoint": True, "prePromotionAnalysisRunStatus": run}
+    old = {"currentPodHash": "other", "promoteFull": True, "blueGreen": members}
+    status = sync.claim_reset(blue_green(status=old)).status
+    assert status.blue_green.dump() == {"activeSelector": "stable", "previewSelector": "new"}
+    assert (status.promote_full, status.current_pod_hash) == (False, "new")
+    assert status.current_step_index is None
+    assert status.current_step_hash == ""
+
+
+@pytest.mark.spec("bluegreen 8")
+def test_a_pass_that_only_scales_keeps_the_check_point() -> None:
+    status = {"blueGreen": {"scaleUpPreviewCheckPoint": True}}
+    claim = sync.claim_counts(blue_green(status=status))
+    assert claim.status.blue_green.scale_up_preview_check_point

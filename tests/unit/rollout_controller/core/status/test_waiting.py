@@ -7,6 +7,7 @@ import pytest
 
 from headrace.model.headrace_status import Waiting
 from headrace.model.meta import format_time
+from headrace.model.rollout_status import AnalysisRunReference
 from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.status.waiting import calculate
@@ -106,3 +107,45 @@ def test_changes_only_with_its_reason() -> None:
     changed = waiting(draft, other)
     assert changed is not None
     assert changed.since == NOW
+
+
+def blue_green(strategy: dict[str, Any] | None = None, **more: Any) -> Draft:
+    more.setdefault("replica_sets", (samples.replica_set("stable"), samples.replica_set("new")))
+    return Draft(samples.blue_green(strategy, **more), samples.NOW)
+
+
+PAUSED = {"pauseConditions": [{"reason": "BlueGreenPause", "startTime": NOW}]}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "wanted"),
+    [
+        ({"autoPromotionEnabled": False}, "Person"),
+        ({"autoPromotionEnabled": False, "autoPromotionSeconds": 60}, "Person"),
+        ({"autoPromotionSeconds": 60}, "Duration"),
+    ],
+)
+def test_blue_green_waits_for_a_person_or_a_countdown(
+    strategy: dict[str, Any], wanted: str
+) -> None:
+    found = waiting(blue_green(strategy, status=PAUSED))
+    assert found is not None
+    assert found.reason == wanted
+    end = format_time(samples.NOW + 60)
+    assert found.deadline == (end if wanted == "Duration" else None)
+
+
+def test_blue_green_waits_for_a_verdict() -> None:
+    draft = blue_green()
+    draft.runs["PrePromotion"] = AnalysisRunReference(name="run", status="Running")
+    found = waiting(draft)
+    assert found is not None
+    assert (found.reason, found.on) == ("Verdict", "run")
+    draft.runs["PrePromotion"] = AnalysisRunReference(name="run", status="Successful")
+    assert waiting(draft) is None
+
+
+def test_an_aborted_blue_green_waits_for_stable_to_answer() -> None:
+    aborted = {"abort": True}
+    assert reason(blue_green(status=aborted, active="new")) == "StablePods"
+    assert reason(blue_green(status=aborted)) is None

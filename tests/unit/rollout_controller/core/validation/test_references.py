@@ -185,3 +185,60 @@ def test_each_background_template_declares_what_the_rollout_gives() -> None:
     assert errors(observe(other, bare=bare, full=full)) == [
         f'{BACKGROUND}: Invalid value: "bare": app'
     ]
+
+
+ANALYSED = {
+    "prePromotionAnalysis": named("ratio"),
+    "postPromotionAnalysis": named("ratio"),
+}
+
+
+@pytest.mark.parametrize(
+    ("services", "wanted"),
+    [
+        (
+            (),
+            [
+                'spec.strategy.blueGreen.activeService: Invalid value: "active": '
+                'service "active" not found',
+                'spec.strategy.blueGreen.previewService: Invalid value: "preview": '
+                'service "preview" not found',
+            ],
+        ),
+        (
+            (samples.service("active"), samples.service("preview", managed_by="other")),
+            [
+                'spec.strategy.blueGreen.previewService: Invalid value: "preview": '
+                'Service "preview" is managed by another Rollout',
+            ],
+        ),
+    ],
+)
+def test_both_services_of_blue_green_exist_and_are_its_own(
+    services: Any, wanted: list[str]
+) -> None:
+    assert errors(samples.blue_green(services=services)) == wanted
+
+
+def test_a_service_of_blue_green_may_select_the_labels_of_its_role() -> None:
+    active = replace(samples.service("active"), selector={"app": "app", "role": "active"})
+    services = (active, samples.service("preview"))
+    metadata = {"activeMetadata": {"labels": {"role": "active"}}}
+    assert errors(samples.blue_green(metadata, services=services)) == []
+    assert len(errors(samples.blue_green({}, services=services))) == 1
+
+
+def test_templates_of_blue_green_exist() -> None:
+    assert errors(samples.blue_green(ANALYSED)) == [
+        f'spec.strategy.blueGreen.{name}.templates: Invalid value: "ratio": '
+        "AnalysisTemplate 'ratio' not found"
+        for name in ANALYSED
+    ]
+
+
+def test_an_analysis_of_blue_green_ends_by_itself() -> None:
+    observed = samples.blue_green(ANALYSED)
+    endless = replace(observed.references, templates={"ratio": template({"interval": "10s"})})
+    (before, after) = errors(replace(observed, references=endless))
+    assert before.startswith("spec.strategy.blueGreen.prePromotionAnalysis.templates: ")
+    assert after.endswith("which runs indefinitely. Invalid value for count: <nil>")
