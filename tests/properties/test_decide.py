@@ -20,8 +20,7 @@ from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
-from rollout_controller.core import samples
-from rollout_controller.core.aftermath import after
+from rollout_controller.core import aftermath, samples
 from rollout_controller.core.decide import decide
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import (
@@ -394,7 +393,7 @@ def test_the_controller_stops_writing(observed: Observed, router_obeys: bool) ->
         is_answered = not router_obeys or is_acknowledged(observed)
         if is_answered and not (plan.intent or plan.effects or plan.claim or plan.events):
             return
-        observed = after(observed, plan)
+        observed = aftermath.after(observed, plan)
         if router_obeys and observed.headrace.route is not None:
             answer = Acknowledgement(observed.headrace.route.epoch)
             observed = replace(observed, acknowledgement=answer)
@@ -445,7 +444,7 @@ class History:
         born = dict.fromkeys(("currentPodHash", "currentStepHash", "currentStepIndex", "stableRS"))
         services = (samples.service("active"), samples.service("preview"))
         observed = samples.rollout(strategy, status=born, services=services, template_hash="stable")
-        references = replace(observed.references, templates={"t": TEMPLATE})
+        references = replace(observed.references, templates=TEMPLATES)
         self.observed = replace(
             observed, replica_sets=(), new_replica_set=None, references=references
         )
@@ -463,7 +462,7 @@ class History:
     def controller(self) -> None:
         plan = decide(self.observed, now=self.now)
         check(self.observed, plan)
-        self.observed = applied(self.observed, plan)
+        self.observed = aftermath.after(self.observed, plan)
 
     def router(self) -> None:
         route = self.observed.headrace.route

@@ -1,4 +1,4 @@
-"""Whether an update goes back, and how fast it may (canary 3.4)."""
+"""Whether an update goes back, and how fast it may (canary 3.4; bluegreen 9)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Neither a pause nor a halt stops it: what serves keeps its size, whatever the update waits for.
 
-Source: bluegreen 3; canary 4.5, 4.7 (delays).
+Source: bluegreen 3.1, 3.2, 3.3; canary 4.5, 4.7 (delays).
 """
 
 from __future__ import annotations

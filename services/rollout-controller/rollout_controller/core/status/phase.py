@@ -1,4 +1,4 @@
-"""Phase and message: the first row of rollout-api 6 that matches."""
+"""Phase and message: the first row of rollout-api 6 that matches (bluegreen 11 by example)."""
 
 from __future__ import annotations
 
