@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from headrace.events.topics import PARTITIONS, PREFIX, RETENTION_SECONDS
+from headrace.runtime.argo_flags import WITHOUT_EFFECT
 from headrace.runtime.flags import (
     Duration,
     Flag,
@@ -40,38 +41,6 @@ from headrace.runtime.flags import (
 )
 
 SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-_IGNORED_FLAGS: Final = (
-    "ambassador-api-version",
-    "analysis-threads",
-    "appmesh-crd-version",
-    "alb-ingress-classes",
-    "alb-tag-key-resource-id",
-    "alb-verify-weight",
-    "aws-target-group-binding-api-version",
-    "aws-verify-target-group",
-    "burst",
-    "controllers",
-    "enable-pprof-address",
-    "ephemeral-metadata-threads",
-    "ephemeral-metadata-update-pod-retries",
-    "experiment-threads",
-    "ingress-api-version",
-    "ingress-threads",
-    "istio-api-version",
-    "kloglevel",
-    "leader-elect",
-    "leader-election-renew-deadline",
-    "nginx-ingress-classes",
-    "qps",
-    "rollout-threads",
-    "self-service-notification-enabled",
-    "service-threads",
-    "traefik-api-group",
-    "traefik-api-version",
-    "traffic-split-api-version",
-)
-"""Flags of Argo Rollouts that are taken without effect by a service that does not declare them."""
 
 _LOG_LEVELS: Final = {
     "trace": "debug",
@@ -202,7 +171,7 @@ class ServiceSettings(BaseModel):
         4, ge=1, le=1000, description="Leases that share the work; divides the partitions."
     )
 
-    workers: Annotated[int, _PROCESS] = Field(
+    workers: Annotated[int, Flag("Process", ("rollout-threads",))] = Field(
         10, ge=1, le=1000, description="Objects that are reconciled at the same time."
     )
     shutdown_grace_seconds: Annotated[Duration, _PROCESS] = Field(
@@ -299,12 +268,13 @@ def parse(
         SystemExit: Status 2 with every wrong setting on standard error; status 0 after `--help`,
             `--version` and `--check-config`, which print and end.
     """
-    given = read(argv, environ, make_parser(model, service_name, _IGNORED_FLAGS), model)
+    given = read(argv, environ, make_parser(model, service_name, tuple(WITHOUT_EFFECT)), model)
     values = dict(given.values)
     values.setdefault("lease_namespace", environ.get("POD_NAMESPACE") or _mounted_namespace())
     values.setdefault("identity", f"{socket.gethostname()}_{secrets.token_hex(4)}")
     values["notices"] = tuple(
-        f"{name} is taken for compatibility with Argo Rollouts and has no effect"
+        f"{name} is taken for compatibility with Argo Rollouts and has no effect: "
+        f"{WITHOUT_EFFECT[name.removeprefix('--')]}"
         for name in given.without_effect
     )
     try:

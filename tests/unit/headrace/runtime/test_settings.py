@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field
 
-from headrace.runtime.flags import Flag
+from headrace.runtime.flags import Flag, flag_rows
 from headrace.runtime.settings import RouteSettings, ServiceSettings, parse, shown
+from headrace_gen.settings_doc import SERVICES
 
 pytestmark = pytest.mark.spec("cli-and-clients 11")
 
@@ -90,10 +93,10 @@ def test_takes_flags_of_argo_rollouts_that_mean_nothing_here_with_a_notice(
 
 def test_a_service_can_give_such_a_flag_a_meaning() -> None:
     class Settings(ServiceSettings):
-        workers: Annotated[int, Flag("Process", ("rollout-threads",))] = Field(10, ge=1)
+        clients: Annotated[int, Flag("Process", ("qps",))] = Field(10, ge=1)
 
-    settings = parse([*MEMORY, "--rollout-threads", "3"], {}, Settings, "x")
-    assert (settings.workers, settings.notices) == (3, ())
+    settings = parse([*MEMORY, "--qps", "3"], {}, Settings, "x")
+    assert (settings.clients, settings.notices) == (3, ())
 
 
 def test_a_service_can_have_another_default() -> None:
@@ -191,3 +194,57 @@ def test_leases_live_where_the_pod_does() -> None:
 def test_two_replicas_of_one_host_have_two_identities() -> None:
     assert settings_of().identity != settings_of().identity
     assert settings_of("--identity", "me").identity == "me"
+
+
+CONTRACT = Path(__file__).parents[4] / "docs" / "spec" / "cli-and-clients.md"
+FLAGS = re.findall(
+    r"`--([\w-]+)",
+    CONTRACT.read_text().partition("Flags users set")[2].partition("* Lease name")[0],
+)
+VALUES = {
+    "metricsPort": "8090",
+    "metricsport": "8090",
+    "healthzPort": "8080",
+    "rollout-resync": "900",
+    "rollout-threads": "10",
+    "loglevel": "info",
+    "logformat": "text",
+    "instance-id": "a",
+    "leader-election-lease-duration": "15s",
+    "leader-election-retry-period": "2s",
+    "traffic-split-api-version": "v1alpha4",
+}
+
+
+@pytest.mark.spec("cli-and-clients 11")
+@pytest.mark.parametrize("model", list(SERVICES.values()), ids=list(SERVICES))
+def test_every_service_starts_with_all_flags_of_argo_rollouts(
+    model: type[ServiceSettings],
+) -> None:
+    assert len(FLAGS) > 35
+    accepted = [flag for flag in FLAGS if flag != "version"]
+    argv = [f"--{flag}={VALUES.get(flag, 'true')}" for flag in accepted]
+    more = ["--bus", "memory", "--alb-ingress-classes", "alb", "--alb-ingress-classes", "other"]
+    settings = parse([*argv, *more], {"POD_NAMESPACE": "here"}, model, "any")
+    told = {notice.split()[0].removeprefix("--") for notice in settings.notices}
+    acting = {
+        name.removeprefix("--") for row in flag_rows(model) for name in (row.flag, *row.aliases)
+    }
+    assert told | acting >= set(accepted)
+    assert not told & acting
+
+
+@pytest.mark.spec("cli-and-clients 11")
+def test_the_notice_says_why_a_flag_has_no_effect() -> None:
+    assert settings_of("--qps", "40").notices == (
+        "--qps is taken for compatibility with Argo Rollouts and has no effect: requests are not "
+        "paced by the client; the API server's own fairness does that",
+    )
+
+
+@pytest.mark.spec("cli-and-clients 11")
+@pytest.mark.parametrize("flag", ["--server", "--token", "--as"])
+def test_overrides_that_would_act_on_another_cluster_are_refused(
+    flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"unrecognized arguments: {flag}" in complaint(capsys, [*MEMORY, flag, "x"])
