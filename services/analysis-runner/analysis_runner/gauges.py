@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
-from analysis_runner.core.kinds import KINDS, UNKNOWN_TYPE
 from headrace.kubernetes.resources import Manifest
 from headrace.model.analysis import AnalysisPhase
+from headrace.model.provider_kinds import UNKNOWN_TYPE, metric_types
 from headrace.runtime.metrics import Metrics, Reading
 from headrace.runtime.store import Store
 
@@ -56,9 +56,4 @@ def _metric_phases(run: Manifest) -> Iterator[Reading]:
 
 
 def _metric_types(run: Manifest) -> dict[str, str]:
-    metrics = (run.get("spec") or {}).get("metrics") or ()
-    return {metric["name"]: _type(metric.get("provider") or {}) for metric in metrics}
-
-
-def _type(provider: Mapping[str, Any]) -> str:
-    return next((kind.type for kind in KINDS if provider.get(kind.name)), UNKNOWN_TYPE)
+    return metric_types(run.get("spec") or {})

@@ -35,7 +35,7 @@ from headrace.runtime.cluster import Selection
 from headrace.runtime.component import Ports
 from headrace.runtime.consumer import ConsumerSettings, EventConsumer
 from headrace.runtime.feeder import QueueFeeder
-from headrace.runtime.metrics import ConsumerMetrics, ReconcileMetrics
+from headrace.runtime.metrics import ConsumerMetrics, Metrics, ReconcileMetrics
 from headrace.runtime.on_demand import OnDemand
 from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.reflector import Reflector, Source
@@ -50,7 +50,7 @@ from rollout_controller.core.decide import decide
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Settings
 from rollout_controller.gather import Gatherer
-from rollout_controller.gauges import export_gauges
+from rollout_controller.gauges import export_gauges, export_template_gauges
 from rollout_controller.settings import ControllerSettings
 from rollout_controller.voice import Voice
 from rollout_controller.wake import Waker
@@ -124,8 +124,21 @@ class RolloutController:
         self._waker = Waker(self.objects, self.facts, self._feeder.wake, self._deleted)
         self._waker.listen()
         self._consumer.observe(ConsumerMetrics(ports.metrics))
-        ports.metrics.watch_queue(_QUEUE, self.queue)
-        export_gauges(ports.metrics, self.objects.rollouts)
+        self._measure(ports.metrics)
+
+    def _measure(self, metrics: Metrics) -> None:
+        objects = self.objects
+        metrics.watch_queue(_QUEUE, self.queue)
+        export_gauges(metrics, objects.rollouts)
+        export_template_gauges(metrics, objects.templates, objects.cluster_templates)
+        metrics.sample(
+            "headrace_runtime_cached_objects",
+            lambda: [((resource.kind,), float(len(store))) for resource, store, _ in self._kinds()],
+        )
+        metrics.sample(
+            "headrace_runtime_frozen_keys",
+            lambda: [((_QUEUE,), float(len(self._reconciler.frozen)))],
+        )
 
     @property
     def caches(self) -> Part:

@@ -1,11 +1,13 @@
-"""Gauges about Rollouts, read from the cache when they are scraped (cli-and-clients 8)."""
+"""Gauges about Rollouts and templates, read from caches when scraped (cli-and-clients 8)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from headrace.kubernetes.resources import Manifest
 from headrace.model.conditions import ConditionType, Reason
+from headrace.model.provider_kinds import metric_types
 from headrace.runtime.metrics import Metrics, Reading
 from headrace.runtime.store import Store
 
@@ -100,3 +102,15 @@ def _router(rollout: Manifest) -> str:
 
 def _count(rollout: Manifest, field: str) -> float:
     return float((rollout.get("status") or {}).get(field) or 0)
+
+
+def export_template_gauges(metrics: Metrics, templates: Store, cluster_templates: Store) -> None:
+    """Let the gauges of analysis templates be read; those of the cluster have no namespace."""
+    for store in (templates, cluster_templates):
+        metrics.sample("analysis_template_info", partial(_each, store, lambda _: [((), 1.0)]))
+        metrics.sample("analysis_template_metric_info", partial(_each, store, _template_metrics))
+
+
+def _template_metrics(template: Manifest) -> list[Reading]:
+    types = metric_types(template.get("spec") or {})
+    return [((kind, name), 1.0) for name, kind in types.items()]

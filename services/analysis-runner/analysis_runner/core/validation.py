@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis_runner.core.kinds import configured_count
 from headrace.model.analysis import Metric
+from headrace.model.provider_kinds import configured_count
 from headrace.model.quantities import int_value, parse_duration_nanoseconds
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis_runner.core.kinds import kind_of
 from analysis_runner.core.samples import MeasurementError
 from analysis_runner.providers.provider import Provider
 from headrace.model.analysis import Metric
+from headrace.model.provider_kinds import kind_of
 
 
 class Providers:

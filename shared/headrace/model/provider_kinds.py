@@ -5,8 +5,9 @@ Source: analysis 7 (selection order, type strings).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from headrace.model.providers import MetricProvider
 
@@ -56,6 +57,16 @@ def configured_count(provider: MetricProvider) -> int:
         len(provider.plugin) if kind.field == "plugin" else int(_is_set(provider, kind))
         for kind in KINDS
     )
+
+
+def metric_types(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return the type of each metric of a run's or template's stored spec, by name."""
+    metrics = spec.get("metrics") or ()
+    return {each["name"]: _type(each.get("provider") or {}) for each in metrics}
+
+
+def _type(provider: Mapping[str, Any]) -> str:
+    return next((kind.type for kind in KINDS if provider.get(kind.name)), UNKNOWN_TYPE)
 
 
 def _is_set(provider: MetricProvider, kind: ProviderKind) -> bool:
