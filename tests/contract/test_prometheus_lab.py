@@ -9,7 +9,7 @@ import pytest
 
 from analysis_runner.core.judge import judge
 from analysis_runner.core.samples import MeasurementError, Samples
-from analysis_runner.providers.http import HttpClient
+from analysis_runner.providers.http import ProviderHttp
 from analysis_runner.providers.prometheus import PrometheusProvider
 from analysis_runner.providers.provider import RunContext
 from headrace.model.analysis import Metric
@@ -24,7 +24,7 @@ CONTEXT = RunContext("shop", "run", "uid", None, 0)
 
 @pytest.fixture
 async def provider() -> AsyncIterator[PrometheusProvider]:
-    http = HttpClient(4 * 1024 * 1024)
+    http = ProviderHttp(4 * 1024 * 1024)
     yield PrometheusProvider(http, SystemClock(), Lab.attach().prometheus_url)
     await http.close()
 

@@ -13,7 +13,7 @@ from analysis_runner.gather import Gatherer
 from analysis_runner.gauges import export_gauges
 from analysis_runner.measuring import Bounds, Measurer
 from analysis_runner.memory import RunMemory
-from analysis_runner.providers.http import HttpClient
+from analysis_runner.providers.http import ProviderHttp
 from analysis_runner.providers.prometheus import PrometheusProvider
 from analysis_runner.providers.provider import Provider
 from analysis_runner.providers.registry import Providers
@@ -68,7 +68,7 @@ class AnalysisRunner:
             clock=ports.clock,
             rng=ports.rng,
         )
-        self._http = HttpClient(settings.measurement_bytes_max)
+        self._http = ProviderHttp(settings.measurement_bytes_max)
         prometheus = PrometheusProvider(self._http, ports.clock, settings.prometheus_address)
         self._memory = RunMemory()
         self._measurer = Measurer(

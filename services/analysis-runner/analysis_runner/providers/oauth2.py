@@ -8,12 +8,13 @@ from urllib.parse import quote_plus, urlencode
 import orjson
 
 from analysis_runner.core.samples import MeasurementError
-from analysis_runner.providers.http import HttpClient, HttpRequest
+from analysis_runner.providers.http import ProviderHttp
 from headrace.model.providers import OAuth2
+from headrace.runtime.http_client import HttpRequest
 
 
 async def bearer_token(
-    http: HttpClient, config: OAuth2, *, timeout_seconds: float, is_insecure: bool
+    http: ProviderHttp, config: OAuth2, *, timeout_seconds: float, is_insecure: bool
 ) -> str:
     """Return an access token.
 

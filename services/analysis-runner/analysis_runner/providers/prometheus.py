@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import orjson
 
 from analysis_runner.core.samples import MeasurementError, Samples
-from analysis_runner.providers.http import HttpAnswer, HttpClient, HttpRequest
+from analysis_runner.providers.http import ProviderHttp
 from analysis_runner.providers.oauth2 import bearer_token
 from analysis_runner.providers.provider import InstantProvider, RunContext
 from headrace.expression.conditions import evaluate_time
@@ -22,6 +22,7 @@ from headrace.model.analysis import Metric
 from headrace.model.providers import Authentication, PrometheusMetric, PrometheusRangeQuery
 from headrace.model.quantities import Instant, parse_duration
 from headrace.runtime.clock import Clock
+from headrace.runtime.http_client import HttpAnswer, HttpRequest
 
 TIMEOUT_SECONDS: Final = 30.0
 """Source: analysis 7.1."""
@@ -51,7 +52,7 @@ class PrometheusProvider(InstantProvider):
         default_address: Where metrics go that name no address; empty for nowhere.
     """
 
-    def __init__(self, http: HttpClient, clock: Clock, default_address: str = "") -> None:
+    def __init__(self, http: ProviderHttp, clock: Clock, default_address: str = "") -> None:
         self._http = http
         self._clock = clock
         self._default_address = default_address

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from analysis_runner.core.samples import MeasurementError, Samples
-from analysis_runner.providers.http import HttpClient
+from analysis_runner.providers.http import ProviderHttp
 from analysis_runner.providers.prometheus import PrometheusProvider, plain_decimal
 from analysis_runner.providers.provider import RunContext
 from headrace.expression.values import TypedList
@@ -81,8 +81,8 @@ async def store() -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient(SIZE_MAX)
+async def http() -> AsyncIterator[ProviderHttp]:
+    client = ProviderHttp(SIZE_MAX)
     yield client
     await client.close()
 
@@ -92,12 +92,12 @@ def metric(address: str, query: str = "up", **fields: Any) -> Metric:
     return Metric.load({"name": "m", "provider": {"prometheus": prometheus}})
 
 
-async def measured(http: HttpClient, asked: Metric, default_address: str = "") -> Samples:
+async def measured(http: ProviderHttp, asked: Metric, default_address: str = "") -> Samples:
     provider = PrometheusProvider(http, VirtualClock(NOW), default_address)
     return await provider.run(asked, CONTEXT)
 
 
-async def error_of(http: HttpClient, asked: Metric) -> str:
+async def error_of(http: ProviderHttp, asked: Metric) -> str:
     with pytest.raises(MeasurementError) as caught:
         await measured(http, asked)
     return str(caught.value)
@@ -115,7 +115,7 @@ async def error_of(http: HttpClient, asked: Metric) -> str:
     ],
 )
 async def test_a_vector_is_a_list_of_its_values(
-    store: Store, http: HttpClient, values: list[str], text: str
+    store: Store, http: ProviderHttp, values: list[str], text: str
 ) -> None:
     store.answer = _vector(*values)
     samples = await measured(http, metric(store.url))
@@ -126,19 +126,19 @@ async def test_a_vector_is_a_list_of_its_values(
     )
 
 
-async def test_a_scalar_is_a_number(store: Store, http: HttpClient) -> None:
+async def test_a_scalar_is_a_number(store: Store, http: ProviderHttp) -> None:
     store.answer = _answering(_data("scalar", [NOW, "42"]))
     samples = await measured(http, metric(store.url))
     assert (samples.result, samples.text, type(samples.result)) == (42.0, "42", float)
 
 
-async def test_a_matrix_is_all_samples_in_a_row(store: Store, http: HttpClient) -> None:
+async def test_a_matrix_is_all_samples_in_a_row(store: Store, http: ProviderHttp) -> None:
     series = [{"values": [[1, "1"], [2, "2"]]}, {"values": [[1, "3"]]}]
     store.answer = _answering(_data("matrix", series))
     assert (await measured(http, metric(store.url))).text == "[1,2,3]"
 
 
-async def test_warnings_are_shown(store: Store, http: HttpClient) -> None:
+async def test_warnings_are_shown(store: Store, http: ProviderHttp) -> None:
     store.answer = _vector("1", warnings=["w1", "w2"])
     samples = await measured(http, metric(store.url))
     assert samples.metadata == {"warnings": '"w1", "w2"'}
@@ -157,13 +157,13 @@ async def test_warnings_are_shown(store: Store, http: HttpClient) -> None:
     ],
 )
 async def test_other_results_are_not_supported(
-    store: Store, http: HttpClient, body: dict[str, Any]
+    store: Store, http: ProviderHttp, body: dict[str, Any]
 ) -> None:
     store.answer = _answering(body)
     assert await error_of(http, metric(store.url)) == "Prometheus metric type not supported"
 
 
-async def test_asks_for_now_by_a_form(store: Store, http: HttpClient) -> None:
+async def test_asks_for_now_by_a_form(store: Store, http: ProviderHttp) -> None:
     await measured(http, metric(f"{store.url}/prefix/", 'sum(x{a="b"}) + 1'))
     ((verb, path, form, headers),) = store.requests
     assert (verb, path) == ("POST", "/prefix/api/v1/query")
@@ -171,7 +171,9 @@ async def test_asks_for_now_by_a_form(store: Store, http: HttpClient) -> None:
     assert headers["content-type"] == "application/x-www-form-urlencoded"
 
 
-async def test_asks_again_by_get_where_post_is_not_allowed(store: Store, http: HttpClient) -> None:
+async def test_asks_again_by_get_where_post_is_not_allowed(
+    store: Store, http: ProviderHttp
+) -> None:
     ok, refused = _vector("1"), _answering("no", 405)
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -183,7 +185,7 @@ async def test_asks_again_by_get_where_post_is_not_allowed(store: Store, http: H
     assert store.requests[1][2]["query"] == "a b"
 
 
-async def test_a_range_is_bounded_by_expressions(store: Store, http: HttpClient) -> None:
+async def test_a_range_is_bounded_by_expressions(store: Store, http: ProviderHttp) -> None:
     store.answer = _answering(_data("matrix", []))
     bounds = {"start": 'now() - duration("1h")', "end": "now()", "step": "1m30s"}
     samples = await measured(http, metric(store.url, rangeQuery=bounds))
@@ -202,7 +204,7 @@ async def test_a_range_is_bounded_by_expressions(store: Store, http: HttpClient)
     ],
 )
 async def test_refuses_bounds_that_are_none(
-    store: Store, http: HttpClient, bounds: dict[str, str], message: str
+    store: Store, http: ProviderHttp, bounds: dict[str, str], message: str
 ) -> None:
     error = await error_of(http, metric(store.url, rangeQuery=bounds))
     assert error.startswith(f"failed to parse {message}")
@@ -234,7 +236,7 @@ async def test_refuses_bounds_that_are_none(
     ],
 )
 async def test_tells_what_the_server_says(
-    store: Store, http: HttpClient, status: int, body: Any, message: str
+    store: Store, http: ProviderHttp, status: int, body: Any, message: str
 ) -> None:
     store.answer = _answering(body, status)
     assert await error_of(http, metric(store.url)) == message
@@ -242,13 +244,13 @@ async def test_tells_what_the_server_says(
 
 @pytest.mark.parametrize("body", ["<html>", "", "[]", "1"])
 async def test_an_answer_that_is_no_json_object_is_an_error(
-    store: Store, http: HttpClient, body: str
+    store: Store, http: ProviderHttp, body: str
 ) -> None:
     store.answer = _answering(body)
     assert (await error_of(http, metric(store.url))).startswith("bad_response: no JSON")
 
 
-async def test_a_slow_server_is_given_up(store: Store, http: HttpClient) -> None:
+async def test_a_slow_server_is_given_up(store: Store, http: ProviderHttp) -> None:
     release = asyncio.Event()
 
     async def answer(_: web.Request) -> web.StreamResponse:
@@ -261,14 +263,14 @@ async def test_a_slow_server_is_given_up(store: Store, http: HttpClient) -> None
     release.set()
 
 
-async def test_a_huge_answer_is_given_up(store: Store, http: HttpClient) -> None:
+async def test_a_huge_answer_is_given_up(store: Store, http: ProviderHttp) -> None:
     store.answer = _answering("x" * (SIZE_MAX + 1))
     assert await error_of(http, metric(store.url)) == (
         f"the answer of {store.url}/api/v1/query is larger than {SIZE_MAX} bytes"
     )
 
 
-async def test_a_dead_server_is_told(store: Store, http: HttpClient) -> None:
+async def test_a_dead_server_is_told(store: Store, http: ProviderHttp) -> None:
     url = store.url
     await store.server.close()
     error = await error_of(http, metric(url))
@@ -276,7 +278,7 @@ async def test_a_dead_server_is_told(store: Store, http: HttpClient) -> None:
     assert error == f'Post "{url}/api/v1/query": dial tcp {host}: connect: connection refused'
 
 
-async def test_a_connection_that_breaks_is_told(store: Store, http: HttpClient) -> None:
+async def test_a_connection_that_breaks_is_told(store: Store, http: ProviderHttp) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.close()
@@ -312,12 +314,14 @@ async def test_a_connection_that_breaks_is_told(store: Store, http: HttpClient) 
     ],
 )
 async def test_refuses_what_is_configured_wrong(
-    http: HttpClient, address: str, fields: Mapping[str, Any], message: str
+    http: ProviderHttp, address: str, fields: Mapping[str, Any], message: str
 ) -> None:
     assert await error_of(http, metric(address, **fields)) == message
 
 
-async def test_a_metric_without_address_goes_to_the_default(store: Store, http: HttpClient) -> None:
+async def test_a_metric_without_address_goes_to_the_default(
+    store: Store, http: ProviderHttp
+) -> None:
     assert (await measured(http, metric(""), store.url)).text == "[]"
 
 
@@ -325,7 +329,7 @@ def basic(username: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
-async def test_sends_headers_and_basic_auth(store: Store, http: HttpClient) -> None:
+async def test_sends_headers_and_basic_auth(store: Store, http: ProviderHttp) -> None:
     authentication = {"basicAuth": {"username": "u", "password": "p:w"}}
     headers = [{"key": "X-Scope-OrgID", "value": "tenant"}]
     await measured(http, metric(store.url, headers=headers, authentication=authentication))
@@ -333,7 +337,7 @@ async def test_sends_headers_and_basic_auth(store: Store, http: HttpClient) -> N
     assert (sent["x-scope-orgid"], sent["authorization"]) == ("tenant", basic("u", "p:w"))
 
 
-async def test_headers_of_the_metric_win(store: Store, http: HttpClient) -> None:
+async def test_headers_of_the_metric_win(store: Store, http: ProviderHttp) -> None:
     authentication = {"basicAuth": {"username": "u", "password": "p"}}
     headers = [{"key": "Authorization", "value": "Bearer mine"}]
     await measured(http, metric(store.url, headers=headers, authentication=authentication))
@@ -341,7 +345,7 @@ async def test_headers_of_the_metric_win(store: Store, http: HttpClient) -> None
 
 
 async def test_credentials_of_the_address_are_sent_and_not_shown(
-    store: Store, http: HttpClient
+    store: Store, http: ProviderHttp
 ) -> None:
     address = store.url.replace("http://", "http://u:hidden@")
     store.answer = _answering("x" * (SIZE_MAX + 1))
@@ -349,7 +353,7 @@ async def test_credentials_of_the_address_are_sent_and_not_shown(
     assert store.requests[0][3]["authorization"] == basic("u", "hidden")
 
 
-async def test_fetches_a_token_by_client_credentials(store: Store, http: HttpClient) -> None:
+async def test_fetches_a_token_by_client_credentials(store: Store, http: ProviderHttp) -> None:
     token, ok = _answering({"access_token": "abc"}), _vector("1")
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -379,7 +383,7 @@ async def test_fetches_a_token_by_client_credentials(store: Store, http: HttpCli
     ],
 )
 async def test_a_token_that_is_not_given_is_an_error(
-    store: Store, http: HttpClient, status: int, body: str, message: str
+    store: Store, http: ProviderHttp, status: int, body: str, message: str
 ) -> None:
     store.answer = _answering(body, status)
     oauth2 = {"tokenUrl": store.url, "clientId": "id", "clientSecret": "s"}
@@ -387,13 +391,13 @@ async def test_a_token_that_is_not_given_is_an_error(
     assert await error_of(http, asked) == message
 
 
-async def test_a_header_that_cannot_be_sent_is_an_error(store: Store, http: HttpClient) -> None:
+async def test_a_header_that_cannot_be_sent_is_an_error(store: Store, http: ProviderHttp) -> None:
     headers = [{"key": "X-A", "value": "one\r\nX-B: two"}]
     error = await error_of(http, metric(store.url, headers=headers))
     assert error == f'Post "{store.url}/api/v1/query": the request cannot be sent'
 
 
 def test_shows_the_query_that_is_sent() -> None:
-    provider = PrometheusProvider(HttpClient(SIZE_MAX), VirtualClock(NOW))
+    provider = PrometheusProvider(ProviderHttp(SIZE_MAX), VirtualClock(NOW))
     assert provider.metadata(metric("http://p", "up")) == {"ResolvedPrometheusQuery": "up"}
     assert provider.metadata(metric("http://p", "")) == {}

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from analysis_runner.core.samples import MeasurementError
-from analysis_runner.providers.http import HttpClient
+from analysis_runner.providers.http import ProviderHttp
 from analysis_runner.providers.prometheus import PrometheusProvider
 from analysis_runner.providers.registry import Providers
 from headrace.model.analysis import Metric
 from headrace.runtime.clock import VirtualClock
 
-PROMETHEUS = PrometheusProvider(HttpClient(1), VirtualClock())
+PROMETHEUS = PrometheusProvider(ProviderHttp(1), VirtualClock())
 PROVIDERS = Providers({"prometheus": PROMETHEUS})
 
 
