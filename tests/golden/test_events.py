@@ -47,6 +47,21 @@ REQUESTS_AND_ANSWERS: dict[str, dict[str, Any]] = {
     "headrace.route.requested.v1": {"route": ROUTE},
     "headrace.route.verify.requested.v1": {"check": "targetGroups"},
     "headrace.analysis.requested.v1": {**RUN, "runType": "Step", "step": 1},
+    "headrace.plugin.requested.v1": {
+        "call": "5f0e",
+        "cause": "2.1.0/acme/approve/1795428000/Run/1",
+        "plugin": "acme/approve",
+        "operation": "Run",
+        "step": 1,
+        "expiresAt": "2026-11-23T10:00:10Z",
+        "config": {"environment": "production"},
+        "status": {"ticket": 7},
+        "object": {"kind": "Rollout"},
+    },
+    "headrace.plugin.answered.v1": {
+        "call": "5f0e",
+        "answer": {"phase": "Running", "requeueAfter": "1m", "status": {"ticket": 7}},
+    },
     "headrace.route.applied.v1": {
         "level": "written",
         "requested": WEIGHTS,

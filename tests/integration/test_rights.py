@@ -70,6 +70,7 @@ UNUSED: Mapping[str, Mapping[Right, str]] = {
         ("get", "analysisruns"): "after a 409, or when an event is ahead of the watch",
         ("get", "pods"): CONFLICT,
         ("get", "trafficsplits"): "only when an acknowledgement is late",
+        ("get", "secrets"): "only for the headers of a step plugin's worker",
         ("get", "httproutes"): NOT_IN_MEMORY,
         ("list", "httproutes"): NOT_IN_MEMORY,
         **{

@@ -26,8 +26,10 @@ from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import (
     Acknowledgement,
     Observed,
+    PluginAnswer,
     ReplicaSet,
     RunObject,
+    StepPlugin,
 )
 from rollout_controller.core.plan import (
     PatchReplicaSet,
@@ -35,6 +37,8 @@ from rollout_controller.core.plan import (
     SwitchService,
 )
 from rollout_controller.core.status.lifecycle import TRANSITIONS, Arc, State, state_of
+
+pytestmark = pytest.mark.timeout(240)
 
 NOW = samples.NOW
 PASSES_MAX = 60
@@ -49,6 +53,8 @@ TEMPLATES = {
     "t": AnalysisTemplateSpec.load({"metrics": [METRIC]}),
     "once": AnalysisTemplateSpec.load({"metrics": [METRIC | {"count": 1}]}),
 }
+
+PLUGINS = {"a/b": StepPlugin("a/b"), "a/off": StepPlugin("a/off", is_disabled=True)}
 
 counts = st.integers(0, 6)
 ages = st.integers(-5, 2000)
@@ -67,6 +73,7 @@ steps = st.one_of(
     counts.map(lambda replicas: {"setCanaryScale": {"replicas": replicas}}),
     st.just({"setCanaryScale": {"matchTrafficWeight": True}}),
     st.just({"analysis": ANALYSIS}),
+    st.sampled_from(["a/b", "a/gone", "a/off"]).map(lambda name: {"plugin": {"name": name}}),
 )
 
 
@@ -184,6 +191,25 @@ def runs(draw: st.DrawFn) -> tuple[RunObject, ...]:
     )
 
 
+plugin_entries = st.builds(
+    lambda index, name, operation, phase, time: {
+        "index": index,
+        "name": name,
+        "operation": operation,
+        "phase": phase,
+        "executions": 1,
+        "startedAt": time,
+        "updatedAt": time,
+        "backoff": "30s" if operation == "Run" else "",
+    },
+    st.integers(0, 3),
+    st.sampled_from(["a/b", "a/gone", "a/off"]),
+    st.sampled_from(["Run", "Terminate", "Abort"]),
+    st.sampled_from(["Running", "Successful", "Failed", "Error"]),
+    times(),
+)
+
+
 @st.composite
 def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
     canary = strategy.get("canary") or {}
@@ -208,6 +234,7 @@ def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
     optional = {
         "stableRS": stable,
         "currentStepIndex": st.integers(0, len(canary.get("steps", ())) + 1),
+        "phase": st.sampled_from(["Progressing", "Paused", "Healthy"]),
         "abort": rarely,
         "abortedAt": times(),
         "promoteFull": rarely,
@@ -218,6 +245,11 @@ def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
             {},
             optional={
                 "weights": st.just(weights),
+                "stepPluginStatuses": st.lists(
+                    plugin_entries,
+                    max_size=4,
+                    unique_by=lambda e: (e["index"], e["name"], e["operation"]),
+                ),
                 "currentStepAnalysisRunStatus": reference,
                 "currentBackgroundAnalysisRunStatus": reference,
             },
@@ -312,6 +344,7 @@ def snapshots(draw: st.DrawFn) -> Observed:
         headrace=draw(remembered()),
         has_headrace=not draw(rarely),
         acknowledgement=draw(acknowledgements()),
+        plugins=PLUGINS,
         server_offset_seconds=draw(st.sampled_from([0.0, -3.5, None])),
         is_deleting=draw(rarely),
     )
@@ -385,18 +418,24 @@ def test_no_plan_breaks_an_invariant(observed: Observed) -> None:
 
 
 @many
-@given(snapshots(), maybe)
-def test_the_controller_stops_writing(observed: Observed, router_obeys: bool) -> None:
+@given(snapshots(), maybe, st.sampled_from(["Successful", "Failed", "Running", "Done", None]))
+def test_the_controller_stops_writing(
+    observed: Observed, router_obeys: bool, worker_says: str | None
+) -> None:
     for _ in range(PASSES_MAX):
         plan = decide(observed, now=NOW)
         check(observed, plan)
         is_answered = not router_obeys or is_acknowledged(observed)
+        if plan.call is not None and worker_says is not None:
+            is_answered = False
+            answer = PluginAnswer(plan.call.id, NOW, worker_says)
+            observed = replace(observed, plugin_answer=answer)
         if is_answered and not (plan.intent or plan.effects or plan.claim or plan.events):
             return
         observed = aftermath.after(observed, plan)
         if router_obeys and observed.headrace.route is not None:
-            answer = Acknowledgement(observed.headrace.route.epoch)
-            observed = replace(observed, acknowledgement=answer)
+            applied_route = Acknowledgement(observed.headrace.route.epoch)
+            observed = replace(observed, acknowledgement=applied_route)
     raise AssertionError(f"still writing: {plan}")
 
 

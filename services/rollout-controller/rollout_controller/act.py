@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 import structlog
 
@@ -55,6 +55,7 @@ from rollout_controller.core.plan import (
     PatchReplicaSet,
     Plan,
     PlannedEvent,
+    PluginCall,
     ReleaseReplicaSet,
     ScaleDeployment,
     SwitchService,
@@ -92,6 +93,28 @@ class _Written:
     replica_sets: dict[str, Manifest] = field(default_factory=dict)
 
 
+class Callers(Protocol):
+    """Who calls the workers of step plugins."""
+
+    def begin(self, observed: Observed, call: PluginCall, now: Instant) -> None:
+        """Begin a call, unless it is under way; returns at once."""
+        ...
+
+    def forget(self, uid: str) -> None:
+        """End the call of a Rollout that is gone."""
+        ...
+
+
+class NoCallers:
+    """Calls nobody, for simulators and tools that have no workers."""
+
+    def begin(self, observed: Observed, call: PluginCall, now: Instant) -> None:
+        """Do nothing."""
+
+    def forget(self, uid: str) -> None:
+        """Do nothing."""
+
+
 class Actor:
     """Carries plans out.
 
@@ -100,16 +123,25 @@ class Actor:
             caches (headrace.runtime.guard).
         facts: Keeps the cause through the passes of one reconcile.
         voice: Bus and Kubernetes Events.
+        callers: The workers of step plugins.
     """
 
-    def __init__(self, guard: Callable[[str], Cluster], facts: Facts, voice: Voice) -> None:
+    def __init__(
+        self,
+        guard: Callable[[str], Cluster],
+        facts: Facts,
+        voice: Voice,
+        callers: Callers | None = None,
+    ) -> None:
         self._guard = guard
         self._facts = facts
         self._voice = voice
+        self._callers = callers or NoCallers()
 
     def forget(self, uid: str) -> None:
         """Drop what is kept about a Rollout that is gone."""
         self._voice.forget(uid)
+        self._callers.forget(uid)
 
     async def act(self, observed: Observed, plan: Plan, *, now: Instant) -> bool:
         """Carry a plan out; return whether anything was written.
@@ -152,6 +184,8 @@ class Actor:
             self._voice.observe_duration(observed.status.duration, plan.claim.status.duration)
         if plan.request is not None and (plan.intent is None or is_joined):
             self._voice.publish_request(observed, plan.request, now)
+        if plan.call is not None:
+            self._callers.begin(observed, plan.call, now)
         await self._voice.announce(observed, plan.events, before=False)
         if plan.claim is None:
             self._voice.publish_facts(observed, observed.headrace)

@@ -14,7 +14,7 @@ from headrace.kubernetes.resources import Manifest, Resource
 from headrace.model.rollout import WorkloadReference
 from headrace.runtime.store import Store, controller_uid
 from rollout_controller.core import labels
-from rollout_controller.core.observed import Acknowledgement
+from rollout_controller.core.observed import Acknowledgement, PluginAnswer
 from rollout_controller.core.workload import WORKLOADS, resource_of
 
 
@@ -34,12 +34,14 @@ class Facts:
     Attributes:
         acknowledgements: Newest answer of the router, by Rollout uid.
         verdicts: Verdicts, by run uid.
+        plugin_answers: Newest answer of a step plugin's worker, by Rollout uid.
         causes: Event that woke a Rollout last, by Rollout uid; taken by the next pass.
         delivered: Ordinals of history facts that the broker acknowledged, by Rollout uid.
     """
 
     acknowledgements: dict[str, Acknowledgement] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    plugin_answers: dict[str, PluginAnswer] = field(default_factory=dict)
     causes: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     delivered: dict[str, set[int]] = field(default_factory=dict)
 
@@ -51,8 +53,10 @@ class Facts:
 
     def forget(self, uid: str) -> None:
         """Drop everything about a Rollout that is gone."""
-        for table in (self.acknowledgements, self.causes, self.delivered):
-            table.pop(uid, None)
+        self.acknowledgements.pop(uid, None)
+        self.plugin_answers.pop(uid, None)
+        self.causes.pop(uid, None)
+        self.delivered.pop(uid, None)
 
 
 @dataclass(slots=True)
@@ -75,6 +79,7 @@ class Caches:
         default_factory=lambda: {resource: Store() for resource in WORKLOADS}
     )
     pods: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
+    configuration: Store = field(default_factory=Store)
 
 
 def _orphaned_in(manifest: Manifest) -> list[str]:

@@ -15,10 +15,12 @@ import structlog
 from headrace.errors import RolloutError
 from headrace.events.commands import RolloutCommanded
 from headrace.events.envelope import Event
+from headrace.events.plugins import PluginAnswered
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
     CLUSTER_ANALYSIS_TEMPLATES,
+    CONFIG_MAPS,
     DEPLOYMENTS,
     PODS,
     REPLICA_SETS,
@@ -41,11 +43,12 @@ from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.reflector import Reflector, Source
 from headrace.runtime.service import Part, queue_part
 from headrace.runtime.store import ChangeType, Store
-from headrace.runtime.workqueue import WorkQueue, background_workers
+from headrace.runtime.workqueue import Lane, WorkQueue, background_workers
 from rollout_controller.act import Actor
 from rollout_controller.caches import Caches, Facts
 from rollout_controller.commands import CommandHandler
 from rollout_controller.core import labels
+from rollout_controller.core.canary.plugins import SETTING
 from rollout_controller.core.decide import decide
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Settings
@@ -54,6 +57,7 @@ from rollout_controller.gauges import export_gauges, export_template_gauges
 from rollout_controller.settings import ControllerSettings
 from rollout_controller.voice import Voice
 from rollout_controller.wake import Waker
+from rollout_controller.workers import Workers
 
 log = structlog.get_logger(__name__)
 
@@ -95,8 +99,12 @@ class RolloutController:
         self._voice = Voice(
             ports.bus, ports.topics.steps, ports.recorder, self.facts, ports.metrics
         )
+        self._workers = Workers(ports, (self.objects, self.facts), self._answered)
         self._actor = Actor(
-            lambda key: ports.ownership.guard(ports.cluster, key, cached), self.facts, self._voice
+            lambda key: ports.ownership.guard(ports.cluster, key, cached),
+            self.facts,
+            self._voice,
+            self._workers,
         )
         self._reconciler = Reconciler(
             CoreShell(self._gatherer, decide, check, self._actor),
@@ -112,7 +120,12 @@ class RolloutController:
         )
         self._consumer = EventConsumer(
             ports.bus,
-            (ports.topics.traffic, ports.topics.verdicts, ports.topics.commands),
+            (
+                ports.topics.traffic,
+                ports.topics.verdicts,
+                ports.topics.commands,
+                ports.topics.answers,
+            ),
             self._hear,
             ports.ownership.reads,
             ports.clock,
@@ -148,10 +161,16 @@ class RolloutController:
     @property
     def work(self) -> tuple[Part, ...]:
         """The parts that hear and act; they come after the Leases."""
+        calls = Part("plugin calls", run=self._workers.run, close=self._workers.close)
         consumer = Part("rollout facts", start=self._begin, run=self._consumer.run)
         resync = Part("rollout resync", run=self._resync)
         workers = self._settings.workers
-        return consumer, resync, queue_part("rollouts", self._reconciler, self.queue, workers)
+        return (
+            calls,
+            consumer,
+            resync,
+            queue_part("rollouts", self._reconciler, self.queue, workers),
+        )
 
     async def _follow(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -182,8 +201,13 @@ class RolloutController:
     async def _hear(self, event: Event) -> None:
         if isinstance(event.payload, RolloutCommanded):
             await self._commands.handle(event, event.payload)
+        elif isinstance(event.payload, PluginAnswered):
+            self._workers.hear(event.payload)
         else:
             await self._waker.hear(event)
+
+    def _answered(self, key: str) -> None:
+        self._feeder.wake(key, Lane.FACT)
 
     async def _choose_versions(self) -> None:
         """Take the TrafficSplit version that the server prefers, unless the flag names one."""
@@ -219,6 +243,7 @@ class RolloutController:
             (ANALYSIS_RUNS, caches.runs, ours),
             (ANALYSIS_TEMPLATES, caches.templates, ours),
             (PODS, caches.pods, Selection(namespace, labels.HASH)),
+            (CONFIG_MAPS, caches.configuration, self._configuration()),
         ]
         if namespace is None:
             kinds.append(
@@ -232,6 +257,10 @@ class RolloutController:
         """Follow the kinds that some Rollout takes its pod template from, and no others."""
         for resource, kind in self._workloads.items():
             kind.want(self.objects.rollouts.has("workload kind", resource.plural))
+
+    def _configuration(self) -> Selection:
+        """Return the one ConfigMap of this service, in its own namespace."""
+        return Selection(self._ports.ownership.namespace, fields=f"metadata.name={SETTING}")
 
     def _reflector(self, resource: Resource, store: Store, selection: Selection) -> Reflector:
         ports = self._ports

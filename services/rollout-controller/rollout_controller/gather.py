@@ -50,6 +50,7 @@ from rollout_controller.core.observed import (
     Settings,
 )
 from rollout_controller.core.validation.rules import spec_error
+from rollout_controller.plugin_table import PluginTable
 from rollout_controller.views import pod_view, replica_set_view, run_view, service_view
 from rollout_controller.workloads import Found, Workloads
 
@@ -117,6 +118,7 @@ class Gatherer:
         self._settings = settings
         self._versions = versions
         self._is_bus_up = is_bus_up
+        self._plugins = PluginTable(self._caches.configuration)
         self._parsed: dict[str, _Parsed] = {}
         self._statuses: dict[str, _Status] = {}
         self._read_back: dict[str, _ReadBack] = {}
@@ -154,6 +156,7 @@ class Gatherer:
         parsed = self._parse(manifest, decoded.status, found)
         annotations = metadata.get("annotations") or {}
         sets = self._caches.replica_sets.by_index("owner", uid)
+        plugins = self._plugins.read()
         cause, actor = self._facts.causes.get(
             uid, (object_cause(uid, metadata["resourceVersion"]), None)
         )
@@ -183,6 +186,9 @@ class Gatherer:
             runs=self._runs(uid),
             pods=self._pods(parsed.spec, sets),
             server_offset_seconds=self._cluster.server_offset_seconds(),
+            plugins=plugins.known,
+            plugins_error=plugins.error,
+            plugin_answer=self._facts.plugin_answers.get(uid),
             delivered=self._delivered(uid, decoded.headrace),
             cause=cause,
             actor=actor,

@@ -54,6 +54,7 @@ class Waker:
         self._caches.cluster_templates.listen(self._template)
         for resource, store in self._caches.workloads.items():
             store.listen(partial(self._workload, resource))
+        self._caches.configuration.listen(self._configured)
 
     def _rollout(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
         manifest = new or old
@@ -102,6 +103,14 @@ class Waker:
         value = workload_key(resource, metadata.get("namespace", ""), metadata["name"])
         for rollout in self._caches.rollouts.by_index("workload", value):
             self._add(_key(rollout), Lane.USER)
+
+    def _configured(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
+        """Wake the Rollouts that have step plugins: what they are may have changed."""
+        for rollout in self._caches.rollouts.list():
+            strategy = (rollout.get("spec") or {}).get("strategy") or {}
+            steps = (strategy.get("canary") or {}).get("steps") or ()
+            if any(step.get("plugin") for step in steps):
+                self._add(_key(rollout), Lane.REST)
 
     async def hear(self, event: Event) -> None:
         """Take a fact of the topics `traffic` and `verdicts`."""

@@ -12,10 +12,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal
 
-from headrace.events import analysis, commands, rollout, traffic
+from headrace.events import analysis, commands, plugins, rollout, traffic
 from headrace.events.payload import Payload
 
-TopicKind = Literal["steps", "traffic", "verdicts", "commands"]
+TopicKind = Literal["steps", "traffic", "verdicts", "commands", "answers"]
 
 
 class Kind(StrEnum):
@@ -93,6 +93,7 @@ _ENTRIES: Final = (
         rollout.RouteRequested,
         rollout.RouteVerifyRequested,
         rollout.AnalysisRequested,
+        plugins.PluginRequested,
     ),
     *_types(
         "traffic",
@@ -111,6 +112,7 @@ _ENTRIES: Final = (
         analysis.AnalysisJudged,
     ),
     *_types("commands", "anyone", Kind.COMMAND, commands.RolloutCommanded),
+    *_types("answers", "workers", Kind.FACT, plugins.PluginAnswered),
 )
 
 CATALOG: Final[Mapping[str, EventType]] = MappingProxyType(

@@ -20,7 +20,7 @@ RETENTION_SECONDS: Final = 30 * 24 * 3600
 KEY_ANNOTATION: Final = "headrace.io/key"
 """On AnalysisRuns and Experiments: the key of the Rollout that they belong to."""
 
-TOPIC_PATTERN: Final = r"^headrace\.[^.]+\.(steps|traffic|verdicts|commands)$"
+TOPIC_PATTERN: Final = r"^headrace\.[^.]+\.(steps|traffic|verdicts|commands|answers)$"
 """What a subscriber of a whole fleet subscribes to (no dead letters)."""
 
 _NAME_PART: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -36,7 +36,8 @@ class Topic:
         name: Full name.
         partitions: >= 1; the same for all topics of a cluster.
         retention_seconds: > 0.
-        owner: The one service that produces; `anyone` for commands (limited by ACL).
+        owner: The one service that produces; `anyone` for commands, `workers` of step plugins
+            for answers (both limited by ACL).
     """
 
     name: str
@@ -72,10 +73,11 @@ class Topics:
     traffic: Topic
     verdicts: Topic
     commands: Topic
+    answers: Topic
 
     def all(self) -> tuple[Topic, ...]:
-        """Return the four topics."""
-        return (self.steps, self.traffic, self.verdicts, self.commands)
+        """Return all topics."""
+        return (self.steps, self.traffic, self.verdicts, self.commands, self.answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ def topics(settings: TopicSettings) -> Topics:
         traffic=topic("traffic", "traffic-router"),
         verdicts=topic("verdicts", "analysis-runner"),
         commands=topic("commands", "anyone"),
+        answers=topic("answers", "workers"),
     )
 
 

@@ -18,6 +18,7 @@ ObjectKind = Literal["Rollout", "AnalysisRun"]
 CounterName = Literal[
     "analysis_run_reconcile_error",
     "controller_clientset_k8s_request_total",
+    "headrace_rollout_controller_plugin_calls_total",
     "headrace_runtime_bus_published_total",
     "headrace_runtime_bus_refused_total",
     "headrace_runtime_consumed_events_total",
@@ -180,6 +181,13 @@ _ROLLOUTS: Final = (
         "Time in manual pauses",
         _CONTROLLER,
         buckets=_PAUSE_SECONDS,
+    ),
+    Metric(
+        "headrace_rollout_controller_plugin_calls_total",
+        "counter",
+        ("plugin", "operation", "result"),
+        "Calls of workers of step plugins, answered or failed",
+        _CONTROLLER,
     ),
     Metric(
         "argo_rollouts_controller_info",

@@ -168,6 +168,11 @@ class Ownership:
         self._shard_of = lru_cache(maxsize=65_536)(membership.layout.shard_of)
 
     @property
+    def namespace(self) -> str:
+        """Where the service lives: its Leases, and what is configured for it."""
+        return self._membership.namespace
+
+    @property
     def layout(self) -> Layout:
         """How the work is shared out."""
         return self._membership.layout

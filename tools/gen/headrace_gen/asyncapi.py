@@ -13,10 +13,11 @@ from headrace.events.topics import PREFIX, Topic, TopicSettings, topics
 
 PATH: Final = "deploy/events/asyncapi.yaml"
 READERS: Final[dict[TopicKind, tuple[str, ...]]] = {
-    "steps": ("traffic-router", "analysis-runner"),
+    "steps": ("traffic-router", "analysis-runner", "workers"),
     "traffic": ("rollout-controller",),
     "verdicts": ("rollout-controller",),
     "commands": ("rollout-controller",),
+    "answers": ("rollout-controller",),
 }
 """Services that act on a topic; anyone allowed may subscribe."""
 
@@ -24,6 +25,7 @@ TOPIC_SUMMARIES: Final[dict[TopicKind, str]] = {
     "steps": "The life of each Rollout, and what its controller asks of the others.",
     "traffic": "What became of the requested routes, read back from the traffic objects.",
     "verdicts": "Measurements of analyses and their verdicts.",
+    "answers": "What the workers of step plugins answer (docs/step-plugins.md).",
     "commands": "What people, the dashboard and the fleet-controller want of a Rollout.",
 }
 
@@ -68,6 +70,7 @@ def document() -> dict[str, Any]:
         "traffic": channels.traffic,
         "verdicts": channels.verdicts,
         "commands": channels.commands,
+        "answers": channels.answers,
     }
     return {
         "asyncapi": "3.0.0",

@@ -156,6 +156,8 @@ def _type(node: dict[str, Any]) -> str:
         return " or ".join(f"`{value}`" for value in node["enum"])
     if node.get("type") == "array":
         return f"list of {_type(node['items'])}"
+    if node.get("x-kubernetes-preserve-unknown-fields"):
+        return "JSON object"
     if node.get("type") == "object":
         return f"map of {_type(node['additionalProperties'])}"
     if node.get("format") == "date-time":

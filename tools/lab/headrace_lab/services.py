@@ -196,7 +196,7 @@ class Fleet:
         return self.services[0].flags.get("instance-id", "")
 
     def topic(self, name: str) -> str:
-        """Return the full name of one of the topics `steps`, `traffic`, `verdicts`, `commands`."""
+        """Return the full name of one of the topics `steps`, `traffic`, `verdicts`, ..."""
         instance = f"-{self.instance_id}" if self.instance_id else ""
         return f"headrace.{CLUSTER}{instance}.{name}"
 

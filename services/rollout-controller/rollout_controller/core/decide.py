@@ -22,6 +22,7 @@ from rollout_controller.core.bluegreen import services as bluegreen_services
 from rollout_controller.core.canary import scaling as canary_scaling
 from rollout_controller.core.canary.analysis import reconcile_analysis
 from rollout_controller.core.canary.pause import reconcile_pause
+from rollout_controller.core.canary.plugins import reconcile_plugins
 from rollout_controller.core.canary.services import reconcile_services
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed
@@ -108,6 +109,7 @@ def _joined(first: Plan, second: Plan) -> Plan:
         claim=claim,
         events=first.events + second.events,
         request=second.request or first.request,
+        call=second.call or first.call,
         wake_at=min(wakes, default=None),
         reason=second.reason or first.reason,
     )
@@ -178,6 +180,9 @@ def _canary(draft: Draft) -> Plan:
         _reconcile_sizes(draft)
         if not draft.scaled:
             reconcile_pause(draft)
+            reconcile_plugins(draft)
+    if draft.aborted_now and not draft.status.abort:
+        return _aborted(draft)
     if sync.is_abort_claim_held(draft):
         return _plan(draft, None, "RouteAcknowledgement")
     return _claimed(draft, sync.claim_steps(draft), "Canary")
@@ -219,7 +224,11 @@ def _claimed(draft: Draft, claim: Claim, reason: str) -> Plan:
 def _aborted(draft: Draft) -> Plan:
     """Decide again as aborted: the route, the Services and the runs follow in this very pass."""
     observed = draft.observed
-    status = observed.status.model_copy(update={"abort": True, "aborted_at": draft.now})
+    plugins = {"step_plugin_statuses": tuple(draft.plugin_statuses)}
+    canary = observed.status.canary.model_copy(update=plugins)
+    status = observed.status.model_copy(
+        update={"abort": True, "aborted_at": draft.now, "canary": canary}
+    )
     headrace = observed.headrace.model_copy(update={"abort_message": draft.abort_message})
     plan = _pass(observed.with_status(status, headrace), draft.now)
     kept = tuple(
@@ -252,6 +261,7 @@ def _plan(draft: Draft, claim: Claim | None, reason: str) -> Plan:
         claim=claim,
         events=tuple(draft.events),
         request=draft.request if draft.needs_intent or draft.resend else None,
+        call=draft.call,
         wake_at=draft.wake_at,
         reason=waiting.reason if waiting else reason,
         message=waiting.unblock or "" if waiting else "",

@@ -28,7 +28,13 @@ from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.canary.counts import CountFacts, Size
 from rollout_controller.core.claimed_runs import RunKind, claimed_runs
 from rollout_controller.core.observed import Observed, ReplicaSet
-from rollout_controller.core.plan import AnnotateRollout, Effect, EventType, PlannedEvent
+from rollout_controller.core.plan import (
+    AnnotateRollout,
+    Effect,
+    EventType,
+    PlannedEvent,
+    PluginCall,
+)
 from rollout_controller.core.routers import has_routers, raised
 
 RETRY_SECONDS = 10.0
@@ -51,6 +57,8 @@ class Draft:
         request: The stored route, or the one that this pass asks for; None before the first.
         needs_intent: The request is new or renewed and must be stored first.
         acknowledged: Newest acknowledged route, including what this pass learned.
+        plugin_statuses: status.canary.stepPluginStatuses as this pass will claim them.
+        call: Call of a step plugin's worker that shall be under way.
     """
 
     def __init__(self, observed: Observed, now: Instant) -> None:
@@ -88,6 +96,8 @@ class Draft:
         self.pauses_removed: set[str] = set()
         self.pauses_cleared = False
         self.restarted_at = observed.status.restarted_at
+        self.plugin_statuses = list(observed.status.canary.step_plugin_statuses)
+        self.call: PluginCall | None = None
         self.failure = ""
         self.failed_on = ""
         self.wake_at: Instant | None = None
@@ -217,11 +227,11 @@ class Draft:
         if self.wake_at is None or at < self.wake_at:
             self.wake_at = Instant(at)
 
-    def fail(self, text: str, *, on: str) -> None:
+    def fail(self, text: str, *, on: str, after_seconds: float = RETRY_SECONDS) -> None:
         """Say that this pass could not do something about `on` for `text`, and try again later."""
         if not self.failure:
             self.failure, self.failed_on = text, on
-        self.wake(self.now + RETRY_SECONDS)
+        self.wake(self.now + after_seconds)
 
     def abort(self, message: str) -> None:
         """Abort the update; the first message wins (canary 3.3)."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from headrace.errors import InvariantViolation
 from headrace.model.route import RouteDocument
 from rollout_controller.core.observed import Observed
-from rollout_controller.core.plan import PatchReplicaSet, Plan, SwitchService
+from rollout_controller.core.plan import PatchReplicaSet, Plan, PluginCall, SwitchService
 from rollout_controller.core.routers import has_routers, shares_of
 
 
@@ -26,11 +26,27 @@ def check(observed: Observed, plan: Plan) -> None:
     if route is not None:
         _check_weights(route)
         _check_abort(observed, plan, route)
+    if plan.call is not None:
+        _check_call(observed, plan, plan.call)
     for effect in plan.effects:
         if isinstance(effect, SwitchService):
             _check_switch(observed, effect)
         if isinstance(effect, PatchReplicaSet) and effect.replicas is not None:
             _check_scale(observed, effect)
+
+
+def _check_call(observed: Observed, plan: Plan, call: PluginCall) -> None:
+    """Refuse to start work that an abort would not find, or that comes after one."""
+    status = plan.claim.status if plan.claim else observed.status
+    runs = {
+        (entry.index, entry.name)
+        for entry in status.canary.step_plugin_statuses
+        if entry.operation == "Run"
+    }
+    if (call.index, call.plugin) not in runs:
+        raise InvariantViolation(f"step plugin {call.plugin} is called before the status says so")
+    if call.operation == "Run" and status.abort:
+        raise InvariantViolation(f"step plugin {call.plugin} would run in an aborted rollout")
 
 
 def _check_weights(route: RouteDocument) -> None:

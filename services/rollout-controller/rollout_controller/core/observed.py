@@ -168,6 +168,42 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
+class StepPlugin:
+    """A step plugin that the cluster is configured with (canary 9).
+
+    Attributes:
+        is_disabled: Its steps are skipped.
+        refusal: Why it cannot be called and what to do instead; "" when it can.
+    """
+
+    name: str
+    is_disabled: bool = False
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginAnswer:
+    """What became of a call of a step plugin's worker.
+
+    Attributes:
+        call: Id of the call.
+        at: When the answer was there.
+        phase: As the worker said it; "" leaves the phase as it is.
+        requeue_after_seconds: When the worker wants to be asked again; None when it does not say.
+        status: What the worker wants to be given with the next call.
+        error: Why there is no answer of the worker; "" when there is one.
+    """
+
+    call: str
+    at: Instant
+    phase: str = ""
+    message: str = ""
+    requeue_after_seconds: float | None = None
+    status: Mapping[str, Any] | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class References:
     """Objects that the spec names, as far as the validation needs them.
 
@@ -220,6 +256,9 @@ class Observed:
         pods: Only filled in when a restart or ephemeral metadata asks for them.
         acknowledgement: Newest knowledge about the traffic objects; None when there is none.
         server_offset_seconds: API server time minus own time; None while unknown.
+        plugins: Step plugins that are configured, by name.
+        plugins_error: Why their configuration cannot be read, "" when it can.
+        plugin_answer: Newest answer of a step plugin's worker.
         delivered: Highest history ordinal below which the broker has acknowledged all.
         commands: Ids of commands whose patch is already in `status`, not yet recorded.
         cause: Causation id of what woke this pass.
@@ -251,6 +290,9 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     acknowledgement: Acknowledgement | None = None
     server_offset_seconds: float | None = None
+    plugins: Mapping[str, StepPlugin] = field(default_factory=dict)
+    plugins_error: str = ""
+    plugin_answer: PluginAnswer | None = None
     delivered: int = 0
     cause: str = ""
     actor: str | None = None

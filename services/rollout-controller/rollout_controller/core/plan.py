@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from headrace.ids import EventId
 from headrace.kubernetes.resources import Manifest
 from headrace.model.conditions import Reason
 from headrace.model.headrace_status import HeadraceStatus
@@ -18,6 +19,9 @@ from headrace.model.rollout_status import RolloutStatus
 from headrace.model.route import RouteDocument
 
 EventType = Literal["Normal", "Warning"]
+
+Operation = Literal["Run", "Terminate", "Abort"]
+"""What the worker of a step plugin is asked for (canary 9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,29 @@ def describe(effect: Effect) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class PluginCall:
+    """A call of a step plugin's worker that shall be under way now.
+
+    Attributes:
+        id: The same for every repetition of this call.
+        cause: What the id is derived from.
+        index: Of the step.
+        execution: Which Run of this step, from 1; always 1 for the other operations.
+        config: Of the step.
+        status: What the worker said to be given.
+    """
+
+    id: EventId
+    cause: str
+    plugin: str
+    operation: Operation
+    index: int
+    execution: int
+    config: Mapping[str, Any] | None = None
+    status: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """The status that Argo clients read, and what the controller remembers beside it."""
 
@@ -213,6 +240,7 @@ class Plan:
         effects: In the order in which they are carried out.
         claim: The status after this pass; None leaves the status alone.
         request: Route request to publish once the intent is stored (again, when re-sent).
+        call: Call of a step plugin's worker; begun after the claim, unless it is under way.
         wake_at: When to look again though nothing happens; None when only an event can help.
         reason: Why this plan; one word of the registries.
         message: The same for people.
@@ -223,14 +251,16 @@ class Plan:
     claim: Claim | None = None
     events: tuple[PlannedEvent, ...] = ()
     request: RouteDocument | None = None
+    call: PluginCall | None = None
     wake_at: Instant | None = None
     reason: str = ""
     message: str = ""
 
     @property
     def is_quiet(self) -> bool:
-        """True when nothing is written and nothing is said."""
-        return not (self.intent or self.effects or self.claim or self.events or self.request)
+        """True when nothing is written, said or asked."""
+        is_silent = not (self.events or self.request or self.call)
+        return is_silent and not (self.intent or self.effects or self.claim)
 
 
 def nothing(wake_at: Instant | None = None, reason: str = "") -> Plan:

@@ -34,7 +34,7 @@ class Request:
         resource: Plural of the kind; the group where nothing but discovery is asked.
         subresource: "status", "eviction" or empty.
         namespace: Empty for all namespaces and cluster-scoped kinds.
-        name: Empty for collections.
+        name: Empty for collections, but for those that a field selector limits to one name.
         body: Manifest or patch as it was sent; None without one.
     """
 
@@ -90,7 +90,7 @@ class MemoryClient:
 
     async def list(self, resource: Resource, selection: Selection = EVERYTHING) -> Listing:
         """Return all matching objects, by namespace and name."""
-        self._ask("list", resource, selection.namespace)
+        self._ask("list", resource, selection.namespace, Matcher.of(selection).name)
         matcher = Matcher.of(selection)
         found = [record for record in self._objects.all(resource) if matcher.matches(record)]
         found.sort(key=lambda record: (record.namespace, record.name))
@@ -108,7 +108,7 @@ class MemoryClient:
         self, resource: Resource, selection: Selection, resource_version: str
     ) -> MemoryWatch:
         """Start a watch that is read by polling, for the simulator. Raises Expired."""
-        self._ask("watch", resource, selection.namespace)
+        self._ask("watch", resource, selection.namespace, Matcher.of(selection).name)
         return self._watches.open(resource, selection, resource_version)
 
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest:

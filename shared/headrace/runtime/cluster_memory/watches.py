@@ -23,6 +23,7 @@ from headrace.runtime.cluster import Selection, WatchEvent, WatchType
 from headrace.runtime.cluster_memory.objects import Change, Objects, Record, TableKey, table_key
 
 _PENDING_MAX = 10_000
+_NAME_PATH = ("metadata", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,14 @@ class Matcher:
             parse_label_selector(selection.labels) if selection.labels else None,
             parse_field_selector(selection.fields),
         )
+
+    @property
+    def name(self) -> str:
+        """The one name that is selected, as the authorization of a server sees it; "" for more."""
+        names = (
+            field.value for field in self.fields if field.path == _NAME_PATH and field.is_equal
+        )
+        return next(names, "")
 
     def matches(self, record: Record | None) -> bool:
         """Return whether an object is selected; one that does not exist never is."""

@@ -13,7 +13,7 @@ def test_lists_exactly_the_types_of_the_architecture() -> None:
             for name, entry in CATALOG.items()
             if entry.topic == topic
         }
-        for topic in ("steps", "traffic", "verdicts", "commands")
+        for topic in ("steps", "traffic", "verdicts", "commands", "answers")
     }
     rollout = [
         "updated",
@@ -33,6 +33,7 @@ def test_lists_exactly_the_types_of_the_architecture() -> None:
             "step.entered",
             "step.completed",
             "route.requested",
+            "plugin.requested",
             "route.verify.requested",
             "analysis.requested",
             "analysis.terminated",
@@ -43,6 +44,7 @@ def test_lists_exactly_the_types_of_the_architecture() -> None:
         "traffic": {"route.applied", "route.refused", "route.verified", "route.drifted"},
         "verdicts": {"analysis.measured", "analysis.judged"},
         "commands": {"rollout.commanded"},
+        "answers": {"plugin.answered"},
     }
 
 

@@ -48,6 +48,7 @@ def test_names_topics_by_cluster() -> None:
         "headrace.east.traffic",
         "headrace.east.verdicts",
         "headrace.east.commands",
+        "headrace.east.answers",
     ]
 
 
@@ -60,7 +61,13 @@ def test_the_instance_id_and_the_prefix_are_part_of_the_name() -> None:
 
 def test_each_topic_has_one_owner() -> None:
     owners = [topic.owner for topic in topics(TopicSettings("east")).all()]
-    assert owners == ["rollout-controller", "traffic-router", "analysis-runner", "anyone"]
+    assert owners == [
+        "rollout-controller",
+        "traffic-router",
+        "analysis-runner",
+        "anyone",
+        "workers",
+    ]
 
 
 def test_a_fleet_subscriber_finds_all_topics_but_no_dead_letters() -> None:

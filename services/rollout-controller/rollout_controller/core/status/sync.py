@@ -14,7 +14,7 @@ from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import LabelSelector, parse_time
 from headrace.model.rollout_status import BlueGreenStatus, CanaryStatus, RolloutStatus
 from rollout_controller.core.bluegreen.services import active_hash, preview_hash
-from rollout_controller.core.canary import pause, steps
+from rollout_controller.core.canary import pause, plugins, steps
 from rollout_controller.core.canary.analysis import is_step_run_successful
 from rollout_controller.core.canary.counts import at_desired_counts
 from rollout_controller.core.canary.promotion import promotion_reason
@@ -145,6 +145,8 @@ def _is_step_completed(draft: Draft) -> bool:
         return _is_weight_reached(draft)
     if step.analysis is not None:
         return is_step_run_successful(draft)
+    if step.plugin is not None:
+        return plugins.is_completed(draft, draft.index, step.plugin.name)
     return False
 
 
@@ -214,7 +216,7 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
         "canary": CanaryStatus(
             weights=draft.weights,
             stable_ping_pong=status.canary.stable_ping_pong,
-            step_plugin_statuses=() if outcome.spec_changed else status.canary.step_plugin_statuses,
+            step_plugin_statuses=() if outcome.spec_changed else tuple(draft.plugin_statuses),
         ),
         "blue_green": _blue_green(draft),
         "alb": status.alb,

@@ -27,6 +27,7 @@ class WaitingReason(StrEnum):
     PERSON = "Person"
     DURATION = "Duration"
     VERDICT = "Verdict"
+    PLUGIN = "Plugin"
     MANUAL_PAUSE = "ManualPause"
     INVALID_SPEC = "InvalidSpec"
     FAILURE = "Failure"
@@ -110,6 +111,9 @@ def _pods_or_verdict(draft: Draft) -> _Wait | None:
     step = draft.step
     if step is not None and step.analysis is not None:
         return _verdict(draft.runs.get("Step"))
+    if step is not None and step.plugin is not None:
+        on = f"step {draft.index + 1} ({step.plugin.name})"
+        return WaitingReason.PLUGIN, on, None, "the worker of the plugin says that it is done"
     for run in draft.runs.values() if draft.is_blue_green else ():
         if not is_completed(run.status):
             return _verdict(run)

@@ -1,6 +1,8 @@
 """Rules about the objects that the spec names (rollout-api 4.2).
 
-All of them must exist before any of them is judged: Services first, then templates.
+All of them must exist before any of them is judged: Services first, then templates. Step plugins
+come last: one that is not configured is waited for (canary 9), one that cannot be called is
+refused here.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ def errors(observed: Observed) -> Iterator[str]:
     yield from service_errors(observed.name, observed.spec, observed.references.services)
     for use in _analyses(observed.spec.strategy):
         yield from _analysis_errors(observed, use)
+    yield from _plugin_errors(observed)
 
 
 def service_names(strategy: Strategy) -> tuple[str, ...]:
@@ -145,6 +148,14 @@ def _errors_of_service(
     if service.managed_by not in ("", rollout):
         detail = f'Service "{use.name}" is managed by another Rollout'
         yield fields.invalid(use.path, use.name, detail)
+
+
+def _plugin_errors(observed: Observed) -> Iterator[str]:
+    canary = observed.spec.strategy.canary
+    for index, step in enumerate(canary.steps if canary is not None else ()):
+        plugin = observed.plugins.get(step.plugin.name) if step.plugin is not None else None
+        if plugin is not None and plugin.refusal and not plugin.is_disabled:
+            yield fields.forbidden(f"{_CANARY}.steps[{index}].plugin", plugin.refusal)
 
 
 def _unmatched(

@@ -50,7 +50,6 @@ def _of_step(step: CanaryStep, path: str) -> Iterator[str]:
         "experiment": step.experiment,
         "setHeaderRoute": step.set_header_route,
         "setMirrorRoute": step.set_mirror_route,
-        "plugin": step.plugin,
     }
     yield from (f"{path}.{name}" for name, action in actions.items() if action is not None)
 
