@@ -52,6 +52,16 @@ def test_both_examples_are_the_same_application(example: str) -> None:
     assert plan_containers({"spec": rollout["spec"]["template"]["spec"]})[0].is_process
 
 
+def test_blue_green_is_the_same_application_with_two_services() -> None:
+    (rollout,) = load("blue-green", "rollout.yaml")
+    (canary,) = load("canary-manual-approval", "rollout.yaml")
+    services = {item["metadata"]["name"] for item in load("blue-green", "services.yaml")}
+    strategy = rollout["spec"]["strategy"]["blueGreen"]
+
+    assert rollout["spec"]["template"] == canary["spec"]["template"]
+    assert services == {strategy["activeService"], strategy["previewService"]}
+
+
 def test_the_names_are_those_of_the_story() -> None:
     canary = canary_of("canary-manual-approval")
 
