@@ -51,7 +51,8 @@ unit: setup ## Run the unit tests only
 
 e2e: setup ## Run the tests on the real parts, with short times
 	$(BIN)/python -m headrace_lab check-tools
-	$(BIN)/python -m headrace_lab run --dir $(LAB) -- $(BIN)/pytest -q --reruns 1 -m "lab and not long" tests
+	$(BIN)/python -m headrace_lab run --dir $(LAB) -- $(BIN)/pytest -q -n 2 --dist loadfile --reruns 1 \
+		-m "lab and not long" tests
 
 e2e-long: setup ## Run them with the defaults and full counts
 	$(BIN)/python -m headrace_lab check-tools

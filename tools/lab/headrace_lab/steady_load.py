@@ -13,8 +13,8 @@ from headrace_lab.load import Load, run
 from headrace_lab.load_report import Report, merge
 
 END_SECONDS: Final = 30.0
-MESH_SECONDS: Final = 0.5
-"""How soon new weights hold."""
+MESH_SECONDS: Final = 1.0
+"""How soon new weights hold, on two cores that have more to do."""
 
 
 class SteadyLoad:

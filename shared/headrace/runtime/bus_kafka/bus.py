@@ -22,6 +22,7 @@ from headrace.errors import Unavailable
 from headrace.events.envelope import Event
 from headrace.events.topics import Topic
 from headrace.runtime.bus import BusObserver, Record
+from headrace.runtime.bus_kafka.cancellation import client_cancels
 from headrace.runtime.bus_kafka.complaints import ClientVoice, Complaint
 from headrace.runtime.bus_kafka.consumer import KafkaConsumer
 from headrace.runtime.bus_kafka.settings import CLIENT_ERRORS, KafkaSettings, connection
@@ -154,7 +155,8 @@ class KafkaBus:
         failures = 0
         while True:
             try:
-                await self._session()
+                with client_cancels():
+                    await self._session()
             except (*CLIENT_ERRORS, Unavailable) as error:
                 failures = 1 if self._complaint.is_new(error) else failures + 1
             await self._clock.sleep(CONNECTION.delay_seconds(failures, self._rng))

@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from headrace.errors import Unavailable
 from headrace.events.topics import Topic
 from headrace.runtime.bus import Record
+from headrace.runtime.bus_kafka.cancellation import client_cancels
 from headrace.runtime.bus_kafka.complaints import Complaint
 from headrace.runtime.bus_kafka.settings import CLIENT_ERRORS, KafkaSettings, connection
 from headrace.runtime.clock import Clock
+
+log = structlog.get_logger(__name__)
 
 _POLL_RECORDS_MAX: Final = 500
 
@@ -64,10 +68,11 @@ class KafkaConsumer:
         if not await self._wait_for_topics(timeout_seconds):
             return ()
         try:
-            client = self._client or await self._connect()
-            found = await client.getmany(
-                timeout_ms=int(timeout_seconds * 1000), max_records=_POLL_RECORDS_MAX
-            )
+            with client_cancels():
+                client = self._client or await self._connect()
+                found = await client.getmany(
+                    timeout_ms=int(timeout_seconds * 1000), max_records=_POLL_RECORDS_MAX
+                )
         except CLIENT_ERRORS as error:
             self._complaint.is_new(error)
             await self._disconnect()
@@ -88,8 +93,9 @@ class KafkaConsumer:
         if self._client is None:
             raise Unavailable("not connected to the broker")
         try:
-            async with asyncio.timeout(self._settings.request_seconds):
-                await self._client.commit(offsets)
+            with client_cancels():
+                async with asyncio.timeout(self._settings.request_seconds):
+                    await self._client.commit(offsets)
         except CLIENT_ERRORS as error:
             raise Unavailable(f"offsets not committed: {error}") from error
         self._committed.update(offsets)
@@ -134,8 +140,13 @@ class KafkaConsumer:
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
-        if client is not None:
-            await client.stop()
+        if client is None:
+            return
+        try:
+            with client_cancels():
+                await client.stop()
+        except CLIENT_ERRORS as error:
+            log.debug("consumer did not stop cleanly", error=str(error))
 
     def _taken(
         self, place: TopicPartition, batch: Iterable[ConsumerRecord[Any, Any]]
