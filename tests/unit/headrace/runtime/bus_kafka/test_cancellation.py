@@ -32,7 +32,10 @@ async def test_our_own_cancellation_goes_through() -> None:
 
 
 async def test_a_timeout_around_it_stays_a_timeout() -> None:
-    with pytest.raises(TimeoutError):
+    async def waits() -> None:
         async with asyncio.timeout(0.01):
             with client_cancels():
                 await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(TimeoutError):
+        await waits()
