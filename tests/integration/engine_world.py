@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from headrace.events.topics import Topic
@@ -26,8 +27,10 @@ from rollout_controller.act import Actor
 from rollout_controller.caches import Caches, Facts
 from rollout_controller.core import labels
 from rollout_controller.core.decide import decide
+from rollout_controller.core.frozen import freeze
 from rollout_controller.core.invariants import check
-from rollout_controller.core.observed import Acknowledgement, Settings
+from rollout_controller.core.observed import Acknowledgement, Observed, Settings
+from rollout_controller.core.plan import Plan
 from rollout_controller.gather import Gatherer
 from rollout_controller.voice import Voice
 
@@ -79,7 +82,9 @@ class SilentMetrics:
 class World:
     """One controller, one Rollout, virtual time."""
 
-    def __init__(self, spec: dict[str, Any]) -> None:
+    def __init__(
+        self, spec: dict[str, Any], check: Callable[[Observed, Plan], None] = check
+    ) -> None:
         self.clock = VirtualClock()
         self.cluster = MemoryCluster(self.clock, MemoryClusterSettings(pod_ready_seconds=1.0))
         self.user = self.cluster.client("user")
@@ -102,7 +107,7 @@ class World:
         gatherer = Gatherer((self.caches, self.facts), client, settings, ApiVersions, lambda: True)
         voice = Voice(self.bus, Topic("steps"), self.recorder, self.facts, SilentMetrics())
         actor = Actor(lambda key: guard, self.facts, voice)
-        shell = CoreShell(gatherer, decide, check, actor)
+        shell = CoreShell(gatherer, decide, check, actor, freeze)
         self.reconciler = Reconciler(shell, self.clock, lambda key: True)
         self.rollout = {
             "apiVersion": "argoproj.io/v1alpha1",

@@ -50,6 +50,7 @@ from rollout_controller.commands import CommandHandler
 from rollout_controller.core import labels
 from rollout_controller.core.canary.plugins import SETTING
 from rollout_controller.core.decide import decide
+from rollout_controller.core.frozen import freeze
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Settings
 from rollout_controller.gather import Gatherer
@@ -57,6 +58,7 @@ from rollout_controller.gauges import export_gauges, export_template_gauges
 from rollout_controller.settings import ControllerSettings
 from rollout_controller.voice import Voice
 from rollout_controller.wake import Waker
+from rollout_controller.watchdog import Watchdog
 from rollout_controller.workers import Workers
 
 log = structlog.get_logger(__name__)
@@ -107,7 +109,7 @@ class RolloutController:
             self._workers,
         )
         self._reconciler = Reconciler(
-            CoreShell(self._gatherer, decide, check, self._actor),
+            CoreShell(self._gatherer, decide, check, self._actor, freeze),
             ports.clock,
             ports.ownership.may_act,
             observer=ReconcileMetrics(ports.metrics, "rollout-controller", _QUEUE),
@@ -137,6 +139,7 @@ class RolloutController:
         self._waker = Waker(self.objects, self.facts, self._feeder.wake, self._deleted)
         self._waker.listen()
         self._consumer.observe(ConsumerMetrics(ports.metrics))
+        self._watchdog = Watchdog(self.objects.rollouts, ports.clock, self._feeder.wake)
         self._measure(ports.metrics)
 
     def _measure(self, metrics: Metrics) -> None:
@@ -148,6 +151,7 @@ class RolloutController:
             "headrace_runtime_cached_objects",
             lambda: [((resource.kind,), float(len(store))) for resource, store, _ in self._kinds()],
         )
+        metrics.sample("headrace_rollout_controller_stuck_rollouts", self._watchdog.count)
         metrics.sample(
             "headrace_runtime_frozen_keys",
             lambda: [((_QUEUE,), float(len(self._reconciler.frozen)))],
@@ -164,13 +168,10 @@ class RolloutController:
         calls = Part("plugin calls", run=self._workers.run, close=self._workers.close)
         consumer = Part("rollout facts", start=self._begin, run=self._consumer.run)
         resync = Part("rollout resync", run=self._resync)
+        watchdog = Part("rollout watchdog", run=self._watchdog.run)
         workers = self._settings.workers
-        return (
-            calls,
-            consumer,
-            resync,
-            queue_part("rollouts", self._reconciler, self.queue, workers),
-        )
+        queue = queue_part("rollouts", self._reconciler, self.queue, workers)
+        return calls, consumer, resync, watchdog, queue
 
     async def _follow(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -37,6 +37,8 @@ class Waiting(Model):
         on: What is waited for, as `route epoch 7`.
         deadline: RFC 3339; None when there is none.
         unblock: What will end the wait, in words.
+        expected: RFC 3339, by when it should have ended; None where it may take any time.
+        stuck: RFC 3339, when it was found to take longer; told once as `rollout.stuck`.
     """
 
     reason: str
@@ -44,6 +46,8 @@ class Waiting(Model):
     on: str | None = None
     deadline: str | None = None
     unblock: str | None = None
+    expected: str | None = None
+    stuck: str | None = None
 
 
 class Transition(Model):

@@ -71,6 +71,10 @@ class Shell(Protocol[ObservedT, PlanT]):
         """Return when the plan may be carried out. Pure. Raises InvariantViolation."""
         ...
 
+    def freeze(self, observed: ObservedT, violation: str, *, now: Instant) -> PlanT | None:
+        """Return what may be done instead of a plan that must not be carried out: say so."""
+        ...
+
     async def act(self, observed: ObservedT, plan: PlanT, *, now: Instant) -> bool:
         """Carry the plan out; return True when something was written.
 
@@ -109,6 +113,14 @@ class Decide(Protocol[ReadT, GatheredT]):
         ...
 
 
+class Freeze(Protocol[ReadT, GatheredT]):
+    """How a core says that its plan must not be carried out."""
+
+    def __call__(self, observed: ReadT, violation: str, *, now: Instant) -> GatheredT:
+        """Return the plan that says so, and does nothing else. Pure."""
+        ...
+
+
 class CoreShell(Generic[ObservedT, PlanT]):
     """A `Shell` put together of a service's pure core and the two shells around it."""
 
@@ -118,11 +130,13 @@ class CoreShell(Generic[ObservedT, PlanT]):
         decide: Decide[ObservedT, PlanT],
         check: Callable[[ObservedT, PlanT], None],
         actor: Actor[ObservedT, PlanT],
+        freeze: Freeze[ObservedT, PlanT] | None = None,
     ) -> None:
         self._gatherer = gatherer
         self._decide = decide
         self._check = check
         self._actor = actor
+        self._freeze = freeze
 
     async def gather(self, key: str, now: Instant) -> ObservedT | None:
         """Return the snapshot of a key."""
@@ -135,6 +149,10 @@ class CoreShell(Generic[ObservedT, PlanT]):
     def check(self, observed: ObservedT, plan: PlanT) -> None:
         """Return when the plan may be carried out. Raises InvariantViolation."""
         self._check(observed, plan)
+
+    def freeze(self, observed: ObservedT, violation: str, *, now: Instant) -> PlanT | None:
+        """Return what may be done instead of a plan that must not be carried out. Pure."""
+        return None if self._freeze is None else self._freeze(observed, violation, now=now)
 
     async def act(self, observed: ObservedT, plan: PlanT, *, now: Instant) -> bool:
         """Carry the plan out; return True when something was written."""
@@ -200,7 +218,6 @@ class Reconciler(Generic[ObservedT, PlanT]):
         clock: Source of `now`.
         may_act: True while this replica's Lease for the key is held.
         observer: Told how reconciles end.
-        on_frozen: Told key and message when a key becomes frozen, or is for another reason.
     """
 
     def __init__(
@@ -210,13 +227,11 @@ class Reconciler(Generic[ObservedT, PlanT]):
         may_act: Callable[[str], bool],
         *,
         observer: ReconcileObserver | None = None,
-        on_frozen: Callable[[str, str], None] | None = None,
     ) -> None:
         self._shell = shell
         self._clock = clock
         self._may_act = may_act
         self._observer = observer or SilentObserver()
-        self._on_frozen = on_frozen
         self._frozen: dict[str, str] = {}
 
     @property
@@ -310,10 +325,13 @@ class Reconciler(Generic[ObservedT, PlanT]):
             if observed is None:
                 return _GONE
             plan = self._shell.decide(observed, now=now)
-            self._shell.check(observed, plan)
+            violation = self._violation(observed, plan)
             if not self._may_act(key):
                 return _NOT_OWNED
             try:
+                if violation is not None:
+                    await self._tell(observed, violation, now)
+                    raise violation
                 if not await self._shell.act(observed, plan, now=now):
                     return self._settled(plan)
                 if gives_way():
@@ -325,6 +343,18 @@ class Reconciler(Generic[ObservedT, PlanT]):
                     raise
         return Outcome("busy")
 
+    def _violation(self, observed: ObservedT, plan: PlanT) -> InvariantViolation | None:
+        try:
+            self._shell.check(observed, plan)
+        except InvariantViolation as violation:
+            return violation
+        return None
+
+    async def _tell(self, observed: ObservedT, violation: InvariantViolation, now: Instant) -> None:
+        plan = self._shell.freeze(observed, str(violation), now=now)
+        if plan is not None:
+            await self._shell.act(observed, plan, now=now)
+
     def _settled(self, plan: PlanT) -> Outcome:
         if plan.wake_at is None:
             return Outcome("settled")
@@ -335,8 +365,6 @@ class Reconciler(Generic[ObservedT, PlanT]):
         if self._frozen.get(key) != message:
             self._frozen[key] = message
             log.error("invariant violated, key frozen", key=key, invariant=message)
-            if self._on_frozen is not None:
-                self._on_frozen(key, message)
         return Outcome("frozen", message=message)
 
 

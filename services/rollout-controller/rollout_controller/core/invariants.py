@@ -7,12 +7,19 @@ Source: architecture, "Never-false-safe", "Share"; traffic-routing 12.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from headrace.errors import InvariantViolation
 from headrace.model.route import RouteDocument
-from rollout_controller.core.observed import Observed
-from rollout_controller.core.plan import PatchReplicaSet, Plan, PluginCall, SwitchService
+from rollout_controller.core.observed import Observed, ReplicaSet, ServiceObject
+from rollout_controller.core.plan import (
+    DeleteReplicaSet,
+    PatchReplicaSet,
+    Plan,
+    PluginCall,
+    SwitchService,
+)
 from rollout_controller.core.routers import has_routers, shares_of
 
 
@@ -26,6 +33,7 @@ def check(observed: Observed, plan: Plan) -> None:
     if route is not None:
         _check_weights(route)
         _check_abort(observed, plan, route)
+        _check_raise(observed, route)
     if plan.call is not None:
         _check_call(observed, plan, plan.call)
     for effect in plan.effects:
@@ -33,6 +41,8 @@ def check(observed: Observed, plan: Plan) -> None:
             _check_switch(observed, effect)
         if isinstance(effect, PatchReplicaSet) and effect.replicas is not None:
             _check_scale(observed, effect)
+        if isinstance(effect, DeleteReplicaSet):
+            _check_delete(observed, effect)
 
 
 def _check_call(observed: Observed, plan: Plan, call: PluginCall) -> None:
@@ -67,25 +77,76 @@ def _check_abort(observed: Observed, plan: Plan, route: RouteDocument) -> None:
             raise InvariantViolation("an aborted rollout asks for traffic to the canary")
 
 
+def _check_raise(observed: Observed, route: RouteDocument) -> None:
+    """A new epoch gives the canary more only where pods are there to take it."""
+    stored = observed.headrace.route
+    if stored is not None and route.epoch == stored.epoch:
+        return
+    before = stored.weights.canary if stored is not None else 0
+    if route.weights.canary > before and _available(observed, route.hashes.canary) == 0:
+        raise InvariantViolation(
+            f"{route.weights.canary} of {route.weights.base} would go to pods that are not ready"
+        )
+
+
 def _check_switch(observed: Observed, effect: SwitchService) -> None:
+    """A Service that carries traffic is never moved from pods to none."""
     if not effect.pod_hash:
         raise InvariantViolation(f"Service {effect.name} would lose its selector")
-    blue_green = observed.spec.strategy.blue_green
-    if blue_green is None or effect.name != blue_green.active_service or not observed.replicas:
+    service = observed.references.services.get(effect.name)
+    if service is None or service.pod_hash == effect.pod_hash or not observed.replicas:
         return
-    if observed.references.services[effect.name].pod_hash == effect.pod_hash:
-        return
-    target = (rs for rs in observed.replica_sets if rs.pod_hash == effect.pod_hash)
-    if not any(rs.available > 0 for rs in target):
+    if _carries(observed, service) and _available(observed, effect.pod_hash) == 0:
         raise InvariantViolation(f"Service {effect.name} would select pods that cannot answer")
 
 
-def _check_scale(observed: Observed, effect: PatchReplicaSet) -> None:
-    if effect.replicas is None or effect.replicas > 0 or not observed.replicas:
-        return
+def _carries(observed: Observed, service: ServiceObject) -> bool:
+    """Return whether traffic may reach a Service by what is stored and observed."""
+    strategy, route = observed.spec.strategy, observed.headrace.route
+    if strategy.blue_green is not None:
+        return service.name == strategy.blue_green.active_service
+    if strategy.canary is None or not service.pod_hash:
+        return False
+    if route is None or not _is_routed(observed) or service.name != route.services.canary_role:
+        return service.name == strategy.canary.stable_service
+    known = observed.headrace.acknowledged
+    is_applied = known is not None and known.epoch == route.epoch
+    return route.weights.canary > 0 or (known is not None and not is_applied and known.canary > 0)
+
+
+def _check_delete(observed: Observed, effect: DeleteReplicaSet) -> None:
     rs = next((rs for rs in observed.replica_sets if rs.name == effect.name), None)
-    if rs is not None and _shares(observed).get(rs.pod_hash, 0) > 0 and rs.available > 0:
+    if rs is not None and _is_routed(observed) and _shares(observed).get(rs.pod_hash, 0) > 0:
+        raise InvariantViolation(f"ReplicaSet {rs.name} would go although it has a share")
+
+
+def _available(observed: Observed, pod_hash: str) -> int:
+    return sum(rs.available for rs in observed.replica_sets if rs.pod_hash == pod_hash)
+
+
+def _is_routed(observed: Observed) -> bool:
+    canary = observed.spec.strategy.canary
+    return canary is not None and has_routers(canary.traffic_routing)
+
+
+def _check_scale(observed: Observed, effect: PatchReplicaSet) -> None:
+    rs = next((rs for rs in observed.replica_sets if rs.name == effect.name), None)
+    if rs is None or effect.replicas is None or not rs.available:
+        return
+    if effect.replicas < min(rs.replicas, _needed(observed, rs)):
         raise InvariantViolation(f"ReplicaSet {rs.name} would lose pods that its share needs")
+
+
+def _needed(observed: Observed, rs: ReplicaSet) -> int:
+    """Return how many pods the share of a ReplicaSet needs at least.
+
+    How many carry the canary's weight is the user's word (setCanaryScale): there one is enough.
+    """
+    share, replicas = _shares(observed).get(rs.pod_hash, 0), observed.replicas
+    route = observed.headrace.route
+    if not share or route is None or rs.name == observed.new_replica_set:
+        return min(share, replicas, 1)
+    return math.ceil(share * replicas / route.weights.base)
 
 
 def _shares(observed: Observed) -> Mapping[str, int]:

@@ -35,6 +35,7 @@ class ScriptedShell:
         self.wake_at = wake_at
         self.exists = True
         self.violation = ""
+        self.instead: SmallPlan | None = None
 
     async def gather(self, key: str, now: Instant) -> str | None:
         self.gathers += 1
@@ -46,6 +47,9 @@ class ScriptedShell:
     def check(self, observed: str, plan: SmallPlan) -> None:
         if self.violation:
             raise InvariantViolation(self.violation)
+
+    def freeze(self, observed: str, violation: str, *, now: Instant) -> SmallPlan | None:
+        return self.instead
 
     async def act(self, observed: str, plan: SmallPlan, *, now: Instant) -> bool:
         self.acts += 1
@@ -133,18 +137,23 @@ def test_nothing_is_decided_about_an_object_that_is_gone() -> None:
 async def test_never_acts_on_a_plan_that_violates_an_invariant() -> None:
     shell = ScriptedShell()
     shell.violation = "share of a replica set without pods"
-    told: list[tuple[str, str]] = []
-    reconciler = Reconciler(
-        shell, VirtualClock(), lambda _: True, on_frozen=lambda *args: told.append(args)
-    )
+    reconciler = Reconciler(shell, VirtualClock(), lambda _: True)
     for _ in range(3):
         assert (await reconciler.process("ns/a")).kind == "frozen"
     assert shell.acts == 0
-    assert told == [("ns/a", shell.violation)], "told once, not at every retry"
     assert reconciler.frozen == {"ns/a": shell.violation}
     shell.violation = ""
     assert (await reconciler.process("ns/a")).kind == "settled"
     assert reconciler.frozen == {}
+
+
+async def test_says_what_it_may_say_instead_of_such_a_plan() -> None:
+    shell = ScriptedShell(Conflict("changed meanwhile"), True)
+    shell.violation, shell.instead = "no selector", SmallPlan()
+    reconciler = Reconciler(shell, VirtualClock(), lambda _: True)
+    outcome = await reconciler.process("ns/a")
+    assert (outcome.kind, outcome.message) == ("frozen", "no selector")
+    assert shell.acts == 2, "a conflict is tried again at once"
 
 
 def test_does_not_even_gather_for_a_key_of_another_replica() -> None:

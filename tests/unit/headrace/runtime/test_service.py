@@ -238,6 +238,9 @@ class SlowShell:
     def check(self, observed: str, plan: Nothing) -> None:
         pass
 
+    def freeze(self, observed: str, violation: str, *, now: Instant) -> Nothing | None:
+        return None
+
     async def act(self, observed: str, plan: Nothing, *, now: Instant) -> bool:
         await asyncio.sleep(5)
         port = self.world.ownership.guard(self.world.cluster.client("us"), observed)

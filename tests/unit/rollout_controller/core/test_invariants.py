@@ -7,8 +7,13 @@ import pytest
 from headrace.errors import InvariantViolation
 from rollout_controller.core import samples
 from rollout_controller.core.invariants import check
-from rollout_controller.core.observed import Acknowledgement
-from rollout_controller.core.plan import PatchReplicaSet, Plan, SwitchService
+from rollout_controller.core.observed import Acknowledgement, ReplicaSet
+from rollout_controller.core.plan import (
+    DeleteReplicaSet,
+    PatchReplicaSet,
+    Plan,
+    SwitchService,
+)
 
 STEPS = [{"setWeight": 25}]
 CANARY = (samples.replica_set("stable"), samples.replica_set("new", 1))
@@ -95,3 +100,36 @@ def test_what_the_active_service_selects_keeps_its_pods() -> None:
     with pytest.raises(InvariantViolation, match=r"^ReplicaSet app-new would lose pods"):
         check(samples.blue_green(replica_sets=READY, active="new"), GONE)
     check(samples.blue_green(replica_sets=READY), GONE)
+
+
+def empty(pod_hash: str) -> ReplicaSet:
+    return samples.replica_set(pod_hash, 1, available=0)
+
+
+def test_a_weight_is_raised_only_where_pods_are() -> None:
+    sets = (samples.replica_set("stable"), empty("new"))
+    observed = samples.routed(STEPS, weight=10, replica_sets=sets)
+    with pytest.raises(InvariantViolation, match=r"^25 of 100 would go to pods that are not ready"):
+        check(observed, Plan(request=samples.route(25, epoch=2)))
+    check(observed, Plan(request=samples.route(10, epoch=1)))
+    check(observed, Plan(request=samples.route(0, epoch=2)))
+
+
+def test_a_service_with_traffic_is_not_moved_to_pods_that_cannot_answer() -> None:
+    sets = (samples.replica_set("stable"), empty("new"))
+    observed = samples.routed(STEPS, weight=10, replica_sets=sets)
+    with pytest.raises(InvariantViolation, match=r"^Service active would select pods that cannot"):
+        check(observed, Plan(effects=(SwitchService("active", "new"),)))
+    with pytest.raises(InvariantViolation, match=r"^Service preview would select pods that cannot"):
+        check(observed, Plan(effects=(SwitchService("preview", "gone"),)))
+    check(observed, Plan(effects=(SwitchService("preview", "stable"),)))
+    idle = samples.routed(STEPS, weight=0, replica_sets=sets)
+    check(idle, Plan(effects=(SwitchService("preview", "gone"),)))
+
+
+def test_a_replica_set_with_a_share_is_not_deleted() -> None:
+    observed = samples.routed(STEPS, weight=25, replica_sets=CANARY)
+    gone = Plan(effects=(DeleteReplicaSet("app-new"),))
+    with pytest.raises(InvariantViolation, match=r"^ReplicaSet app-new would go although"):
+        check(observed, gone)
+    check(samples.routed(STEPS, weight=0, replica_sets=CANARY), gone)

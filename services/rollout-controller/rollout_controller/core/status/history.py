@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headrace.model.conditions import ConditionType, PauseReason, Reason, RolloutPhase
-from headrace.model.headrace_status import Transition
+from headrace.model.headrace_status import Transition, Waiting
 from headrace.model.meta import format_micro_time
 from headrace.model.rollout_status import RolloutStatus
 from rollout_controller.core.canary.steps import describe
@@ -35,12 +35,22 @@ class _Fact:
 
 
 def extend(
-    draft: Draft, history: tuple[Transition, ...], status: RolloutStatus
+    draft: Draft,
+    history: tuple[Transition, ...],
+    status: RolloutStatus,
+    waiting: Waiting | None,
 ) -> tuple[Transition, ...]:
-    """Return the history with the facts of this pass, the newest 10."""
+    """Return the history with the facts of this pass, the newest 10.
+
+    Args:
+        draft: The pass.
+        history: As it is stored.
+        status: As the pass claims it.
+        waiting: As the pass claims it.
+    """
     ordinal = history[-1].ordinal if history else 0
     entries = list(history)
-    for fact in _facts(draft, draft.status, status):
+    for fact in (*_facts(draft, draft.status, status), *_stuck(draft, status, waiting)):
         ordinal += 1
         entries.append(
             Transition(
@@ -137,3 +147,19 @@ def _completion(draft: Draft, old: RolloutStatus, new: RolloutStatus) -> Iterato
     if is_healthy and old.phase != RolloutPhase.HEALTHY:
         message = f"Rollout completed update to revision {draft.revision} ({new.current_pod_hash})"
         yield _Fact("rollout.completed", Reason.ROLLOUT_HEALTHY, message)
+
+
+def _stuck(draft: Draft, new: RolloutStatus, waiting: Waiting | None) -> Iterator[_Fact]:
+    """Lack of progress: a wait that is overdue, else the progress deadline; once per episode."""
+    before = draft.observed.headrace.waiting
+    if waiting is not None and waiting.stuck is not None:
+        if before is None or before.stuck != waiting.stuck:
+            message = f"waits for {waiting.on} since {waiting.since}: {waiting.unblock}"
+            yield _Fact("rollout.stuck", waiting.reason, message)
+        return
+    old, now = (
+        find(status.conditions, ConditionType.PROGRESSING) for status in (draft.status, new)
+    )
+    reason = Reason.PROGRESS_DEADLINE_EXCEEDED
+    if now is not None and now.reason == reason and (old is None or old.reason != reason):
+        yield _Fact("rollout.stuck", reason, now.message)

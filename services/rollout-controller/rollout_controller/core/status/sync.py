@@ -269,7 +269,10 @@ def _announce_pauses(draft: Draft, status: RolloutStatus) -> None:
 def headrace_after(draft: Draft, status: RolloutStatus) -> HeadraceStatus:
     """Return status.headrace as the claim stores it."""
     old = draft.observed.headrace
-    kept = history.extend(draft, old.history, status)
+    wait = waiting.calculate(draft, status, old.waiting)
+    if wait is not None and wait.expected is not None and wait.stuck is None:
+        draft.wake(parse_time(wait.expected))
+    kept = history.extend(draft, old.history, status, wait)
     delivered = max(old.published, draft.observed.delivered)
     changes_anyway = kept != old.history
     return HeadraceStatus(
@@ -279,7 +282,7 @@ def headrace_after(draft: Draft, status: RolloutStatus) -> HeadraceStatus:
         route=draft.request,
         acknowledged=draft.acknowledged,
         shares=draft.shares or None,
-        waiting=waiting.calculate(draft, status, old.waiting),
+        waiting=wait,
         history=kept,
         published=delivered if changes_anyway else old.published,
         commands=old.commands,

@@ -1,20 +1,23 @@
 """Why a Rollout does not move: `status.headrace.waiting`, from one registry of reasons.
 
 `status.message` stays exactly what the specification says; this stands beside it and is written
-only when the reason changes (architecture, section 4).
+only when the reason changes (architecture, section 4). Each wait knows by when it should have
+ended; one that takes longer is stuck, which is told once as `rollout.stuck`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from headrace.model.analysis import is_completed
-from headrace.model.conditions import PauseReason
+from headrace.model.conditions import ConditionType, PauseReason, Reason
 from headrace.model.headrace_status import Waiting
-from headrace.model.meta import format_time
+from headrace.model.meta import format_time, parse_time
 from headrace.model.quantities import Instant
 from headrace.model.rollout_status import AnalysisRunReference, PauseCondition, RolloutStatus
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.status.conditions import deadline_of_progress, find
 
 
 class WaitingReason(StrEnum):
@@ -34,28 +37,90 @@ class WaitingReason(StrEnum):
     FROZEN = "Frozen"
 
 
+EXPECTED_SECONDS: Final = 60.0
+"""By when another process, or a repetition, should have ended a wait."""
+
 _Wait = tuple[WaitingReason, str, Instant | None, str]
+
+_REPEATED = (
+    WaitingReason.ROUTE_ACKNOWLEDGEMENT,
+    WaitingReason.ROUTE_FAILED,
+    WaitingReason.FAILURE,
+)
+"""Tried again and again, with texts that may differ: one wait all the same."""
+
+_RUN_BEGINS: Final = "the analysis-runner begins the run"
+_RUN_ENDS: Final = "the analysis-runner judges the run"
+
+_PODS = (WaitingReason.CANARY_PODS, WaitingReason.STABLE_PODS)
 
 
 def calculate(draft: Draft, status: RolloutStatus, old: Waiting | None) -> Waiting | None:
     """Return what the Rollout waits for after this pass; the old value while it is the same."""
     wait = _wait(draft, status)
-    if wait is None:
-        return None
+    return None if wait is None else _told(draft, status, wait, old)
+
+
+def frozen(draft: Draft, violation: str) -> Waiting:
+    """Return the wait of a Rollout whose plan must not be carried out; it is stuck at once."""
+    wait = (WaitingReason.FROZEN, "a plan that keeps every invariant", None, violation)
+    return _told(draft, draft.status, wait, draft.observed.headrace.waiting)
+
+
+def _told(draft: Draft, status: RolloutStatus, wait: _Wait, old: Waiting | None) -> Waiting:
     reason, on, deadline, unblock = wait
-    if old is not None and (old.reason, old.on, old.unblock) == (reason, on, unblock):
-        return old
+    if old is not None and not _is_same(old, wait):
+        old = None
+    since = draft.now if old is None else parse_time(old.since)
+    expected = _expected(draft, status, wait, since)
+    if expected is None and old is not None and old.expected is not None and reason in _PODS:
+        expected = parse_time(old.expected)
+    stuck = old.stuck if old is not None else None
+    if expected is not None and draft.now >= expected:
+        stuck = stuck or format_time(draft.now)
     return Waiting(
         reason=reason,
-        since=format_time(draft.now),
+        since=format_time(since),
         on=on,
         deadline=None if deadline is None else format_time(deadline),
         unblock=unblock,
+        expected=None if expected is None else format_time(expected),
+        stuck=stuck,
     )
+
+
+def _is_same(old: Waiting, wait: _Wait) -> bool:
+    reason, on, _, unblock = wait
+    if old.on == on and old.reason in _REPEATED and reason in _REPEATED:
+        return True
+    return (old.reason, old.on, old.unblock) == (reason, on, unblock)
+
+
+def _expected(draft: Draft, status: RolloutStatus, wait: _Wait, since: Instant) -> Instant | None:
+    """Return by when the wait should have ended; None where it may take any time."""
+    reason, _, deadline, unblock = wait
+    match reason:
+        case WaitingReason.FROZEN:
+            return since
+        case WaitingReason.DURATION if deadline is not None:
+            return Instant(deadline + EXPECTED_SECONDS)
+        case WaitingReason.CANARY_PODS | WaitingReason.STABLE_PODS:
+            progressing = find(status.conditions, ConditionType.PROGRESSING)
+            if progressing and progressing.reason == Reason.PROGRESS_DEADLINE_EXCEEDED:
+                return since
+            return deadline_of_progress(draft, status.conditions)
+        case WaitingReason.VERDICT if unblock == _RUN_BEGINS:
+            return Instant(since + EXPECTED_SECONDS)
+        case _ if reason in _REPEATED:
+            return Instant(since + EXPECTED_SECONDS)
+    return None
 
 
 def _wait(draft: Draft, status: RolloutStatus) -> _Wait | None:
     route = draft.request
+    invalid = find(status.conditions, ConditionType.INVALID_SPEC)
+    if invalid is not None and not draft.is_aborted:
+        return WaitingReason.INVALID_SPEC, "spec", None, invalid.message
     if draft.failure:
         return WaitingReason.FAILURE, draft.failed_on, None, draft.failure
     if route is not None and not draft.is_route_acknowledged:
@@ -96,7 +161,7 @@ def _pause(draft: Draft, status: RolloutStatus) -> _Wait:
 
 def _verdict(run: AnalysisRunReference | None) -> _Wait:
     name = run.name if run else "the analysis run"
-    return WaitingReason.VERDICT, name, None, "the analysis-runner judges the run"
+    return WaitingReason.VERDICT, name, None, _RUN_ENDS if run and run.status else _RUN_BEGINS
 
 
 def _promotion_pause(draft: Draft, pause: PauseCondition) -> _Wait:

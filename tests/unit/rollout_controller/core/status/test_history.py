@@ -21,7 +21,7 @@ def drafted(**more: Any) -> Draft:
 def facts(draft: Draft, **after: Any) -> list[Transition]:
     raw = draft.status.dump() | after
     status = RolloutStatus.load({k: v for k, v in raw.items() if v is not None})
-    return list(extend(draft, (), status))
+    return list(extend(draft, (), status, None))
 
 
 def types(draft: Draft, **after: Any) -> list[str]:
@@ -59,7 +59,7 @@ def test_ordinals_continue_and_ten_are_kept() -> None:
     old = tuple(Transition(ordinal=n, at=NOW, type="x") for n in range(1, 11))
     draft = drafted()
     status = RolloutStatus.load(draft.status.dump() | {"currentStepIndex": 1})
-    kept = extend(draft, old, status)
+    kept = extend(draft, old, status, None)
     assert [fact.ordinal for fact in kept] == list(range(3, 13))
 
 

@@ -10,7 +10,7 @@ from headrace.model.meta import format_time
 from headrace.model.rollout_status import AnalysisRunReference
 from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
-from rollout_controller.core.status.waiting import calculate
+from rollout_controller.core.status.waiting import EXPECTED_SECONDS, calculate
 
 NOW = format_time(samples.NOW)
 READY = (samples.replica_set("stable"), samples.replica_set("new", 1))
@@ -102,7 +102,7 @@ def test_changes_only_with_its_reason() -> None:
     draft = drafted(spec={"paused": True})
     first = waiting(draft)
     later = Draft(replace(draft.observed), type(samples.NOW)(samples.NOW + 60))
-    assert calculate(later, later.status, first) is first
+    assert calculate(later, later.status, first) == first
     other = Waiting(reason="Person", since=format_time(samples.NOW - 60), on="x")
     changed = waiting(draft, other)
     assert changed is not None
@@ -149,3 +149,52 @@ def test_an_aborted_blue_green_waits_for_stable_to_answer() -> None:
     aborted = {"abort": True}
     assert reason(blue_green(status=aborted, active="new")) == "StablePods"
     assert reason(blue_green(status=aborted)) is None
+
+
+def seconds_later(draft: Draft, seconds: float) -> Draft:
+    later = Draft(draft.observed, type(samples.NOW)(samples.NOW + seconds))
+    later.request, later.route_error = draft.request, draft.route_error
+    return later
+
+
+def test_another_text_about_the_same_wait_does_not_begin_it_anew() -> None:
+    draft = routed(weight=25, is_acknowledged=False)
+    first = waiting(draft)
+    later = seconds_later(draft, 40)
+    later.route_error = "no such TrafficSplit"
+    second = waiting(later, first)
+    assert second is not None
+    assert (second.reason, second.since, second.stuck) == ("RouteFailed", NOW, None)
+    third = waiting(seconds_later(draft, EXPECTED_SECONDS), second)
+    assert third is not None
+    assert third.stuck == third.expected == format_time(samples.NOW + EXPECTED_SECONDS)
+    assert waiting(seconds_later(draft, 90), third) == third
+
+
+@pytest.mark.parametrize(
+    ("draft", "expected"),
+    [
+        (drafted(spec={"paused": True}), None),
+        (
+            drafted(
+                {"pause": {"duration": 60}},
+                status={"pauseConditions": [{"reason": "CanaryPauseStep", "startTime": NOW}]},
+            ),
+            60 + EXPECTED_SECONDS,
+        ),
+        (drafted({"analysis": {"templates": [{"templateName": "t"}]}}), EXPECTED_SECONDS),
+    ],
+)
+def test_each_wait_knows_by_when_it_should_have_ended(draft: Draft, expected: float | None) -> None:
+    found = waiting(draft)
+    assert found is not None
+    wanted = None if expected is None else format_time(samples.NOW + expected)
+    assert found.expected == wanted
+
+
+def test_a_run_that_has_begun_may_take_its_time() -> None:
+    draft = drafted({"analysis": {"templates": [{"templateName": "t"}]}})
+    draft.runs["Step"] = AnalysisRunReference(name="run", status="Running")
+    found = waiting(draft)
+    assert found is not None
+    assert (found.on, found.expected) == ("run", None)
