@@ -9,6 +9,7 @@ Source: canary 5, 5.1, 5.4, 5.6, 5.7; architecture, "The route document", "Fenci
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from headrace.model.conditions import Reason
@@ -33,6 +34,7 @@ from rollout_controller.core.canary.weights import (
 )
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.routers import raised, router_configs, shares_of
+from rollout_controller.core.services import selected_hash
 
 _VOLATILE: dict[str, Any] = {
     "epoch": 0,
@@ -57,7 +59,7 @@ def reconcile_route(draft: Draft) -> None:
         _withdraw(draft, stored)
         return
     draft.request = stored
-    wanted = desired_weight(draft)
+    wanted = _wanted(draft)
     if not _may_request(draft, wanted):
         draft.is_route_settled = False
         _keep_alive(draft, stored, may_renew=False)
@@ -161,6 +163,18 @@ def _weights_message(old: TrafficWeights | None, new: TrafficWeights) -> str:
 def _is_acknowledged(draft: Draft, route: RouteDocument) -> bool:
     known = draft.acknowledged
     return known is not None and known.epoch == route.epoch
+
+
+def _wanted(draft: Draft) -> DesiredWeight:
+    """Return the weight to ask for now.
+
+    A canary Service that selects other pods gets nothing: it may leave those only when a route
+    without them is acknowledged. Else an adopted Rollout, whose route we do not know, and a
+    revision that has its pods from the start would wait for ever.
+    """
+    wanted, service = desired_weight(draft), draft.canary.canary_service
+    is_elsewhere = bool(service) and selected_hash(draft, service) != draft.new_hash
+    return replace(wanted, weight=0) if is_elsewhere else wanted
 
 
 def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:

@@ -102,10 +102,21 @@ def test_a_new_version_gets_its_own_epoch_though_the_weight_is_the_same() -> Non
 
 def test_waits_until_the_services_select_their_pods() -> None:
     elsewhere = (samples.service("active", "stable"), samples.service("preview", "stable"))
-    draft = decided(observe(services=elsewhere))
+    draft = Draft(observe(services=elsewhere), samples.NOW)
+    draft.selected["preview"] = "new"  # planned in this very pass
+    reconcile_route(draft)
     assert (draft.request, draft.needs_intent, draft.is_route_settled) == (None, False, False)
     nowhere = (samples.service("active", ""), samples.service("preview", "new"))
     assert decided(observe(services=nowhere)).request is None
+
+
+def test_a_service_that_selects_other_pods_gets_nothing_and_may_leave_them_then() -> None:
+    """An adopted Rollout has no route yet whose acknowledgement would let the Service go."""
+    elsewhere = (samples.service("active", "stable"), samples.service("preview", "stable"))
+    draft = decided(observe(services=elsewhere))
+    assert draft.request is not None
+    assert (draft.request.weights.canary, draft.needs_intent) == (0, True)
+    assert not draft.is_route_settled
 
 
 def test_waits_until_stable_has_the_pods_for_the_rest() -> None:
