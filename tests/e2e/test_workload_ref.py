@@ -1,0 +1,117 @@
+"""A Rollout takes the place of a Deployment, with the real controllers of Deployments."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from headrace_lab.application import Application
+from headrace_lab.kube import Object, Resource
+from headrace_lab.recording import REPLICA_SETS, ROLLOUTS
+from headrace_lab.services import Fleet
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.timeout(120),
+    pytest.mark.spec("rollout-api 2.3", "cli-and-clients 2.4", "cli-and-clients 2.5"),
+]
+
+DEPLOYMENTS = Resource("apps", "v1", "deployments")
+GENERATION = "rollout.argoproj.io/workload-generation"
+NAME = "web"
+REPLICAS = 4
+DEPLOYMENT: Object = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": NAME},
+    "spec": {
+        "replicas": REPLICAS,
+        "selector": {"matchLabels": {"app": NAME}},
+        "template": {
+            "metadata": {"labels": {"app": NAME}},
+            "spec": {"containers": [{"name": NAME, "image": "headrace/still-app:v1"}]},
+        },
+    },
+}
+
+
+def rollout(scale_down: str) -> Object:
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": NAME},
+        "spec": {
+            "replicas": REPLICAS,
+            "workloadRef": {**reference, "scaleDown": scale_down},
+            "strategy": {"canary": {"steps": [{"setWeight": 25}, {"pause": {}}]}},
+        },
+    }
+
+
+def headrace(application: Application, *words: str) -> str:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace_cli", "-n", application.namespace, *words],
+        env={**kept, "KUBECONFIG": str(application.lab.kubeconfig("person"))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def pods_of_deployment(application: Application) -> int:
+    """How many pods the Deployment has ready: the sum over its own ReplicaSets."""
+    return sum(
+        item.get("status", {}).get("readyReplicas", 0)
+        for item in application.recording.all(REPLICA_SETS)
+        if item["metadata"]["ownerReferences"][0]["kind"] == "Deployment"
+    )
+
+
+@pytest.mark.parametrize("mode", ["onsuccess", "progressively"])
+def test_a_rollout_takes_the_place_of_a_deployment(
+    fleet: Fleet, applications: Callable[..., Application], mode: str
+) -> None:
+    application = applications(fleet.instance_id, has_processes=False)
+    application.apply(DEPLOYMENT)
+    application.wait(
+        lambda: pods_of_deployment(application) == REPLICAS, "the Deployment serves", seconds=20
+    )
+    application.apply(rollout(mode))
+    application.wait_phase("Healthy", name=NAME)
+    application.wait(
+        lambda: pods_of_deployment(application) == 0, "the Deployment has gone down", seconds=10
+    )
+    taken = application.get(ROLLOUTS, NAME)
+    deployment = application.get(DEPLOYMENTS, NAME)
+    assert deployment["spec"]["replicas"] == 0
+    assert "template" not in taken["spec"]
+    assert "selector" not in taken["spec"]
+
+    def is_observed() -> bool:
+        seen = application.rollout(NAME)
+        wanted = str(deployment["metadata"]["generation"])
+        return (
+            seen["metadata"]["annotations"].get(GENERATION)
+            == seen["status"].get("workloadObservedGeneration")
+            == wanted
+        )
+
+    application.wait(is_observed, "the scaling of the Deployment is observed", seconds=5)
+    assert application.status(NAME)["readyReplicas"] == REPLICAS
+
+    said = headrace(application, "set", "image", NAME, f"{NAME}=headrace/still-app:v2")
+    assert said == f'deployment "{NAME}" image updated'
+    application.wait_paused(1, name=NAME)
+    assert application.get(DEPLOYMENTS, NAME)["spec"]["replicas"] == 0
+    assert headrace(application, "undo", NAME) == f"rollout '{NAME}' undo"
+    application.wait_phase("Healthy", name=NAME)
+    assert application.status(NAME)["stableRS"] == application.hash_of("v1", NAME)
+    assert pods_of_deployment(application) == 0
