@@ -826,3 +826,64 @@ async def test_new_pods_keep_away_from_those_that_serve() -> None:
     ]
     (expression,) = term["labelSelector"]["matchExpressions"]
     assert expression["values"] == [(await world.status())["stableRS"]]
+
+
+# Other strategies before and after
+
+
+@pytest.mark.spec("bluegreen 9")
+async def test_a_third_version_leaves_the_one_that_serves_alone_and_an_abort_goes_to_stable() -> (
+    None
+):
+    world = await deployed({"postPromotionAnalysis": ANALYSIS, "scaleDownDelaySeconds": 1})
+    await world.update("app:v2")
+    assert (await world.active(), await world.stable()) == ("2", "1")
+    world.cluster.behave("app:v3", NEVER_READY)
+    await world.update("app:v3", 20)
+    assert (await world.active(), await world.preview()) == ("2", "3")
+    assert await world.replicas() == {"1": 3, "2": 3, "3": 3}
+    await world.patch_status({"abort": True})
+    await world.settle(2)
+    assert await world.active() == "1"
+    await world.settle(35)
+    assert await world.replicas() == {"1": 3, "2": 0, "3": 0}
+
+
+@pytest.mark.spec("canary 10.10")
+async def test_a_rollout_becomes_a_canary_without_another_release() -> None:
+    world = await deployed()
+    canary = {"canaryService": "preview", "stableService": "active", "steps": [{"pause": {}}]}
+    await world.patch_spec({"strategy": {"blueGreen": None, "canary": canary}})
+    await world.settle()
+    status = await world.status()
+    assert await world.phase() == ("Healthy", "")
+    assert status["currentStepIndex"] == 1
+    assert "blueGreen" not in status or not status["blueGreen"]
+    assert await world.replicas() == {"1": 3}
+
+
+async def test_a_routed_canary_becomes_blue_green_and_gives_its_traffic_objects_up() -> None:
+    world = await deployed()
+    canary = {
+        "canaryService": "preview",
+        "stableService": "active",
+        "trafficRouting": {"smi": {"rootService": "root", "trafficSplitName": "split"}},
+        "steps": [{"setWeight": 20}, {"pause": {}}],
+    }
+    await world.patch_spec({"strategy": {"blueGreen": None, "canary": canary}})
+    await world.settle()
+    await world.update("app:v2")
+    assert await world.weight() == 20
+    services = {"activeService": "active", "previewService": "preview", **MANUAL}
+    await world.patch_spec({"strategy": {"canary": None, "blueGreen": services}})
+    await world.settle()
+    route = (await world.status())["headrace"]["route"]
+    assert not route.get("routers")
+    assert [each["router"]["kind"] for each in route["withdraw"]] == ["smi"]
+    assert await world.phase() == ("Paused", "BlueGreenPause")
+    assert (await world.active(), await world.preview()) == ("1", "2")
+    assert "currentStepIndex" not in await world.status()
+    await world.resume()
+    await world.settle()
+    assert await world.phase() == ("Healthy", "")
+    assert await world.active() == "2"

@@ -439,6 +439,35 @@ def test_the_controller_stops_writing(
     raise AssertionError(f"still writing: {plan}")
 
 
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(snapshots(), st.integers(0, 4))
+def test_a_crash_after_any_effect_ends_where_the_whole_plan_does(
+    observed: Observed, count: int
+) -> None:
+    if observed.spec.strategy.blue_green is None:
+        return
+    plan = decide(observed, now=NOW)
+    begun = replace(plan, effects=plan.effects[:count], claim=None, events=())
+    assert ending(aftermath.after(observed, begun)) == ending(observed)
+
+
+def ending(observed: Observed) -> tuple[Any, ...]:
+    """Where everything is once the controller has nothing to write any more."""
+    for _ in range(PASSES_MAX):
+        plan = decide(observed, now=NOW)
+        if plan.is_quiet:
+            break
+        observed = aftermath.after(observed, plan)
+        if observed.headrace.route is not None:
+            answer = Acknowledgement(observed.headrace.route.epoch)
+            observed = replace(observed, acknowledgement=answer)
+    status = observed.status
+    selected = {name: each.pod_hash for name, each in observed.references.services.items()}
+    sizes = {rs.name: rs.replicas for rs in observed.replica_sets}
+    pauses = [pause.reason for pause in status.pause_conditions]
+    return selected, sizes, pauses, status.stable_rs, status.abort, status.phase, status.message
+
+
 def is_acknowledged(observed: Observed) -> bool:
     route, known = observed.headrace.route, observed.acknowledgement
     return route is None or (known is not None and known.epoch == route.epoch)

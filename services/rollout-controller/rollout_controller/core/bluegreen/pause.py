@@ -14,6 +14,7 @@ from rollout_controller.core.scaling import is_halted
 
 def reconcile_pause(draft: Draft) -> None:
     """Begin the pause, end it, or plan the look at its end."""
+    draft.remove_pause(PauseReason.CANARY_PAUSE_STEP)  # of a strategy that was given up
     if draft.is_aborted or not is_ready_for_pause(draft) or is_halted(draft):
         return
     if is_fast_tracked(draft) or _is_check_point_set(draft) or not _pauses(draft):
@@ -57,7 +58,7 @@ def is_pause_over(draft: Draft) -> bool:
         return True
     started_at = _started_at(draft)
     if draft.blue_green.auto_promotion_enabled is False:
-        return draft.status.controller_pause and started_at is None
+        return draft.status.controller_pause and not draft.status.pause_conditions
     seconds = draft.blue_green.auto_promotion_seconds
     if seconds == 0:
         return True

@@ -21,6 +21,10 @@ COUNTDOWN = {"autoPromotionSeconds": 30}
 ANALYSIS = {"prePromotionAnalysis": {"templates": [{"templateName": "ratio"}]}}
 READY = (samples.replica_set("stable"), samples.replica_set("new"))
 RESUMED = {"controllerPause": True}
+OTHER = {
+    "pauseConditions": [{"reason": "CanaryPauseStep", "startTime": format_time(NOW - 60)}],
+    "controllerPause": True,
+}
 
 
 def paused(seconds_ago: float) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def test_begins_after_the_analysis_has_passed() -> None:
 def test_wakes_at_the_end_of_the_countdown() -> None:
     draft = reconciled(COUNTDOWN, status=paused(10))
     assert draft.wake_at == pytest.approx(NOW + 20, abs=0.01)
-    assert draft.pauses_removed == set()
+    assert "BlueGreenPause" not in draft.pauses_removed
 
 
 def test_plans_the_end_of_a_countdown_when_it_begins() -> None:
@@ -104,7 +108,7 @@ def test_never_wakes_for_a_countdown_that_does_not_count() -> None:
 
 def test_ends_with_the_countdown() -> None:
     draft = reconciled(COUNTDOWN, status=paused(31))
-    assert draft.pauses_removed == {"BlueGreenPause"}
+    assert "BlueGreenPause" in draft.pauses_removed
 
 
 @pytest.mark.parametrize(
@@ -118,6 +122,7 @@ def test_ends_with_the_countdown() -> None:
         (MANUAL, {}, False),
         (MANUAL, RESUMED, True),
         (MANUAL, paused(1000), False),
+        (MANUAL, OTHER, False),
         (MANUAL | COUNTDOWN, paused(1000), False),
         (MANUAL, {"blueGreen": {"scaleUpPreviewCheckPoint": True}}, True),
     ],
@@ -130,12 +135,19 @@ def test_ends_with_the_countdown() -> None:
         "waits for a person",
         "resumed",
         "a person has time",
+        "another pause is no resume",
         "a countdown without auto promotion",
         "check point",
     ],
 )
 def test_is_over(strategy: dict[str, Any], status: dict[str, Any], is_over: bool) -> None:
     assert is_pause_over(drafted(strategy, status=status)) is is_over
+
+
+def test_the_pause_of_a_canary_ends_with_the_canary() -> None:
+    draft = reconciled(MANUAL, status=OTHER)
+    assert draft.pause_conditions() == ()
+    assert not draft.controller_pause()
 
 
 def test_is_not_over_in_the_pass_in_which_it_begins() -> None:
