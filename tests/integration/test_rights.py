@@ -27,6 +27,7 @@ from headrace.expression.values import floats
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
+    EXPERIMENTS,
     NAMESPACES,
     ROLLOUTS,
     SECRETS,
@@ -64,7 +65,9 @@ ADMISSION = "asked for by an admission plugin, not by a request"
 UNUSED: Mapping[str, Mapping[Right, str]] = {
     "rollout-controller": {
         ("update", "rollouts/finalizers"): ADMISSION,
+        ("update", "experiments/finalizers"): ADMISSION,
         ("get", "rollouts"): CONFLICT,
+        ("get", "experiments"): CONFLICT,
         ("get", "replicasets"): CONFLICT,
         ("get", "services"): CONFLICT,
         ("get", "analysisruns"): "after a 409, or when an event is ahead of the watch",
@@ -319,6 +322,32 @@ ROLLOUT: Manifest = {
 }
 
 
+EXPERIMENT: Manifest = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "Experiment",
+    "metadata": {"name": "baseline", "namespace": "default"},
+    "spec": {
+        "duration": "1s",
+        "scaleDownDelaySeconds": 0,
+        "templates": [
+            {
+                "name": "a",
+                "selector": {"matchLabels": {"app": "baseline"}},
+                "service": {},
+                "template": {
+                    "metadata": {"labels": {"app": "baseline"}},
+                    "spec": {
+                        "containers": [
+                            {"name": "a", "image": "app:v1", "ports": [{"containerPort": 80}]}
+                        ]
+                    },
+                },
+            }
+        ],
+    },
+}
+
+
 def image(tag: str) -> intents.Patches:
     spec = {"containers": [{"name": "app", "image": f"app:{tag}"}]}
     return intents.Patches(spec={"template": {"spec": spec}})
@@ -343,7 +372,7 @@ async def test_every_right_is_granted_that_a_service_uses_and_no_other() -> None
 
 
 async def tell_the_story(world: World) -> None:
-    """First deployment, promotion, a run's end, restart, abort, drift, deletion."""
+    """First deployment, promotion, a run's end, restart, abort, an Experiment, deletion."""
     person = world.person
     for name in ("canary", "stable", "root"):
         await person.create(SERVICES, service(name))
@@ -381,6 +410,9 @@ async def tell_the_story(world: World) -> None:
     }
     await person.create(ANALYSIS_RUNS, old_run)
     await world.has_used("analysis-runner", ("delete", "analysisruns"))
+
+    await person.create(EXPERIMENTS, EXPERIMENT)
+    await world.has_used("rollout-controller", ("delete", "services"))
 
     await person.delete(ROLLOUTS, "default", "app")
     await world.has_used("traffic-router", ("get", "rollouts"))

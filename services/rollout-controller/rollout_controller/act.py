@@ -62,9 +62,9 @@ from rollout_controller.core.plan import (
     TerminateRun,
     describe,
 )
+from rollout_controller.creation import create_under_free_name
 from rollout_controller.patches import (
     check_kept,
-    is_same_run,
     owner_of,
     ownership_operations,
     replica_set_operations,
@@ -72,14 +72,11 @@ from rollout_controller.patches import (
     stored_status,
     with_create_error,
     with_intent,
-    with_run_names,
+    with_names,
 )
 from rollout_controller.voice import Voice
 
 log = structlog.get_logger(__name__)
-
-RUN_NAMES_MAX = 100
-"""Names tried for one run before the reconcile gives up; each is taken by another run."""
 
 
 @dataclass(slots=True)
@@ -89,7 +86,7 @@ class _Written:
     resource_version: str
     status: Mapping[str, Any]
     has_written: bool = False
-    run_names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     replica_sets: dict[str, Manifest] = field(default_factory=dict)
 
 
@@ -177,7 +174,7 @@ class Actor:
             written.has_written = True
         await self._voice.announce(observed, plan.events, before=True)
         if plan.claim is not None:
-            claimed = with_run_names(plan.claim.status, written.run_names)
+            claimed = with_names(plan.claim.status, written.names)
             status = stored_status(claimed, plan.claim.headrace)
             await self._write_status(observed, status, written)
             self._voice.publish_facts(observed, plan.claim.headrace)
@@ -381,25 +378,11 @@ class Actor:
     async def _create_run(
         self, observed: Observed, effect: CreateRun, written: _Written, now: Instant
     ) -> None:
-        """Create a run under the first free name (canary 7, collisions)."""
-        cluster = self._guard(observed.key)
-        base = str(effect.manifest["metadata"]["name"])
-        for number in range(RUN_NAMES_MAX):
-            name = base if number == 0 else f"{base}.{number}"
-            metadata = {**effect.manifest["metadata"], "name": name}
-            try:
-                created = await cluster.create(
-                    ANALYSIS_RUNS, {**effect.manifest, "metadata": metadata}
-                )
-            except AlreadyExists:
-                existing = await cluster.get(ANALYSIS_RUNS, observed.namespace, name)
-                if not is_same_run(existing, effect.manifest):
-                    continue
-                created = existing
-            written.run_names[base] = name
-            self._voice.publish_run(observed, created, now)
-            return
-        raise AlreadyExists(f"no free name for AnalysisRun {base}")
+        created = await create_under_free_name(
+            self._guard(observed.key), ANALYSIS_RUNS, effect.manifest, "."
+        )
+        written.names[str(effect.manifest["metadata"]["name"])] = created["metadata"]["name"]
+        self._voice.publish_run(observed, created, now)
 
     async def _terminate_run(self, observed: Observed, effect: TerminateRun) -> None:
         run = next(run for run in observed.runs if run.name == effect.name)

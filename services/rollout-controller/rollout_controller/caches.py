@@ -71,8 +71,9 @@ class Caches:
     replica_sets: Store = field(
         default_factory=lambda: Store({"owner": controller_uid, "orphans": _orphaned_in})
     )
-    services: Store = field(default_factory=Store)
+    services: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
     runs: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
+    experiments: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
     templates: Store = field(default_factory=Store)
     cluster_templates: Store = field(default_factory=Store)
     workloads: dict[Resource, Store] = field(

@@ -22,6 +22,7 @@ from headrace.kubernetes.resources import (
     CLUSTER_ANALYSIS_TEMPLATES,
     CONFIG_MAPS,
     DEPLOYMENTS,
+    EXPERIMENTS,
     PODS,
     REPLICA_SETS,
     ROLLOUTS,
@@ -53,6 +54,7 @@ from rollout_controller.core.decide import decide
 from rollout_controller.core.frozen import freeze
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Settings
+from rollout_controller.experiments.controller import ExperimentController
 from rollout_controller.gather import Gatherer
 from rollout_controller.gauges import export_gauges, export_template_gauges
 from rollout_controller.settings import ControllerSettings
@@ -101,25 +103,21 @@ class RolloutController:
         self._voice = Voice(
             ports.bus, ports.topics.steps, ports.recorder, self.facts, ports.metrics
         )
-        self._workers = Workers(ports, (self.objects, self.facts), self._answered)
-        self._actor = Actor(
-            lambda key: ports.ownership.guard(ports.cluster, key, cached),
-            self.facts,
-            self._voice,
-            self._workers,
-        )
+
+        def port(key: str) -> guard.GuardedCluster:
+            return ports.ownership.guard(ports.cluster, key, cached)
+
+        sources = (self.objects, self.facts)
+        self._workers = Workers(ports, sources, self._answered)
+        self._actor = Actor(port, self.facts, self._voice, self._workers)
         self._reconciler = Reconciler(
             CoreShell(self._gatherer, decide, check, self._actor, freeze),
             ports.clock,
             ports.ownership.may_act,
             observer=ReconcileMetrics(ports.metrics, "rollout-controller", _QUEUE),
         )
-        self._commands = CommandHandler(
-            lambda key: ports.ownership.guard(ports.cluster, key, cached),
-            self.objects,
-            self.facts,
-            ports.clock,
-        )
+        self._experiments = ExperimentController(ports, settings, sources, port)
+        self._commands = CommandHandler(port, self.objects, self.facts, ports.clock)
         self._consumer = EventConsumer(
             ports.bus,
             (
@@ -145,7 +143,7 @@ class RolloutController:
     def _measure(self, metrics: Metrics) -> None:
         objects = self.objects
         metrics.watch_queue(_QUEUE, self.queue)
-        export_gauges(metrics, objects.rollouts)
+        export_gauges(metrics, objects.rollouts, objects.experiments)
         export_template_gauges(metrics, objects.templates, objects.cluster_templates)
         metrics.sample(
             "headrace_runtime_cached_objects",
@@ -154,7 +152,10 @@ class RolloutController:
         metrics.sample("headrace_rollout_controller_stuck_rollouts", self._watchdog.count)
         metrics.sample(
             "headrace_runtime_frozen_keys",
-            lambda: [((_QUEUE,), float(len(self._reconciler.frozen)))],
+            lambda: [
+                ((_QUEUE,), float(len(self._reconciler.frozen))),
+                (("Experiments",), float(len(self._experiments.frozen))),
+            ],
         )
 
     @property
@@ -171,7 +172,7 @@ class RolloutController:
         watchdog = Part("rollout watchdog", run=self._watchdog.run)
         workers = self._settings.workers
         queue = queue_part("rollouts", self._reconciler, self.queue, workers)
-        return calls, consumer, resync, watchdog, queue
+        return calls, consumer, resync, watchdog, queue, *self._experiments.work
 
     async def _follow(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -206,6 +207,7 @@ class RolloutController:
             self._workers.hear(event.payload)
         else:
             await self._waker.hear(event)
+            await self._experiments.hear(event)
 
     def _answered(self, key: str) -> None:
         self._feeder.wake(key, Lane.FACT)
@@ -242,6 +244,7 @@ class RolloutController:
             (REPLICA_SETS, caches.replica_sets, Selection(namespace, labels.HASH)),
             (SERVICES, caches.services, Selection(namespace)),
             (ANALYSIS_RUNS, caches.runs, ours),
+            (EXPERIMENTS, caches.experiments, ours),
             (ANALYSIS_TEMPLATES, caches.templates, ours),
             (PODS, caches.pods, Selection(namespace, labels.HASH)),
             (CONFIG_MAPS, caches.configuration, self._configuration()),

@@ -7,7 +7,7 @@ and the cache does not have, and the traffic objects of a route whose acknowledg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from headrace.ids import object_cause
 from headrace.kubernetes.hashes import pod_template_hash, step_hash
 from headrace.kubernetes.resources import ANALYSIS_RUNS, Manifest
 from headrace.kubernetes.templates import find_new_replica_set, hash_label
-from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
@@ -36,7 +35,6 @@ from headrace.routes import (
     resolve,
 )
 from headrace.runtime.cluster import Cluster, Selection
-from headrace.runtime.store import Store
 from rollout_controller.caches import Caches, Facts
 from rollout_controller.core import ephemeral
 from rollout_controller.core.claimed_runs import claimed_runs
@@ -46,12 +44,12 @@ from rollout_controller.core.observed import (
     Pod,
     References,
     ReplicaSet,
-    RunObject,
     Settings,
 )
 from rollout_controller.core.validation.rules import spec_error
+from rollout_controller.lookups import Templates, owned_runs
 from rollout_controller.plugin_table import PluginTable
-from rollout_controller.views import pod_view, replica_set_view, run_view, service_view
+from rollout_controller.views import pod_view, replica_set_view, service_view
 from rollout_controller.workloads import Found, Workloads
 
 LATE_SECONDS = 5.0
@@ -145,7 +143,7 @@ class Gatherer:
         run_names = claimed - {run.name for run in observed.runs}
         if run_names:
             await self._fetch_runs(namespace, run_names)
-            observed = replace(observed, runs=self._runs(observed.uid))
+            observed = replace(observed, runs=owned_runs(self._caches, self._facts, observed.uid))
         return await self._with_acknowledgement(observed, now)
 
     def _snapshot(self, manifest: Manifest, found: Found) -> Observed:
@@ -183,7 +181,7 @@ class Gatherer:
             replica_sets=tuple(replica_set_view(rs) for rs in sets),
             orphans=self._orphans(metadata.get("namespace", ""), parsed.spec),
             references=self._references(metadata.get("namespace", ""), parsed.spec),
-            runs=self._runs(uid),
+            runs=owned_runs(self._caches, self._facts, uid),
             pods=self._pods(parsed.spec, sets),
             server_offset_seconds=self._cluster.server_offset_seconds(),
             plugins=plugins.known,
@@ -241,20 +239,9 @@ class Gatherer:
         services = (self._caches.services.get(namespace, name) for name in names)
         return References(
             services={s["metadata"]["name"]: service_view(s) for s in services if s is not None},
-            templates=_Templates(self._caches.templates, namespace),
-            cluster_templates=_Templates(self._caches.cluster_templates, None),
+            templates=Templates(self._caches.templates, namespace),
+            cluster_templates=Templates(self._caches.cluster_templates, None),
         )
-
-    def _runs(self, uid: str) -> tuple[RunObject, ...]:
-        views = []
-        for manifest in self._caches.runs.by_index("owner", uid):
-            status = manifest.get("status") or {}
-            phase, message = str(status.get("phase", "")), str(status.get("message", ""))
-            verdict = self._facts.verdicts.get(manifest["metadata"]["uid"])
-            if verdict is not None and is_newer(verdict.resource_version, manifest):
-                phase, message = verdict.phase, verdict.message
-            views.append(run_view(manifest, phase, message))
-        return tuple(views)
 
     def _pods(self, spec: RolloutSpec, sets: Sequence[Manifest]) -> tuple[Pod, ...]:
         if spec.restart_at is None and not ephemeral.is_configured(spec):
@@ -348,26 +335,6 @@ def acknowledgement_of(epoch: int, answers: Sequence[RouterAnswer]) -> Acknowled
     )
 
 
-class _Templates(Mapping[str, AnalysisTemplateSpec]):
-    """Templates by name, read from a store when asked for: most passes ask for none."""
-
-    def __init__(self, store: Store, namespace: str | None) -> None:
-        self._store = store
-        self._namespace = namespace
-
-    def __getitem__(self, name: str) -> AnalysisTemplateSpec:
-        manifest = self._store.get(self._namespace, name)
-        if manifest is None:
-            raise KeyError(name)
-        return AnalysisTemplateSpec.load(manifest.get("spec") or {})
-
-    def __iter__(self) -> Iterator[str]:
-        return (m["metadata"]["name"] for m in self._store.list(self._namespace))
-
-    def __len__(self) -> int:
-        return len(self._store.list(self._namespace))
-
-
 def _parse_spec(
     manifest: Manifest, version: tuple[int, int | None, tuple[str, int]], found: Found
 ) -> _Parsed:
@@ -408,10 +375,3 @@ def _answers(known: Acknowledgement | None, route: RouteDocument) -> bool:
     return known is not None and (
         (known.epoch == route.epoch and not known.error) or known.found_epoch > route.epoch
     )
-
-
-def is_newer(resource_version: str, manifest: Manifest) -> bool:
-    """Return whether a fact is newer than the stored object."""
-    if not resource_version.isdigit():
-        return False
-    return int(resource_version) >= int(manifest["metadata"]["resourceVersion"])

@@ -1,4 +1,4 @@
-"""Gauges about Rollouts and templates, read from caches when scraped (cli-and-clients 8)."""
+"""Gauges about Rollouts, Experiments and templates, read from caches (cli-and-clients 8)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,13 @@ _PHASES = {
 _PHASE_SERIES = ("Completed", "Progressing", "Paused", "Timeout", "Error", "Abort")
 
 
-def export_gauges(metrics: Metrics, rollouts: Store) -> None:
-    """Let the gauges of cli-and-clients 8 be read from the cache of Rollouts."""
+_EXPERIMENT_SERIES = ("Pending", "Error", "Successful", "Running", "Inconclusive")
+
+
+def export_gauges(metrics: Metrics, rollouts: Store, experiments: Store) -> None:
+    """Let the gauges of cli-and-clients 8 be read from the caches."""
+    metrics.sample("experiment_info", lambda: _each(experiments, _experiment_info))
+    metrics.sample("experiment_phase", lambda: _each(experiments, _experiment_phase))
     metrics.sample("rollout_info", lambda: _each(rollouts, _info))
     metrics.sample("rollout_phase", lambda: _each(rollouts, _phase))
     metrics.sample(
@@ -54,12 +59,12 @@ def export_gauges(metrics: Metrics, rollouts: Store) -> None:
     )
 
 
-def _each(rollouts: Store, read: object) -> Iterator[Reading]:
+def _each(objects: Store, read: object) -> Iterator[Reading]:
     assert callable(read)
-    for rollout in rollouts.list():
-        metadata = rollout["metadata"]
+    for manifest in objects.list():
+        metadata = manifest["metadata"]
         owner = (metadata.get("namespace", ""), metadata["name"])
-        readings: Iterable[Reading] = read(rollout)
+        readings: Iterable[Reading] = read(manifest)
         for labels, value in readings:
             yield (*owner, *labels), value
 
@@ -72,6 +77,20 @@ def _phase(rollout: Manifest) -> list[Reading]:
     current = phase_of(rollout)
     strategy = _strategy(rollout)
     return [((strategy, phase), float(phase == current)) for phase in _PHASE_SERIES]
+
+
+def _experiment_info(experiment: Manifest) -> list[Reading]:
+    return [((_phase_text(experiment),), 1.0)]
+
+
+def _experiment_phase(experiment: Manifest) -> list[Reading]:
+    """One series per phase, without Failed, as in the reference."""
+    current = _phase_text(experiment) or "Pending"
+    return [((phase,), float(phase == current)) for phase in _EXPERIMENT_SERIES]
+
+
+def _phase_text(experiment: Manifest) -> str:
+    return str((experiment.get("status") or {}).get("phase") or "")
 
 
 def phase_of(rollout: Manifest) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from headrace.errors import Rejected
 from headrace.kubernetes.patches import pointer
 from headrace.kubernetes.resources import Manifest
+from headrace.model.analysis import is_completed
 from headrace.model.conditions import ConditionStatus, ConditionType, Reason, RolloutPhase
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
@@ -62,7 +63,7 @@ def with_intent(observed: Observed, intent: Intent) -> Observed:
     return observed.with_status(status, intent.headrace)
 
 
-def with_run_names(status: RolloutStatus, names: Mapping[str, str]) -> RolloutStatus:
+def with_names(status: RolloutStatus, names: Mapping[str, str]) -> RolloutStatus:
     """Return the status with the names that new runs really got."""
     runs = claimed_runs(status)
     if all(names.get(run.name, run.name) == run.name for run in runs.values()):
@@ -163,9 +164,17 @@ def ownership_operations(
     ]
 
 
-def is_same_run(existing: Manifest, wanted: Manifest) -> bool:
-    """Return whether an existing run was created for the same cause and owner."""
-    cause = (existing["metadata"].get("annotations") or {}).get(labels.CAUSE)
+def is_same_object(existing: Manifest, wanted: Manifest) -> bool:
+    """Return whether a run or Experiment that exists is the one that shall be created.
+
+    It is when the same owner created it for the same cause, finished or not; also when it is not
+    finished and has the same spec (canary 7, 8), as one that another controller left.
+    """
     owners = {o.get("uid") for o in existing["metadata"].get("ownerReferences") or ()}
-    wanted_owners = {o["uid"] for o in wanted["metadata"]["ownerReferences"]}
-    return bool(cause == wanted["metadata"]["annotations"][labels.CAUSE] and owners & wanted_owners)
+    if not owners & {o["uid"] for o in wanted["metadata"]["ownerReferences"]}:
+        return False
+    cause = (existing["metadata"].get("annotations") or {}).get(labels.CAUSE)
+    if cause == wanted["metadata"]["annotations"][labels.CAUSE]:
+        return True
+    phase = (existing.get("status") or {}).get("phase", "")
+    return not is_completed(str(phase)) and existing.get("spec") == wanted["spec"]

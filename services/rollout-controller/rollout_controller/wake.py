@@ -48,7 +48,8 @@ class Waker:
         """Begin to hear of changes of the caches."""
         self._caches.rollouts.listen(self._rollout)
         self._caches.replica_sets.listen(self._owned)
-        self._caches.runs.listen(self._owned)
+        self._caches.runs.listen(self._run)
+        self._caches.experiments.listen(self._owned)
         self._caches.services.listen(self._service)
         self._caches.templates.listen(self._template)
         self._caches.cluster_templates.listen(self._template)
@@ -72,6 +73,11 @@ class Waker:
         for owner in metadata.get("ownerReferences") or ():
             if owner.get("kind") == "Rollout" and owner.get("controller"):
                 self._add(f"{metadata.get('namespace', '')}/{owner['name']}", Lane.FACT)
+
+    def _run(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
+        if new is None and old is not None:
+            self._facts.verdicts.pop(old["metadata"]["uid"], None)
+        self._owned(change, old, new)
 
     def _service(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
         manifest = new or old
@@ -124,8 +130,10 @@ class Waker:
             )
         elif not isinstance(payload, RouteDrifted):
             return
-        self._facts.causes[payload.uid] = (event.id, event.actor)
-        self._add(payload.key, Lane.FACT)
+        rollout = self._caches.rollouts.get(payload.namespace, payload.rollout)
+        if rollout is not None and rollout["metadata"]["uid"] == payload.uid:
+            self._facts.causes[payload.uid] = (event.id, event.actor)
+            self._add(payload.key, Lane.FACT)
 
 
 def _key(manifest: Manifest) -> str:

@@ -40,9 +40,26 @@ _COMPLETED = frozenset(
 )
 
 
+_BETTER_TO_WORSE = (
+    AnalysisPhase.SUCCESSFUL,
+    AnalysisPhase.RUNNING,
+    AnalysisPhase.PENDING,
+    AnalysisPhase.INCONCLUSIVE,
+    AnalysisPhase.ERROR,
+    AnalysisPhase.FAILED,
+)
+
+
 def is_completed(phase: str) -> bool:
     """Return whether a run, metric or measurement in `phase` is over."""
     return phase in _COMPLETED
+
+
+def is_worse(phase: str, than: str) -> bool:
+    """Return whether `phase` is worse than the other (analysis 4.4)."""
+    return _BETTER_TO_WORSE.index(AnalysisPhase(phase)) > _BETTER_TO_WORSE.index(
+        AnalysisPhase(than)
+    )
 
 
 class SecretKeyReference(Model):

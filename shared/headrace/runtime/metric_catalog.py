@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 ServiceName = Literal["rollout-controller", "traffic-router", "analysis-runner"]
-ObjectKind = Literal["Rollout", "AnalysisRun"]
+ObjectKind = Literal["Rollout", "AnalysisRun", "Experiment"]
 
 CounterName = Literal[
     "analysis_run_reconcile_error",
     "controller_clientset_k8s_request_total",
+    "experiment_reconcile_error",
     "headrace_rollout_controller_plugin_calls_total",
     "headrace_runtime_bus_published_total",
     "headrace_runtime_bus_refused_total",
@@ -44,6 +45,8 @@ GaugeName = Literal[
     "analysis_template_metric_info",
     "argo_rollouts_controller_info",
     "build_info",
+    "experiment_info",
+    "experiment_phase",
     "headrace_rollout_controller_stuck_rollouts",
     "headrace_runtime_bus_queued_events",
     "headrace_runtime_bus_up",
@@ -65,6 +68,7 @@ GaugeName = Literal[
 
 HistogramName = Literal[
     "analysis_run_reconcile",
+    "experiment_reconcile",
     "headrace_traffic_router_reconcile_seconds",
     "rollout_duration_seconds",
     "rollout_manual_pause_duration_seconds",
@@ -235,6 +239,28 @@ _ANALYSIS: Final = (
     ),
 )
 
+_EXPERIMENTS: Final = (
+    _gauge("experiment_info", ("phase",), "1 per Experiment", _CONTROLLER),
+    _gauge("experiment_phase", ("phase",), "1 for the Experiment's phase, else 0", _CONTROLLER),
+    Metric(
+        "experiment_reconcile",
+        "histogram",
+        _OBJECT,
+        "Time of a reconcile of an Experiment, in seconds",
+        _CONTROLLER,
+        "Experiment",
+        _RECONCILE_SECONDS,
+    ),
+    Metric(
+        "experiment_reconcile_error",
+        "counter",
+        _OBJECT,
+        "Reconciles of an Experiment that failed",
+        _CONTROLLER,
+        "Experiment",
+    ),
+)
+
 _ROUTES: Final = (
     Metric(
         "headrace_traffic_router_reconcile_seconds",
@@ -380,7 +406,8 @@ _RUNTIME: Final = (
 CATALOG: Final[dict[str, Metric]] = {
     metric.name: metric
     for metric in sorted(
-        (*_ROLLOUTS, *_ANALYSIS, *_ROUTES, *_QUEUES, *_RUNTIME), key=lambda metric: metric.name
+        (*_ROLLOUTS, *_ANALYSIS, *_EXPERIMENTS, *_ROUTES, *_QUEUES, *_RUNTIME),
+        key=lambda metric: metric.name,
     )
 }
 """Every metric by name."""

@@ -10,7 +10,7 @@ import math
 import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.metrics_core import Metric as Family
@@ -200,23 +200,27 @@ class _QueueMetrics:
         self._metrics.count("workqueue_retries_total", self._name)
 
 
-_RECONCILES: Final[dict[ServiceName, tuple[HistogramName, CounterName]]] = {
+Work = ServiceName | Literal["experiments"]
+"""Whose reconciles are counted: those of a service, or the other kind of the controller."""
+
+_RECONCILES: Final[dict[Work, tuple[HistogramName, CounterName]]] = {
     "rollout-controller": ("rollout_reconcile", "rollout_reconcile_error"),
     "traffic-router": (
         "headrace_traffic_router_reconcile_seconds",
         "headrace_traffic_router_reconcile_errors_total",
     ),
     "analysis-runner": ("analysis_run_reconcile", "analysis_run_reconcile_error"),
+    "experiments": ("experiment_reconcile", "experiment_reconcile_error"),
 }
 
 
 class ReconcileMetrics:
     """A `ReconcileObserver` that counts the reconciles of a service, by object."""
 
-    def __init__(self, metrics: Metrics, service: ServiceName, queue_name: str) -> None:
+    def __init__(self, metrics: Metrics, work: Work, queue_name: str) -> None:
         self._metrics = metrics
         self._queue_name = queue_name
-        self._seconds, self._errors = _RECONCILES[service]
+        self._seconds, self._errors = _RECONCILES[work]
 
     def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
         """Count the end of a reconcile."""

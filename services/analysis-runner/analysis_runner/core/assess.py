@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from analysis_runner.core.examine import Examined
 from analysis_runner.core.judge import (
-    is_worse,
     last_measurement,
     limit_of,
     measured_count,
@@ -23,6 +22,7 @@ from headrace.model.analysis import (
     MetricResult,
     RunSummary,
     is_completed,
+    is_worse,
 )
 from headrace.model.quantities import Instant
 

@@ -27,15 +27,6 @@ A status that the API server refuses for its size would leave the run without a 
 etcd takes 1.5 MB an object, and every metric keeps ten measurements and more.
 """
 
-_BETTER_TO_WORSE: Final = (
-    AnalysisPhase.SUCCESSFUL,
-    AnalysisPhase.RUNNING,
-    AnalysisPhase.PENDING,
-    AnalysisPhase.INCONCLUSIVE,
-    AnalysisPhase.ERROR,
-    AnalysisPhase.FAILED,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -176,13 +167,6 @@ def has_enough(metric: Metric, result: MetricResult) -> bool:
     """Return whether the metric's count is reached; errors do not count."""
     count = metric.effective_count()
     return count is not None and result.count >= count
-
-
-def is_worse(phase: str, than: str) -> bool:
-    """Return whether `phase` is worse than the other (analysis 4.4)."""
-    return _BETTER_TO_WORSE.index(AnalysisPhase(phase)) > _BETTER_TO_WORSE.index(
-        AnalysisPhase(than)
-    )
 
 
 def _phase_at_count(metric: Metric) -> AnalysisPhase:

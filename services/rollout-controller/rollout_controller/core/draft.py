@@ -35,7 +35,7 @@ from rollout_controller.core.plan import (
     PlannedEvent,
     PluginCall,
 )
-from rollout_controller.core.routers import has_routers, raised
+from rollout_controller.core.routers import has_routers, known_shares
 
 RETRY_SECONDS = 10.0
 """When something that failed for a reason outside is tried again. Source: rollout-api 9."""
@@ -84,7 +84,7 @@ class Draft:
         self.route_error = ""
         self.is_route_settled = True
         self.epoch = observed.headrace.epoch
-        self.shares = _known_shares(observed)
+        self.shares = known_shares(observed.status, observed.headrace)
         self.attempt = observed.headrace.attempt + _takes_back(observed.status)
         self.runs: dict[RunKind, AnalysisRunReference] = {}
         self.selected: dict[str, str] = {}
@@ -287,26 +287,6 @@ def _takes_back(status: RolloutStatus) -> int:
     was_inconclusive = any(run.status == AnalysisPhase.INCONCLUSIVE for run in runs)
     is_resumed = status.controller_pause and not status.pause_conditions and was_inconclusive
     return 1 if is_retry or is_resumed else 0
-
-
-def _known_shares(observed: Observed) -> dict[str, int]:
-    """Return the remembered shares; where they are missing, the persisted weights stand for them.
-
-    They are missing after the adoption of a Rollout that another controller left. Whatever is
-    remembered, the stored route may be applied at any moment.
-    """
-    route = observed.headrace.route
-    if observed.headrace.shares is not None:
-        known = dict(observed.headrace.shares)
-        return known if route is None else raised(known, route)
-    shares: dict[str, int] = {}
-    weights = observed.status.canary.weights
-    if weights is not None:
-        for destination in (weights.canary, weights.stable, *weights.additional):
-            pod_hash = destination.pod_template_hash
-            if pod_hash and destination.weight:
-                shares[pod_hash] = shares.get(pod_hash, 0) + destination.weight
-    return shares
 
 
 def _named(observed: Observed, name: str | None) -> ReplicaSet | None:

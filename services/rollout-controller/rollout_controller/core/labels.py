@@ -16,6 +16,8 @@ WORKLOAD_GENERATION: Final = "rollout.argoproj.io/workload-generation"
 EPHEMERAL_METADATA: Final = "rollout.argoproj.io/ephemeral-metadata"
 SCALE_DOWN_DEADLINE: Final = "scale-down-deadline"
 MANAGED_BY: Final = "argo-rollouts.argoproj.io/managed-by-rollouts"
+EXPERIMENT: Final = "experiment.argoproj.io/name"
+EXPERIMENT_TEMPLATE: Final = "experiment.argoproj.io/template-name"
 CAUSE: Final = "headrace.io/cause"
 COMMAND: Final = "headrace.io/command"
 

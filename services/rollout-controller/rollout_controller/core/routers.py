@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.rollout_status import RolloutStatus
 from headrace.model.route import RouteDocument, RouterConfig
 from headrace.model.traffic import TrafficRouting
 
@@ -67,3 +69,25 @@ def raised(shares: Mapping[str, int], route: RouteDocument) -> dict[str, int]:
     for pod_hash, weight in shares_of(route).items():
         merged[pod_hash] = max(merged.get(pod_hash, 0), weight)
     return merged
+
+
+def known_shares(status: RolloutStatus, headrace: HeadraceStatus) -> dict[str, int]:
+    """Return the remembered shares; where they are missing, the persisted weights stand for them.
+
+    They are missing after the adoption of a Rollout that another controller left. Whatever is
+    remembered, the stored route may be applied at any moment.
+    """
+    if headrace.shares is not None:
+        return (
+            dict(headrace.shares)
+            if headrace.route is None
+            else raised(headrace.shares, headrace.route)
+        )
+    shares: dict[str, int] = {}
+    weights = status.canary.weights
+    if weights is not None:
+        for destination in (weights.canary, weights.stable, *weights.additional):
+            pod_hash = destination.pod_template_hash
+            if pod_hash and destination.weight:
+                shares[pod_hash] = shares.get(pod_hash, 0) + destination.weight
+    return shares

@@ -64,18 +64,48 @@ def run_spec(
     Raises:
         RunError: A template is missing, names collide, or an argument has no value.
     """
-    arguments = rollout_arguments(
-        observed, analysis.args, latest_hash=latest_hash, stable_hash=stable_hash
+    given = Given(
+        rollout_arguments(
+            observed, analysis.args, latest_hash=latest_hash, stable_hash=stable_hash
+        ),
+        analysis.dry_run,
+        analysis.measurement_retention,
     )
-    templates = resolve_templates(observed.references, analysis.templates)
+    return spec_of(observed.references, analysis.templates, given)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the owner of a run says beside its templates.
+
+    Attributes:
+        arguments: With literal values.
+        dry_run: Rules that come before those of the templates.
+        retention: The same.
+    """
+
+    arguments: Sequence[Argument] = ()
+    dry_run: Sequence[DryRun] = ()
+    retention: Sequence[MeasurementRetention] = ()
+
+
+def spec_of(
+    references: References, wanted: Sequence[AnalysisTemplateReference], given: Given
+) -> dict[str, Any]:
+    """Return the spec of the run that these templates make, as JSON.
+
+    Raises:
+        RunError: A template is missing, names collide, or an argument has no value.
+    """
+    templates = resolve_templates(references, wanted)
     spec: dict[str, Any] = {"metrics": [m.dump() for m in flat_metrics(templates)]}
-    merged = merge_arguments(arguments, flat_arguments(templates))
+    merged = merge_arguments(given.arguments, flat_arguments(templates))
     if merged:
         spec["args"] = [argument.dump() for argument in merged]
-    dry_run = flat_dry_run(analysis.dry_run, templates)
+    dry_run = flat_dry_run(given.dry_run, templates)
     if dry_run:
         spec["dryRun"] = [rule.dump() for rule in dry_run]
-    retention = flat_retention(analysis.measurement_retention, templates)
+    retention = flat_retention(given.retention, templates)
     if retention:
         spec["measurementRetention"] = [rule.dump() for rule in retention]
     return spec

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.model.analysis import AnalysisPhase, Metric, is_completed
+from headrace.model.analysis import AnalysisPhase, Metric, is_completed, is_worse
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,10 @@ def test_four_phases_are_final() -> None:
     final = [phase for phase in AnalysisPhase if is_completed(phase)]
     assert final == ["Successful", "Failed", "Error", "Inconclusive"]
     assert not is_completed("")
+
+
+def test_failed_is_the_worst() -> None:
+    order = ["Successful", "Running", "Pending", "Inconclusive", "Error", "Failed"]
+    for index, phase in enumerate(order):
+        assert all(is_worse(worse, phase) for worse in order[index + 1 :])
+        assert not is_worse(phase, phase)

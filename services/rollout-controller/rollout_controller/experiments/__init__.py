@@ -1,0 +1,1 @@
+"""The shells of the Experiment core: snapshot, effects, wake-ups, and their composition."""

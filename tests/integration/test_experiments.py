@@ -1,0 +1,691 @@
+"""Experiments on memory ports with the real services, in virtual time: alone and as a step."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from analysis_runner.core.samples import Samples
+from analysis_runner.providers.provider import InstantProvider, Provider, RunContext
+from analysis_runner.runner import AnalysisRunner
+from analysis_runner.settings import RunnerSettings
+from headrace.errors import Forbidden, NotFound
+from headrace.events.topics import TopicSettings, topics
+from headrace.expression.values import floats
+from headrace.kubernetes.resources import (
+    ANALYSIS_RUNS,
+    ANALYSIS_TEMPLATES,
+    EVENTS,
+    EXPERIMENTS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    Manifest,
+    Resource,
+)
+from headrace.model.analysis import Metric
+from headrace.model.meta import parse_time
+from headrace.runtime.bus_memory import MemoryBroker, MemoryBus
+from headrace.runtime.clock import LoopClock
+from headrace.runtime.cluster import MergePatch
+from headrace.runtime.cluster_memory import (
+    MemoryCluster,
+    MemoryClusterSettings,
+    PodBehaviour,
+    Request,
+)
+from headrace.runtime.component import Ports
+from headrace.runtime.metric_catalog import ServiceName
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.ownership import Membership, Ownership
+from headrace.runtime.process import Component
+from headrace.runtime.recorder import Recorder
+from headrace.runtime.service import Part, Service, ownership_part
+from rollout_controller.controller import RolloutController
+from rollout_controller.settings import ControllerSettings
+from traffic_router.router import TrafficRouter
+from traffic_router.settings import RouterSettings
+
+pytestmark = [pytest.mark.looptime, pytest.mark.spec("experiment 3")]
+
+TOPICS = topics(TopicSettings("test"))
+NAMES: tuple[ServiceName, ...] = ("rollout-controller", "traffic-router", "analysis-runner")
+HASH = "rollouts-pod-template-hash"
+WAIT_SECONDS = 120.0
+
+
+class Ratios(InstantProvider):
+    """A metrics store that says for each query what the test wants."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def address(self, metric: Metric) -> str:
+        return "ratios"
+
+    def metadata(self, metric: Metric) -> Mapping[str, str]:
+        return {}
+
+    async def run(self, metric: Metric, context: RunContext) -> Samples:
+        assert metric.provider.prometheus is not None
+        value = self.values.get(metric.provider.prometheus.query, 1.0)
+        return Samples(floats([value]), f"[{value}]")
+
+
+class World:
+    """Three services on one memory cluster, and a person."""
+
+    def __init__(self) -> None:
+        self.clock = LoopClock()
+        settings = MemoryClusterSettings(pod_ready_seconds=1.0, pod_termination_seconds=1.0)
+        self.cluster = MemoryCluster(self.clock, settings)
+        self.person = self.cluster.client("person")
+        self.broker = MemoryBroker()
+        self.ratios = Ratios()
+
+    def services(self) -> list[Service]:
+        return [self._service(name) for name in NAMES]
+
+    def _service(self, name: ServiceName) -> Service:
+        client = self.cluster.client(name)
+        ownership = Ownership(client, self.clock, Membership(name, "headrace", f"{name}-0"))
+        metrics = Metrics([name], self.clock)
+        bus = MemoryBus(self.broker, name)
+        ports = Ports(
+            cluster=client,
+            bus=bus,
+            topics=TOPICS,
+            ownership=ownership,
+            clock=self.clock,
+            rng=random.Random(1),
+            recorder=Recorder(lambda key: ownership.guard(client, key), self.clock, metrics),
+            metrics=metrics,
+            source="memory",
+        )
+        component = self._component(name, ports)
+        parts = (component.caches, ownership_part(ownership), *component.work)
+        return Service(name, parts=(Part("bus", start=bus.start, close=bus.close), *parts))
+
+    def _component(self, name: ServiceName, ports: Ports) -> Component:
+        match name:
+            case "rollout-controller":
+                return RolloutController(ports, ControllerSettings(bus="memory", identity="x"))
+            case "traffic-router":
+                return TrafficRouter(ports, RouterSettings(bus="memory", identity="x"))
+            case _:
+                providers: dict[str, Provider] = {"prometheus": self.ratios}
+                settings = RunnerSettings(bus="memory", identity="x")
+                return AnalysisRunner(ports, settings, providers)
+
+    # What the tests look at
+
+    async def find(self, resource: Resource, name: str) -> Manifest | None:
+        try:
+            return await self.person.get(resource, "default", name)
+        except NotFound:
+            return None
+
+    async def status(self, name: str = "exp") -> dict[str, Any]:
+        found = await self.person.get(EXPERIMENTS, "default", name)
+        return dict(found.get("status") or {})
+
+    async def template(self, template: str = "a", name: str = "exp") -> dict[str, Any]:
+        status = await self.status(name)
+        return next((t for t in status.get("templateStatuses") or () if t["name"] == template), {})
+
+    async def size(self, name: str) -> int:
+        replica_set = await self.person.get(REPLICA_SETS, "default", name)
+        return int(replica_set["spec"]["replicas"])
+
+    async def hash(self, name: str) -> str:
+        replica_set = await self.person.get(REPLICA_SETS, "default", name)
+        return str(replica_set["metadata"]["labels"][HASH])
+
+    async def kill_pods(self, app: str) -> None:
+        """Delete every pod with a label."""
+        for pod in (await self.person.list(PODS)).items:
+            if pod["metadata"]["labels"].get("app") == app:
+                await self.person.delete(PODS, "default", pod["metadata"]["name"])
+
+    async def events(self, name: str = "exp") -> list[tuple[str, str, str]]:
+        found = await self.person.list(EVENTS)
+        ours = [each for each in found.items if each["involvedObject"]["name"] == name]
+        ours.sort(key=lambda each: int(each["metadata"]["name"].rpartition(".")[2], 16))
+        return [(each["type"], each["reason"], each["message"]) for each in ours]
+
+    async def until(self, what: str, is_so: Callable[[], Any]) -> None:
+        deadline = self.clock.monotonic() + WAIT_SECONDS
+        while not await is_so():
+            assert self.clock.monotonic() < deadline, f"{what}: {await self._all_statuses()}"
+            await asyncio.sleep(0.1)
+
+    async def until_phase(self, phase: str, name: str = "exp") -> None:
+        async def is_there() -> bool:
+            return (await self.status(name)).get("phase") == phase
+
+        await self.until(f"{name} is {phase}", is_there)
+
+    async def _all_statuses(self) -> list[Any]:
+        return [each.get("status") for each in (await self.person.list(EXPERIMENTS)).items]
+
+    # What a person does
+
+    async def create(self, spec: Mapping[str, Any], name: str = "exp") -> None:
+        await self.person.create(EXPERIMENTS, experiment(spec, name))
+
+    async def patch(self, body: Mapping[str, Any], name: str = "exp") -> None:
+        await self.person.patch(EXPERIMENTS, "default", name, MergePatch(body))
+
+    async def add_template(self, name: str, **metric: Any) -> None:
+        await self.person.create(ANALYSIS_TEMPLATES, analysis_template(name, **metric))
+
+    def writes(self, since: int) -> list[Request]:
+        """Return what the services wrote since so many requests, Leases apart."""
+        return [
+            request
+            for request in [*self.cluster.requests][since:]
+            if request.identity in NAMES
+            and request.verb in ("create", "patch", "delete", "replace")
+            and request.resource != "leases"
+        ]
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[World]:
+    world = World()
+    services = world.services()
+    async with asyncio.TaskGroup() as group:
+        moving = group.create_task(world.cluster.run())
+        tasks = [group.create_task(service.run()) for service in services]
+        try:
+            yield world
+        finally:
+            for service in services:
+                service.stop()
+            await asyncio.wait(tasks)
+            moving.cancel()
+
+
+def template(name: str = "a", *, port: bool = False, **fields: Any) -> dict[str, Any]:
+    container: dict[str, Any] = {"name": "app", "image": f"app:{name}"}
+    if port:
+        container["ports"] = [{"name": "http", "containerPort": 8080, "protocol": "TCP"}]
+    return {
+        "name": name,
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": name}},
+        "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}},
+        **fields,
+    }
+
+
+def experiment(spec: Mapping[str, Any], name: str = "exp") -> Manifest:
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Experiment",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": dict(spec),
+    }
+
+
+def analysis_template(name: str, **metric: Any) -> Manifest:
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisTemplate",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "args": [{"name": "hash", "value": "none"}],
+            "metrics": [
+                {
+                    "name": "ratio",
+                    "successCondition": "result[0] >= 0.95",
+                    "provider": {"prometheus": {"address": "http://p", "query": name}},
+                    **metric,
+                }
+            ],
+        },
+    }
+
+
+def analysis(name: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "templateName": name, **fields}
+
+
+def reasons(events: Iterable[tuple[str, str, str]]) -> list[str]:
+    return [reason for _, reason, _ in events]
+
+
+# An Experiment on its own
+
+
+@pytest.mark.spec("experiment 4.1")
+@pytest.mark.spec("experiment 4.2")
+@pytest.mark.spec("experiment 4.4")
+@pytest.mark.spec("experiment 6")
+async def test_an_experiment_runs_for_its_duration_and_goes_down_after_its_delay() -> None:
+    async with running() as world:
+        spec = {"templates": [template("a"), template("b")], "duration": "60s"}
+        await world.create({**spec, "scaleDownDelaySeconds": 20})
+        await world.until_phase("Running")
+        status = await world.status()
+        began = parse_time(status["availableAt"])
+        assert began == pytest.approx(world.clock.now(), abs=3)
+        assert [t["status"] for t in status["templateStatuses"]] == ["Running", "Running"]
+        assert [t["availableReplicas"] for t in status["templateStatuses"]] == [2, 2]
+        assert await world.size("exp-a") == 2
+
+        await world.until_phase("Successful")
+        assert world.clock.now() == pytest.approx(began + 60, abs=2)
+        assert await world.size("exp-a") == 2
+        await asyncio.sleep(15)
+        assert await world.size("exp-a") == 2
+        await asyncio.sleep(10)
+        assert [await world.size("exp-a"), await world.size("exp-b")] == [0, 0]
+
+        since = len(world.cluster.requests)
+        await asyncio.sleep(60)
+        assert world.writes(since) == []
+        status = await world.status()
+        assert [t["availableReplicas"] for t in status["templateStatuses"]] == [0, 0]
+        told = await world.events()
+    assert told[:2] == [
+        ("Normal", "NewReplicaSetCreated", 'Created new replica set "exp-a" with size 0'),
+        ("Normal", "NewReplicaSetCreated", 'Created new replica set "exp-b" with size 0'),
+    ]
+    assert ("Normal", "ScalingReplicaSet", "Scaled up ReplicaSet exp-a from 0 to 2") in told
+    assert ("Normal", "ScalingReplicaSet", "Scaled down ReplicaSet exp-b from 2 to 0") in told
+    phases = [message for _, reason, message in told if reason.startswith("Experiment")]
+    assert phases == [
+        "Experiment transitioned from  -> Pending",
+        "Experiment transitioned from Pending -> Running",
+        "Experiment transitioned from Running -> Successful",
+    ]
+
+
+@pytest.mark.spec("experiment 10")
+async def test_an_experiment_without_a_duration_runs_until_it_is_terminated() -> None:
+    async with running() as world:
+        await world.create({"templates": [template()], "scaleDownDelaySeconds": 0})
+        await world.until_phase("Running")
+        since = len(world.cluster.requests)
+        await asyncio.sleep(600)
+        assert world.writes(since) == []
+        await world.patch({"spec": {"terminate": True}})
+        await world.until_phase("Successful")
+        ended = world.clock.now()
+        await asyncio.sleep(3)
+        assert await world.size("exp-a") == 0
+        assert world.clock.now() - ended < 4
+
+
+@pytest.mark.spec("experiment 10")
+async def test_a_duration_that_cannot_be_read_never_passes() -> None:
+    async with running() as world:
+        await world.create({"templates": [template()], "duration": "soon"})
+        await world.until_phase("Running")
+        await asyncio.sleep(3600)
+        assert (await world.status())["phase"] == "Running"
+
+
+@pytest.mark.spec("experiment 10")
+async def test_a_running_experiment_is_rescaled_but_its_template_stays() -> None:
+    async with running() as world:
+        await world.create({"templates": [template()]})
+        await world.until_phase("Running")
+        changed = template(replicas=3)
+        changed["template"]["spec"]["containers"][0]["image"] = "app:other"
+        await world.patch({"spec": {"templates": [changed]}})
+        await asyncio.sleep(5)
+        replica_set = await world.person.get(REPLICA_SETS, "default", "exp-a")
+        assert replica_set["spec"]["replicas"] == 3
+        assert replica_set["spec"]["template"]["spec"]["containers"][0]["image"] == "app:a"
+        assert (await world.status())["phase"] == "Running"
+
+
+@pytest.mark.spec("experiment 10")
+async def test_a_removed_template_is_ignored() -> None:
+    async with running() as world:
+        await world.create({"templates": [template("a"), template("b")], "duration": "30s"})
+        await world.until_phase("Running")
+        await world.patch({"spec": {"templates": [template("a")]}})
+        await world.until_phase("Successful")
+        await asyncio.sleep(60)
+        assert [await world.size("exp-a"), await world.size("exp-b")] == [0, 2]
+
+
+@pytest.mark.spec("experiment 4.4")
+@pytest.mark.spec("experiment 8")
+async def test_pods_that_never_come_fail_the_experiment_at_the_deadline() -> None:
+    async with running() as world:
+        world.cluster.behave("app:a", PodBehaviour(ready_seconds=None))
+        spec = {"templates": [template("a"), template("b")], "progressDeadlineSeconds": 30}
+        await world.create(spec)
+        await world.until_phase("Failed")
+        text = "Template 'a' exceeded its progressDeadlineSeconds (30)"
+        assert (await world.status())["message"] == text
+        await asyncio.sleep(60)
+        status = await world.status()
+        assert [t["status"] for t in status["templateStatuses"]] == ["Failed", "Successful"]
+        assert [await world.size("exp-a"), await world.size("exp-b")] == [0, 0]
+        told = await world.events()
+    message = f"Template 'a' transitioned from Progressing -> Failed: {text}"
+    assert ("Warning", "TemplateFailed", message) in told
+    assert ("Warning", "ExperimentFailed", "Experiment transitioned from Pending -> Failed") in told
+
+
+@pytest.mark.spec("experiment 10")
+async def test_pods_that_flap_bring_the_experiment_back_to_pending() -> None:
+    async with running() as world:
+        await world.create({"templates": [template(replicas=1)]})
+        await world.until_phase("Running")
+        available_at = (await world.status())["availableAt"]
+        world.cluster.behave("app:a", PodBehaviour(ready_seconds=20.0))
+        await world.kill_pods("a")
+        await world.until_phase("Pending")
+        assert (await world.template())["status"] == "Progressing"
+        await world.until_phase("Running")
+        assert (await world.status())["availableAt"] == available_at
+
+
+# Analyses
+
+
+@pytest.mark.spec("experiment 5")
+async def test_a_required_analysis_ends_the_experiment_well() -> None:
+    async with running() as world:
+        await world.add_template("good", interval="5s", count=3)
+        await world.add_template("long", interval="5s")
+        required = analysis(
+            "good",
+            requiredForCompletion=True,
+            args=[{"name": "hash", "value": "{{templates.a.podTemplateHash}}"}],
+        )
+        await world.create({"templates": [template()], "analyses": [required, analysis("long")]})
+        await world.until_phase("Successful")
+        status = await world.status()
+        assert status["message"] == "Required AnalysisRuns completed"
+        assert [run["phase"] for run in status["analysisRuns"]] == ["Successful", "Successful"]
+        run = await world.person.get(ANALYSIS_RUNS, "default", "exp-good")
+        assert run["spec"]["args"] == [{"name": "hash", "value": await world.hash("exp-a")}]
+        assert run["metadata"]["annotations"]["headrace.io/key"] == "default/exp"
+        told = await world.events()
+    assert ("Normal", "AnalysisRunTerminating", "Terminating long (exp-long)") in told
+    message = "AnalysisRun 'good' transitioned from Running -> Successful"
+    assert ("Normal", "AnalysisRunSuccessful", message) in told
+
+
+@pytest.mark.spec("experiment 5")
+@pytest.mark.spec("experiment 6")
+@pytest.mark.parametrize(
+    ("ratio", "metric", "phase"),
+    [
+        (0.5, {"failureLimit": 0}, "Failed"),
+        (0.9, {"failureCondition": "result[0] < 0.8", "inconclusiveLimit": 0}, "Inconclusive"),
+    ],
+)
+async def test_a_bad_analysis_ends_the_experiment_early(
+    ratio: float, metric: dict[str, Any], phase: str
+) -> None:
+    async with running() as world:
+        world.ratios.values["bad"] = ratio
+        await world.add_template("bad", interval="5s", **metric)
+        spec = {"templates": [template()], "analyses": [analysis("bad")], "duration": "1h"}
+        await world.create(spec)
+        await world.until_phase(phase)
+        assert (await world.status())["message"].startswith(f'Metric "ratio" assessed {phase}')
+        await asyncio.sleep(40)
+        assert await world.size("exp-a") == 0
+        told = await world.events()
+    kinds = [(type, reason) for type, reason, _ in told]
+    assert ("Warning", f"AnalysisRun{phase}") in kinds
+    assert ("Warning", f"Experiment{phase}") in kinds
+
+
+@pytest.mark.spec("experiment 6")
+async def test_analyses_that_are_not_required_end_with_the_duration() -> None:
+    async with running() as world:
+        await world.add_template("long", interval="5s")
+        spec = {"templates": [template()], "analyses": [analysis("long")], "duration": "20s"}
+        await world.create(spec)
+        await world.until_phase("Successful")
+        await asyncio.sleep(10)
+        run = await world.person.get(ANALYSIS_RUNS, "default", "exp-long")
+        assert run["spec"]["terminate"] is True
+        assert (await world.status())["analysisRuns"][0]["phase"] == "Successful"
+
+
+@pytest.mark.spec("experiment 6")
+async def test_a_required_analysis_keeps_the_experiment_running_beyond_its_duration() -> None:
+    async with running() as world:
+        await world.add_template("slow", interval="10s", count=6)
+        slow = analysis("slow", requiredForCompletion=True)
+        spec = {"templates": [template()], "analyses": [slow], "duration": "10s"}
+        await world.create({**spec, "scaleDownDelaySeconds": 0})
+        await world.until_phase("Running")
+        await asyncio.sleep(20)
+        assert (await world.status())["phase"] == "Running"
+        assert (await world.template())["status"] == "Successful"
+        assert await world.size("exp-a") == 0
+        await world.until_phase("Successful")
+
+
+@pytest.mark.spec("experiment 5")
+async def test_a_missing_analysis_template_ends_the_experiment_before_it_runs() -> None:
+    async with running() as world:
+        await world.create({"templates": [template()], "analyses": [analysis("none")]})
+        await world.until_phase("Error")
+        text = (
+            "AnalysisTemplate verification failed for analysis 'none': "
+            'analysistemplate.argoproj.io "none" not found'
+        )
+        status = await world.status()
+        assert status["message"] == text
+        assert status["analysisRuns"] == [
+            {"name": "none", "analysisRun": "", "phase": "Error", "message": text}
+        ]
+
+
+@pytest.mark.spec("experiment 5")
+async def test_an_argument_that_nothing_resolves_is_told() -> None:
+    async with running() as world:
+        await world.add_template("good")
+        broken = analysis("good", args=[{"name": "hash", "value": "{{templates.z.name}}"}])
+        await world.create({"templates": [template()], "analyses": [broken]})
+        await world.until_phase("Error")
+        assert (await world.status())["message"] == (
+            "Failed to create AnalysisRun for analysis 'good': "
+            "failed to resolve {{templates.z.name}}"
+        )
+
+
+# Services
+
+
+@pytest.mark.spec("experiment 4.3")
+async def test_a_service_lives_as_long_as_the_pods() -> None:
+    async with running() as world:
+        templates = [
+            template("a", port=True, service={}),
+            template("b", port=True, service={"name": "named"}),
+            template("c", service={}),
+            template("d", port=True),
+        ]
+        await world.create({"templates": templates, "duration": "30s", "scaleDownDelaySeconds": 0})
+        await world.until_phase("Running")
+        service = await world.person.get(SERVICES, "default", "exp-a")
+        pod_hash = await world.hash("exp-a")
+        assert service["spec"]["selector"] == {"app": "a", HASH: pod_hash}
+        port = {"name": "http", "port": 8080, "targetPort": 8080, "protocol": "TCP"}
+        assert service["spec"]["ports"] == [port]
+        a, b, c, d = [await world.template(name) for name in "abcd"]
+        assert (a["serviceName"], a["podTemplateHash"]) == ("exp-a", pod_hash)
+        assert (b["serviceName"], b["podTemplateHash"]) == ("named", await world.hash("exp-b"))
+        assert "serviceName" not in c
+        assert "podTemplateHash" not in c
+        assert "serviceName" not in d
+        since = len(world.cluster.requests)
+        await asyncio.sleep(10)
+        assert world.writes(since) == []
+
+        await world.until_phase("Successful")
+        await asyncio.sleep(10)
+        assert await world.find(SERVICES, "exp-a") is None
+        assert await world.find(SERVICES, "named") is None
+        assert "serviceName" not in await world.template("a")
+
+
+@pytest.mark.spec("experiment 4.3")
+async def test_a_service_of_somebody_else_is_an_error() -> None:
+    async with running() as world:
+        metadata = {"name": "taken", "namespace": "default"}
+        foreign = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {}}
+        await world.person.create(SERVICES, foreign)
+        wanted = template(port=True, service={"name": "taken"})
+        await world.create({"templates": [wanted]})
+        await world.until_phase("Error")
+        assert (await world.template())["message"] == (
+            "Failed to create Service taken for template 'a': service taken already exists and "
+            "is not owned by experiment template a"
+        )
+        await asyncio.sleep(60)
+        assert (await world.find(SERVICES, "taken") or {})["spec"] == {}
+
+
+# Failures and collisions
+
+
+@pytest.mark.spec("experiment 4.1")
+async def test_a_name_that_is_somebody_elses_ends_in_the_deadline() -> None:
+    async with running() as world:
+        await world.person.create(REPLICA_SETS, foreign_replica_set("exp-a"))
+        await world.create({"templates": [template()], "progressDeadlineSeconds": 60})
+        await world.until_phase("Pending")
+        await asyncio.sleep(5)
+        assert (await world.template())["collisionCount"] == 1
+        assert (await world.status())["phase"] == "Pending"
+        await world.until_phase("Failed")
+        since = len(world.cluster.requests)
+        await asyncio.sleep(60)
+        assert world.writes(since) == []
+        assert (await world.find(REPLICA_SETS, "exp-a") or {})["spec"]["replicas"] == 7
+
+
+@pytest.mark.spec("experiment 4.1")
+async def test_a_name_that_becomes_free_is_taken() -> None:
+    async with running() as world:
+        await world.person.create(REPLICA_SETS, foreign_replica_set("exp-a"))
+        await world.create({"templates": [template()]})
+        await asyncio.sleep(20)
+        await world.person.delete(REPLICA_SETS, "default", "exp-a")
+        await world.until_phase("Running")
+
+
+@pytest.mark.spec("experiment 4.1")
+async def test_a_replica_set_that_may_not_be_created_is_an_error() -> None:
+    async with running() as world:
+
+        def refuse(request: Request) -> None:
+            if (request.verb, request.resource) == ("create", "replicasets"):
+                raise Forbidden("quota exceeded")
+
+        world.cluster.intercept = refuse
+        await world.create({"templates": [template()]})
+        await world.until_phase("Error")
+        text = "Failed to create ReplicaSet for template 'a': quota exceeded"
+        assert (await world.status())["message"] == text
+        told = await world.events()
+        since = len(world.cluster.requests)
+        await asyncio.sleep(60)
+        assert world.writes(since) == []
+    message = 'Failed to create new replica set "exp-a": quota exceeded'
+    assert ("Normal", "ReplicaSetCreateError", message) in told
+
+
+@pytest.mark.spec("experiment 4.2")
+async def test_a_replica_set_that_may_not_be_scaled_is_an_error() -> None:
+    async with running() as world:
+
+        def refuse(request: Request) -> None:
+            if (request.verb, request.resource) == ("patch", "replicasets"):
+                raise Forbidden("not you")
+
+        world.cluster.intercept = refuse
+        await world.create({"templates": [template()]})
+        await world.until_phase("Error")
+        assert (await world.status())["message"] == (
+            "Unable to scale ReplicaSet for template 'a' to desired replica count '2': not you"
+        )
+        told = await world.events()
+    message = "Failed to scale exp-a up: not you"
+    assert ("Warning", "ReplicaSetUpdateError", message) in told
+
+
+@pytest.mark.spec("experiment 9")
+@pytest.mark.spec("cli-and-clients 2.1")
+async def test_a_retry_begins_from_scratch_with_the_same_replica_sets() -> None:
+    async with running() as world:
+        await world.add_template("good", interval="5s", count=2)
+        required = analysis("good", requiredForCompletion=True)
+        await world.create(
+            {"templates": [template()], "analyses": [required], "scaleDownDelaySeconds": 10}
+        )
+        await world.until_phase("Successful")
+        await asyncio.sleep(15)
+        assert await world.size("exp-a") == 0
+        uid = (await world.find(REPLICA_SETS, "exp-a") or {})["metadata"]["uid"]
+
+        await world.patch({"status": None})
+        await world.until_phase("Running")
+        replica_set = await world.find(REPLICA_SETS, "exp-a") or {}
+        assert replica_set["metadata"]["uid"] == uid
+        assert "scale-down-deadline" not in replica_set["metadata"].get("annotations", {})
+        await world.until_phase("Successful")
+        assert (await world.status())["analysisRuns"][0]["analysisRun"] == "exp-good.1"
+
+
+@pytest.mark.spec("experiment 2")
+async def test_an_invalid_experiment_is_told_and_left_alone() -> None:
+    async with running() as world:
+        await world.create({"templates": [template(minReadySeconds=700)]})
+
+        async def is_told() -> bool:
+            return bool((await world.status()).get("conditions"))
+
+        await world.until("the condition", is_told)
+        status = await world.status()
+        assert set(status) == {"conditions"}
+        condition = status["conditions"][0]
+        assert (condition["type"], condition["status"], condition["reason"]) == (
+            "InvalidSpec",
+            "True",
+            "InvalidSpec",
+        )
+        since = len(world.cluster.requests)
+        await asyncio.sleep(60)
+        assert world.writes(since) == []
+        await world.patch({"spec": {"templates": [template()]}})
+        await world.until_phase("Running")
+        kinds = [each["type"] for each in (await world.status())["conditions"]]
+        assert kinds == ["Progressing"]
+
+
+def foreign_replica_set(name: str) -> Manifest:
+    labels = {"app": "foreign"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": name, "namespace": "default", "labels": labels},
+        "spec": {
+            "replicas": 7,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "x", "image": "x:1"}]},
+            },
+        },
+    }
