@@ -49,7 +49,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
 def test_the_help_lists_commands_in_the_order_of_a_release() -> None:
     lines = run("--help").output.split("Commands:")[1].splitlines()
     names = [line.split()[0] for line in lines if line.strip()]
-    assert names[:6] == ["get", "list", "status", "events", "set", "promote"]
+    assert names[:6] == ["get", "list", "status", "explain", "events", "set"]
     assert sorted(names) == sorted(set(names))
     assert names[-3:] == ["lint", "version", "completion"]
     assert not any(line.endswith("...") for line in lines)

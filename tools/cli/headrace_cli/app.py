@@ -12,6 +12,7 @@ from headrace_cli.commands import (
     abort,
     completion,
     events,
+    explain,
     get,
     lint,
     listing,
@@ -28,7 +29,7 @@ from headrace_cli.commands import (
 
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _ORDER: Final = (
-    *("get", "list", "status", "events"),
+    *("get", "list", "status", "explain", "events"),
     *("set", "promote", "pause", "abort", "retry", "undo", "restart", "terminate"),
     *("lint", "version", "completion"),
 )
@@ -59,6 +60,7 @@ def build() -> typer.Typer:
         get,
         listing,
         status,
+        explain,
         promote,
         abort,
         retry,

@@ -73,7 +73,7 @@ class _Printer:
         self._query = query
         self._log = EventLog(
             with_key=not query.name,
-            zone=_local_zone(session),
+            zone=local_zone(session),
             palette=session.terminal.palette(),
         )
 
@@ -85,7 +85,8 @@ class _Printer:
         self._terminal.print(*lines)
 
 
-def _local_zone(session: Session) -> tzinfo:
+def local_zone(session: Session) -> tzinfo:
+    """Return the time zone of the user."""
     return datetime.fromtimestamp(session.clock.now(), UTC).astimezone().tzinfo or UTC
 
 

@@ -284,9 +284,13 @@ class EventLog:
     def json_lines(self, entries: Iterable[Entry]) -> list[str]:
         """Return new entries as one JSON document each."""
         return [
-            json.dumps(_document(entry), ensure_ascii=False, separators=(",", ":"))
-            for entry in self.new(entries)
+            json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+            for document in self.documents(entries)
         ]
+
+    def documents(self, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+        """Return new entries as JSON objects."""
+        return [_document(entry) for entry in self.new(entries)]
 
     def _lines(self, entry: Entry) -> Iterator[str]:
         if entry.cause.startswith(_OBJECT_CAUSE) and entry.cause not in self._depths:
