@@ -16,7 +16,7 @@ import structlog
 from analysis_runner.core.observed import Observed, Told
 from analysis_runner.core.plan import Ask, Plan
 from analysis_runner.core.telling import unsaid
-from analysis_runner.measuring import Measurer, Round
+from analysis_runner.measuring import Measuring, Round
 from analysis_runner.memory import RunMemory, Written
 from headrace.events.envelope import Event
 from headrace.events.topics import Topic
@@ -77,7 +77,7 @@ class Actor:
         self,
         guard: Callable[[str], Cluster],
         memory: RunMemory,
-        measurer: Measurer,
+        measurer: Measuring,
         voice: Voice,
         wake_at: Callable[[str, Instant], None],
     ) -> None:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -85,6 +85,26 @@ class Round:
     raw_metrics: Sequence[Mapping[str, Any]]
     arguments: Sequence[Argument]
     asks: Sequence[Ask]
+
+
+class Measuring(Protocol):
+    """What the rest of the runner needs of a measurer."""
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        ...
+
+    def begin(self, round_: Round, now: Instant) -> None:
+        """Begin a round; returns at once."""
+        ...
+
+    def abandon(self, uid: str, metric: str) -> None:
+        """End a measurement whose answer nobody wants any more."""
+        ...
+
+    def forget(self, uid: str) -> None:
+        """End all measurements of a run."""
+        ...
 
 
 class Measurer:

@@ -6,12 +6,14 @@ so that the replica that reads a Rollout's messages also measures for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from analysis_runner.act import Actor, Voice
 from analysis_runner.core.decide import decide
 from analysis_runner.core.invariants import check
 from analysis_runner.gather import Gatherer
 from analysis_runner.gauges import export_gauges
-from analysis_runner.measuring import Bounds, Measurer
+from analysis_runner.measuring import Bounds, Measurer, Measuring
 from analysis_runner.memory import RunMemory
 from analysis_runner.providers.http import ProviderHttp
 from analysis_runner.providers.prometheus import PrometheusProvider
@@ -20,10 +22,12 @@ from analysis_runner.providers.registry import Providers
 from analysis_runner.settings import RunnerSettings
 from analysis_runner.views import partition_key
 from analysis_runner.wake import HEARD_TYPES, Waker
+from headrace.events.envelope import Event
+from headrace.events.topics import Topic
 from headrace.kubernetes.resources import ANALYSIS_RUNS, Manifest
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import Selection
-from headrace.runtime.component import Ports
+from headrace.runtime.component import Loop, Ports
 from headrace.runtime.consumer import ConsumerSettings, EventConsumer
 from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.guard import Caches
@@ -46,6 +50,8 @@ class AnalysisRunner:
         ports: The outside.
         settings: Limits and addresses.
         providers: Whom to ask, by name on the wire, beside and instead of the real ones.
+        measure: Makes what carries rounds out, where it is not a `Measurer`: given the memory
+            and what to call with the key of a run about which something was found.
 
     Attributes:
         runs: Cache of the AnalysisRuns.
@@ -57,6 +63,7 @@ class AnalysisRunner:
         ports: Ports,
         settings: RunnerSettings,
         providers: dict[str, Provider] | None = None,
+        measure: Callable[[RunMemory, Callable[[str], None]], Measuring] | None = None,
     ) -> None:
         self._ports = ports
         self._settings = settings
@@ -71,13 +78,17 @@ class AnalysisRunner:
         self._http = ProviderHttp(settings.measurement_bytes_max)
         prometheus = PrometheusProvider(self._http, ports.clock, settings.prometheus_address)
         self._memory = RunMemory()
-        self._measurer = Measurer(
-            Providers({"prometheus": prometheus, **(providers or {})}),
-            ports.cluster,
-            ports.clock,
-            self._memory,
-            self._found,
-            Bounds(settings.measurements_max, settings.measurements_per_address_max),
+        self._measurer: Measuring = (
+            measure(self._memory, self._found)
+            if measure is not None
+            else Measurer(
+                Providers({"prometheus": prometheus, **(providers or {})}),
+                ports.cluster,
+                ports.clock,
+                self._memory,
+                self._found,
+                Bounds(settings.measurements_max, settings.measurements_per_address_max),
+            )
         )
         again_seconds = settings.say_again_seconds
         self._gatherer = Gatherer(
@@ -93,8 +104,8 @@ class AnalysisRunner:
         )
         self._consumer = EventConsumer(
             ports.bus,
-            (ports.topics.steps,),
-            self._waker.hear,
+            self.topics,
+            self.hear,
             ports.ownership.reads,
             ports.clock,
             ConsumerSettings(cluster=ports.source, types=HEARD_TYPES),
@@ -127,10 +138,28 @@ class AnalysisRunner:
         """The parts that hear, measure and judge; they come after the Leases."""
         return (
             Part("measurements", run=self._measurer.run, close=self._http.close),
-            Part("analysis requests", start=self._begin, run=self._consumer.run),
+            Part("analysis requests", start=self.begin, run=self._consumer.run),
             Part("analysis resync", run=self._resync),
             queue_part("analysis runs", self._reconciler, self.queue, self._settings.workers),
         )
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """The queue of runs."""
+        return (Loop(self.queue, self._reconciler),)
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """The topics that it hears."""
+        return (self._ports.topics.steps,)
+
+    async def discover(self) -> tuple[Reflector, ...]:
+        """Return what fills the cache."""
+        return (self._reflector,)
+
+    async def hear(self, event: Event) -> None:
+        """Take one event of its topics."""
+        await self._waker.hear(event)
 
     def gained(self, shards: frozenset[int]) -> None:
         """Do nothing: the feeder adds the runs of these shards."""
@@ -142,7 +171,8 @@ class AnalysisRunner:
             if ownership.shard_of(partition_key(run)) in shards:
                 self._measurer.forget(run["metadata"]["uid"])
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
+        """Feed the queue from now on: the cache is complete."""
         self._ports.bus.watch(self._bus_changed)
         self._ports.ownership.listen(self)
         self._feeder.begin()

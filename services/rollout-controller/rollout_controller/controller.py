@@ -16,6 +16,7 @@ from headrace.errors import RolloutError
 from headrace.events.commands import RolloutCommanded
 from headrace.events.envelope import Event
 from headrace.events.plugins import PluginAnswered
+from headrace.events.topics import Topic
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
@@ -35,7 +36,7 @@ from headrace.routes import ApiVersions
 from headrace.routes.smi import SUPPORTED_VERSIONS
 from headrace.runtime import guard
 from headrace.runtime.cluster import Selection
-from headrace.runtime.component import Ports
+from headrace.runtime.component import Loop, Ports
 from headrace.runtime.consumer import ConsumerSettings, EventConsumer
 from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.metrics import ConsumerMetrics, Metrics, ReconcileMetrics
@@ -120,13 +121,8 @@ class RolloutController:
         self._commands = CommandHandler(port, self.objects, self.facts, ports.clock)
         self._consumer = EventConsumer(
             ports.bus,
-            (
-                ports.topics.traffic,
-                ports.topics.verdicts,
-                ports.topics.commands,
-                ports.topics.answers,
-            ),
-            self._hear,
+            self.topics,
+            self.hear,
             ports.ownership.reads,
             ports.clock,
             ConsumerSettings(cluster=ports.source),
@@ -167,12 +163,28 @@ class RolloutController:
     def work(self) -> tuple[Part, ...]:
         """The parts that hear and act; they come after the Leases."""
         calls = Part("plugin calls", run=self._workers.run, close=self._workers.close)
-        consumer = Part("rollout facts", start=self._begin, run=self._consumer.run)
+        consumer = Part("rollout facts", start=self.begin, run=self._consumer.run)
         resync = Part("rollout resync", run=self._resync)
         watchdog = Part("rollout watchdog", run=self._watchdog.run)
         workers = self._settings.workers
         queue = queue_part("rollouts", self._reconciler, self.queue, workers)
         return calls, consumer, resync, watchdog, queue, *self._experiments.work
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """The queue of Rollouts."""
+        return (Loop(self.queue, self._reconciler),)
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """The topics that it hears."""
+        topics = self._ports.topics
+        return topics.traffic, topics.verdicts, topics.commands, topics.answers
+
+    async def discover(self) -> tuple[Reflector, ...]:
+        """Choose API versions; return what fills the caches."""
+        await self._choose_versions()
+        return self._reflectors
 
     async def _follow(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -182,11 +194,11 @@ class RolloutController:
                 group.create_task(kind.run())
 
     async def _wait_ready(self) -> None:
-        await self._choose_versions()
-        for reflector in self._reflectors:
+        for reflector in await self.discover():
             await reflector.wait_synced()
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
+        """Feed the queue from now on: the caches are complete."""
         self._feeder.begin()
 
     async def _resync(self) -> None:
@@ -200,7 +212,8 @@ class RolloutController:
             part.forget(metadata["uid"])
         self._ports.metrics.forget("Rollout", metadata.get("namespace", ""), metadata["name"])
 
-    async def _hear(self, event: Event) -> None:
+    async def hear(self, event: Event) -> None:
+        """Take one event of its topics."""
         if isinstance(event.payload, RolloutCommanded):
             await self._commands.handle(event, event.payload)
         elif isinstance(event.payload, PluginAnswered):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 
+from headrace.events.envelope import Event
+from headrace.events.topics import Topic
 from headrace.kubernetes.resources import HTTP_ROUTES, ROLLOUTS, TRAFFIC_SPLITS
 from headrace.runtime.cluster import Selection
-from headrace.runtime.component import Ports
+from headrace.runtime.component import Loop, Ports
 from headrace.runtime.consumer import ConsumerSettings, EventConsumer
 from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.guard import Caches
@@ -73,8 +75,8 @@ class TrafficRouter:
         )
         self._consumer = EventConsumer(
             ports.bus,
-            (ports.topics.steps,),
-            self._waker.hear,
+            self.topics,
+            self.hear,
             ports.ownership.reads,
             ports.clock,
             ConsumerSettings(cluster=ports.source),
@@ -98,10 +100,29 @@ class TrafficRouter:
     @property
     def work(self) -> tuple[Part, ...]:
         """The parts that read requests and carry them out; they come after the Leases."""
-        requests = Part("route requests", start=self._begin, run=self._consumer.run)
+        requests = Part("route requests", start=self.begin, run=self._consumer.run)
         resync = Part("route resync", run=self._resync)
         workers = self._settings.workers
         return requests, resync, queue_part("routes", self._reconciler, self.queue, workers)
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """The queue of routes."""
+        return (Loop(self.queue, self._reconciler),)
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """The topics that it hears."""
+        return (self._ports.topics.steps,)
+
+    async def discover(self) -> tuple[Reflector, ...]:
+        """Ask which kinds are served; return what fills the caches."""
+        kinds = [await kind.discover() for kind in self._sources.kinds]
+        return self._reflector, *(kind for kind in kinds if kind is not None)
+
+    async def hear(self, event: Event) -> None:
+        """Take one event of its topics."""
+        await self._waker.hear(event)
 
     async def _follow(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -113,7 +134,8 @@ class TrafficRouter:
         await self._reflector.wait_synced()
         await self._sources.wait_settled()
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
+        """Feed the queue from now on: the caches are complete."""
         self._feeder.begin()
         self._ports.bus.watch(self._bus_changed)
 

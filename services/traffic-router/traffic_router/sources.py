@@ -90,35 +90,35 @@ class TrafficKind:
 
     async def run(self, on_served: Callable[[], None]) -> None:
         """Discover, then follow until cancelled; call `on_served` once the cache is complete."""
-        version = await self._discover()
-        self._resource = self._resource.at_version(version)
-        around = self._around
-        selection = Selection(around.namespace)
-        source = Source(around.cluster, self._resource, selection, is_optional=True)
-        reflector = Reflector(source, self.store, clock=around.clock, rng=around.rng)
-        self._reflector = reflector
+        delay = self._around.rediscover_seconds
+        while (reflector := await self.discover()) is None:
+            await self._around.clock.sleep(delay if self.is_settled else min(delay, 1.0))
         async with asyncio.TaskGroup() as group:
             group.create_task(reflector.run())
             await reflector.wait_synced()
             self._settled.set()
             on_served()
 
-    async def _discover(self) -> str:
-        delay = self._around.rediscover_seconds
-        while True:
-            try:
-                served = await self._around.cluster.versions(self._resource.group)
-            except RolloutError as error:
-                log.warning("discovery failed", group=self._resource.group, error=str(error))
-                await self._around.clock.sleep(min(delay, 1.0))
-                continue
-            version = self._choose(served)
-            if version is not None:
-                return version
+    async def discover(self) -> Reflector | None:
+        """Ask once whether the kind is served; return what follows it, None while it is not."""
+        around = self._around
+        try:
+            served = await around.cluster.versions(self._resource.group)
+        except RolloutError as error:
+            log.warning("discovery failed", group=self._resource.group, error=str(error))
+            return None
+        version = self._choose(served)
+        if version is None:
             if not self._settled.is_set():
                 log.info("kind is not served", kind=self._resource.kind)
             self._settled.set()
-            await self._around.clock.sleep(delay)
+            return None
+        self._resource = self._resource.at_version(version)
+        source = Source(
+            around.cluster, self._resource, Selection(around.namespace), is_optional=True
+        )
+        self._reflector = Reflector(source, self.store, clock=around.clock, rng=around.rng)
+        return self._reflector
 
 
 class Sources:

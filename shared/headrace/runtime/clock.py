@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from headrace.model.quantities import Instant
 
 
+class Timer(Protocol):
+    """A call that is yet to come."""
+
+    def cancel(self) -> None:
+        """Do not call."""
+        ...
+
+
 class Clock(Protocol):
-    """Wall time for decisions that outlive processes, and sleeping."""
+    """Wall time for decisions that outlive processes, sleeping and timers."""
 
     def now(self) -> Instant:
         """Return seconds since the Unix epoch, UTC."""
@@ -30,8 +39,20 @@ class Clock(Protocol):
         """Return after `seconds` (>= 0)."""
         ...
 
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` once after `seconds` (>= 0), unless the timer is cancelled before."""
+        ...
 
-class SystemClock:
+
+class _LoopTimers:
+    """Timers of the event loop."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Let the running event loop call."""
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
+
+class SystemClock(_LoopTimers):
     """The machine's clock."""
 
     def now(self) -> Instant:
@@ -51,7 +72,7 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-class LoopClock:
+class LoopClock(_LoopTimers):
     """Wall time that goes with the event loop's own time.
 
     For loops whose time is virtual (looptime): sleeps and timestamps agree.
@@ -73,7 +94,7 @@ class LoopClock:
         await asyncio.sleep(seconds)
 
 
-class VirtualClock:
+class VirtualClock(_LoopTimers):
     """A clock that moves only when told; sleeping moves it."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:

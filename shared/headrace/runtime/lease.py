@@ -242,18 +242,22 @@ class Lease:
         Raises:
             LeaseMismatch: Another process holds it and shares the work out differently.
         """
-        terms = self._claim.terms
         while True:
             began = self._clock.monotonic()
             was_renewed = await self._try()
-            self._tell()
-            await self._rest(began + (terms.renew_seconds if was_renewed else terms.retry_seconds))
+            self.tell()
+            await self._rest(began + self.pause_seconds(was_renewed=was_renewed))
+
+    def pause_seconds(self, *, was_renewed: bool) -> float:
+        """Return the time from the beginning of an attempt to that of the next one."""
+        terms = self._claim.terms
+        return terms.renew_seconds if was_renewed else terms.retry_seconds
 
     async def release(self) -> None:
         """Give the Lease away if it is ours, so that others need not wait; call after `run`."""
         was_held = self.is_held
         self._held_until = -math.inf
-        self._tell()
+        self.tell()
         if not was_held:
             return
         try:
@@ -263,21 +267,35 @@ class Lease:
             log.warning("lease not released", lease=self._claim.name, error=str(error))
 
     async def _try(self) -> bool:
-        """Make one attempt; return whether the Lease is ours by it."""
         try:
             async with asyncio.timeout(self._patience_seconds()):
-                was_renewed = await self._attempt()
+                return await self.attempt()
+        except TimeoutError as error:
+            self._fail(error)
+            return False
+
+    async def attempt(self) -> bool:
+        """Make one attempt, however long it takes; return whether the Lease is ours by it.
+
+        Raises:
+            LeaseMismatch: Another process holds it and shares the work out differently.
+        """
+        try:
+            was_renewed = await self._attempt()
         except LeaseMismatch:
             raise
         except Conflict:
             self._own = None  # somebody was faster; look again
             return False
-        except (RolloutError, TimeoutError) as error:
-            self._own = None
-            self._complain(f"{type(error).__name__}: {error}")
+        except RolloutError as error:
+            self._fail(error)
             return False
         self._complain("")
         return was_renewed
+
+    def _fail(self, error: Exception) -> None:
+        self._own = None
+        self._complain(f"{type(error).__name__}: {error}")
 
     def _patience_seconds(self) -> float:
         """Return how long an attempt may take: a holder must find time for another one."""
@@ -306,7 +324,7 @@ class Lease:
             self._own = await self._cluster.create(
                 LEASES, new_lease(self._claim, self._clock.now())
             )
-        self._tell()  # a gap that nobody noticed is a loss all the same: wake-ups were ignored
+        self.tell()  # a gap that nobody noticed is a loss all the same: wake-ups were ignored
         self._held_until = began + self._claim.terms.hold_seconds
         return True
 
@@ -327,9 +345,10 @@ class Lease:
         while (now := self._clock.monotonic()) < until:
             wake = min(until, self._held_until) if self._told else until
             await self._clock.sleep(max(wake - now, 0.001))
-            self._tell()
+            self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Tell a change of `is_held` that nobody was told yet."""
         is_held = self.is_held
         if is_held == self._told:
             return

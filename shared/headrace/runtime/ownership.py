@@ -173,6 +173,11 @@ class Ownership:
         return self._membership.namespace
 
     @property
+    def leases(self) -> tuple[Lease, ...]:
+        """One per shard, for who attempts them without `run`."""
+        return self._leases
+
+    @property
     def layout(self) -> Layout:
         """How the work is shared out."""
         return self._membership.layout

@@ -271,13 +271,18 @@ class Reconciler(Generic[ObservedT, PlanT]):
             for _ in range(workers):
                 group.create_task(self._work(queue))
 
+    async def take(self, queue: WorkQueue, key: str) -> Outcome:
+        """Reconcile a key that the queue handed out, and give it back."""
+        outcome = _NOT_OWNED  # what a cancelled pass leaves: nothing is planned
+        try:
+            outcome = await self.process(key, queue.saw, lambda: queue.is_urgent)
+        finally:
+            self._give_back(queue, key, outcome)
+        return outcome
+
     async def _work(self, queue: WorkQueue) -> None:
         while (key := await queue.get()) is not None:
-            outcome = _NOT_OWNED  # what a cancelled pass leaves: nothing is planned
-            try:
-                outcome = await self.process(key, queue.saw, lambda: queue.is_urgent)
-            finally:
-                self._give_back(queue, key, outcome)
+            await self.take(queue, key)
 
     def _give_back(self, queue: WorkQueue, key: str, outcome: Outcome) -> None:
         match outcome.kind:

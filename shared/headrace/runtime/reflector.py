@@ -103,7 +103,7 @@ class Reflector:
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
-            error = await self._follow()
+            error = await self.follow()
             if error is None:
                 continue
             self._failures += 1
@@ -113,7 +113,7 @@ class Reflector:
                 delay = max(delay, error.retry_after_seconds or 0.0)
             await self._clock.sleep(delay)
 
-    async def _follow(self) -> RolloutError | None:
+    async def follow(self) -> RolloutError | None:
         """List if needed and watch until that ends; return why to wait before the next try."""
         try:
             if self._must_list:

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from headrace.backoff import RECONCILE, Backoff, Rng
 from headrace.model.quantities import Instant
-from headrace.runtime.clock import Clock
+from headrace.runtime.clock import Clock, Timer
 
 _TURNS_BEFORE_FAIRNESS: Final = 8
 """After so many keys in a row that passed by a lower lane, the lower lane gets one turn."""
@@ -334,7 +334,7 @@ class WorkQueue:
         self._keys = KeyedQueue(backoff=backoff, rng=rng, background_max=background_max)
         self._observer = observer or SilentObserver()
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._timer_at: Instant | None = None
         self._is_closed = False
         self._idle = asyncio.Event()
@@ -377,15 +377,22 @@ class WorkQueue:
         Each key that is returned must be given back with `done` or `retry`.
         """
         while not self._is_closed:
-            self._move_due()
-            popped = self._keys.pop(self._clock.now())
-            if popped is not None:
-                self._idle.clear()
-                self._observer.started(popped[1])
-                return popped[0]
+            key = self.take()
+            if key is not None:
+                return key
             self._arm()
             await self._wait()
         return None
+
+    def take(self) -> str | None:
+        """Return the next key that is ready, as `get` does; None when none is."""
+        self._move_due()
+        popped = self._keys.pop(self._clock.now())
+        if popped is None:
+            return None
+        self._idle.clear()
+        self._observer.started(popped[1])
+        return popped[0]
 
     def done(self, key: str, *, wake_at: Instant | None = None, lane: Lane = Lane.REST) -> None:
         """Give a key back after a pass that succeeded; `wake_at` plans the next one."""
@@ -459,7 +466,7 @@ class WorkQueue:
             return
         self._disarm()
         delay = min(max(at - self._clock.now(), _TIMER_SECONDS_MIN), _TIMER_SECONDS_MAX)
-        self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
+        self._timer = self._clock.call_later(delay, self._ring)
         self._timer_at = at
 
     def _disarm(self) -> None:
