@@ -7,11 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := headrace rollout_controller traffic_router analysis_runner headrace_all_in_one \
-	headrace_cli headrace_demo headrace_gen headrace_lab
+	headrace_cli headrace_demo headrace_gen headrace_lab headrace_sandbox
 SOURCES := shared services tools tests examples
 LAB := .lab
 
-.PHONY: help setup fmt lint types tidy test unit e2e e2e-long bench gen check demo \
+.PHONY: help setup fmt lint types tidy test unit sim hunt e2e e2e-long bench gen check demo \
 	lab-up lab-down demo-lab ci clean
 
 help: ## Show the targets
@@ -48,6 +48,12 @@ test: setup ## Run all tests that need no server
 
 unit: setup ## Run the unit tests only
 	$(BIN)/pytest -q tests/unit
+
+sim: setup ## Replay the scenarios and the recorded seeds of the simulator
+	$(BIN)/pytest -q -n auto tests/simulation
+
+hunt: setup ## Let fresh seeds of the simulator search for ten minutes
+	$(BIN)/headrace-sandbox --hunt 600 --demand-coverage
 
 e2e: setup ## Run the tests on the real parts, with short times
 	$(BIN)/python -m headrace_lab check-tools

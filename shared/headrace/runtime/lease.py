@@ -309,9 +309,11 @@ class Lease:
         began = self._clock.monotonic()
         try:
             manifest = self._own or await self._look()
+            # When it was seen, not when it was asked for: a slow answer shows a holder of now.
+            seen_at = self._clock.monotonic()
             previous = self._sighting
-            sighting = self._sighting = sight(previous, manifest, began)
-            match decide(sighting, self._claim, began):
+            sighting = self._sighting = sight(previous, manifest, seen_at)
+            match decide(sighting, self._claim, seen_at):
                 case "wait":
                     check_agreement(previous, sighting, self._claim)
                     return False

@@ -92,6 +92,11 @@ class Reflector:
         return self._source.resource
 
     @property
+    def store(self) -> Store:
+        """What is fed."""
+        return self._store
+
+    @property
     def is_synced(self) -> bool:
         """Whether the store has been complete once."""
         return self._synced.is_set()

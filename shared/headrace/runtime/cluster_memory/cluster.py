@@ -53,6 +53,7 @@ class MemoryCluster:
     Attributes:
         requests: The newest requests of all clients, oldest first.
         intercept: Sees each request before it is served and may raise instead; None for none.
+        objects: What is stored, for who looks on: only clients and controllers change it.
     """
 
     def __init__(self, clock: Clock, settings: MemoryClusterSettings | None = None) -> None:
@@ -61,7 +62,7 @@ class MemoryCluster:
         self.intercept: Interceptor | None = None
         self._clock = clock
         self._settings = settings
-        self._objects = Objects(clock, settings.name)
+        self.objects = self._objects = Objects(clock, settings.name)
         self._watches = Watches(self._objects, settings.history_max)
         self._pods = PodLife(
             self._objects,

@@ -3,11 +3,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from headrace.errors import Unavailable
-from headrace.kubernetes.resources import LEASES, Manifest
+from headrace.kubernetes.resources import LEASES, Manifest, Resource
 from headrace.model.meta import parse_time
 from headrace.runtime.clock import LoopClock
 from headrace.runtime.cluster import MergePatch
@@ -246,6 +247,30 @@ async def test_a_frozen_holder_knows_before_its_next_write() -> None:
     clock.frozen_seconds = 9.0
     assert not lease.is_held, "without a turn of the event loop"
     await end(running)
+
+
+async def test_a_slow_answer_makes_no_lease_look_older_than_it_is() -> None:
+    world = World()
+    holder = asyncio.create_task(world.replica("a").run())
+    await asyncio.sleep(1)
+
+    class SlowFirst:
+        """A port whose first answer comes when its process was frozen for a while."""
+
+        def __init__(self) -> None:
+            self.delay_seconds = 9.5
+
+        async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest:
+            delay, self.delay_seconds = self.delay_seconds, 0.0
+            await asyncio.sleep(delay)
+            return await world.cluster.client("b").get(resource, namespace, name)
+
+    slow: Any = SlowFirst()
+    other = Lease(slow, world.clock, claim("b"), lambda _: None)
+    assert not await other.attempt()
+    await asyncio.sleep(1)
+    assert not await other.attempt(), "its holder has renewed it a moment ago"
+    await end(holder)
 
 
 async def test_a_gap_is_told_as_loss_and_gain_even_if_nobody_took_the_lease() -> None:

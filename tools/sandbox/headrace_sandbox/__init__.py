@@ -1,0 +1,1 @@
+"""The deterministic simulator: whole releases in virtual time, with faults, from one seed."""

@@ -1,0 +1,96 @@
+"""`headrace-sandbox`: play a scenario, hunt with fresh seeds, prove the net with mutants."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from headrace_sandbox.faults import Fault
+from headrace_sandbox.report import failure, hunt_report, missing
+from headrace_sandbox.running import WILD, Report, hunt, run, scenario_of, shrink
+from headrace_sandbox.scenario import names
+
+
+def main() -> int:
+    """Run the command; 1 when something was violated."""
+    arguments = _parser().parse_args()
+    if arguments.list:
+        _list()
+        return 0
+    if arguments.hunt:
+        return _hunt(arguments)
+    return _play(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("headrace-sandbox", description=__doc__)
+    parser.add_argument("--scenario", default=WILD, help=f"name of a scenario, or {WILD}")
+    parser.add_argument("--seed", type=int, help="default: the scenario's own")
+    parser.add_argument("--faults", type=Path, help="exactly these faults, from a file")
+    parser.add_argument("--hunt", type=float, metavar="SECONDS", help="fresh seeds for so long")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--demand-coverage", action="store_true", help="fail when a row is at zero")
+    parser.add_argument("--story", action="store_true", help="tell what happened")
+    parser.add_argument("--json", type=Path, help="write what happened into a file")
+    parser.add_argument("--list", action="store_true", help="show the scenarios")
+    return parser
+
+
+def _list() -> None:
+    for name in names():
+        scenario = scenario_of(name, 0)
+        sys.stdout.write(f"{name:<44} {scenario.about}\n")
+
+
+def _play(arguments: argparse.Namespace) -> int:
+    name = arguments.scenario
+    seed = arguments.seed if arguments.seed is not None else scenario_of(name, 1).seed
+    faults = None
+    if arguments.faults is not None:
+        faults = tuple(Fault.load(each) for each in json.loads(arguments.faults.read_text()))
+    result = run(name, seed, faults)
+    if arguments.story:
+        sys.stdout.write(result.story.text() + "\n")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(result.story.dump(), default=str, indent=1))
+    if result.is_good:
+        virtual = f"{result.seconds:.0f} s of virtual time, {result.steps} steps"
+        sys.stdout.write(f"{name} {seed}: all is well ({virtual})\n")
+        return 0
+    kept = shrink(name, seed, result) if faults is None else result.struck
+    sys.stdout.write(failure(result, kept) + "\n")
+    return 1
+
+
+def _hunt(arguments: argparse.Namespace) -> int:
+    began = time.monotonic()
+    first_seed = arguments.seed if arguments.seed is not None else int(time.time_ns() % 10**9)
+    seen: Counter[str] = Counter()
+    failed: list[Report] = []
+    runs = 0
+    found = hunt(
+        arguments.scenario, arguments.hunt, workers=arguments.workers, first_seed=first_seed
+    )
+    for report in found:
+        runs += 1
+        seen += report.seen
+        if report.rule:
+            failed.append(report)
+            sys.stdout.write(f"seed {report.seed}: {report.rule}: {report.text}\n")
+    seconds = time.monotonic() - began
+    sys.stdout.write(hunt_report(runs, seconds, seen, failed) + "\n")
+    if failed:
+        first = failed[0].seed
+        result = run(arguments.scenario, first)
+        sys.stdout.write(failure(result, shrink(arguments.scenario, first, result)) + "\n")
+    is_covered = not (arguments.demand_coverage and missing(seen))
+    return 0 if not failed and is_covered else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

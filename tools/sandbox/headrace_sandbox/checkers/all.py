@@ -1,0 +1,86 @@
+"""All checkers of a run, as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from headrace.kubernetes.resources import Resource
+from headrace.runtime.bus_queue import Outgoing
+from headrace.runtime.reconciler import Outcome
+from headrace_sandbox.checkers.book import Book
+from headrace_sandbox.checkers.claims import ClaimRules
+from headrace_sandbox.checkers.protections import Protections
+from headrace_sandbox.checkers.rows import Rows
+from headrace_sandbox.checkers.traffic import TrafficRules
+from headrace_sandbox.checkers.violations import Findings
+from headrace_sandbox.nodes import Node
+from headrace_sandbox.workload import Application
+from headrace_sandbox.world import World, Write
+
+
+class Checkers(Findings):
+    """Follows everything, and finds what must not be."""
+
+    def __init__(self, world: World, applications: Mapping[str, Application]) -> None:
+        super().__init__(world)
+        self.seen: Counter[str] = Counter()
+        self._is_quiet = False
+        self._nodes: dict[str, Node] = {}
+        self._book = Book(world)
+        self._traffic = TrafficRules(world, self._book, self)
+        self._claims = ClaimRules(world, self._book, self)
+        self._protections = Protections(world, self._book, self)
+        self._rows = Rows(world, self._book, self.seen)
+        world.watch(self)
+
+    def written(self, write: Write) -> None:
+        """Hear of a committed change."""
+        self._book.note(write)
+        self._rows.written(write)
+        if write.identity in self._nodes:
+            self._traffic.written(write)
+            self._claims.written(write)
+            self._protections.written(write)
+            self._protections.aborted_knowingly(self._nodes[write.identity], write)
+        if self._is_quiet and write.request is not None:
+            record = write.change.record
+            if record.resource.plural != "leases" and write.identity[-1:].isdigit():
+                text = f"{write.identity} writes {record.resource.plural}/{record.name}"
+                self.require(False, "a settled world is quiet", text)
+        self._tell(write)
+
+    def _tell(self, write: Write) -> None:
+        record, request = write.change.record, write.request
+        if record.resource.plural in ("leases",) or request is None:
+            return
+        self._world.tell(
+            write.identity,
+            f"{request.verb} {record.resource.plural}/{record.name}"
+            + (f" {request.subresource}" if request.subresource else ""),
+            body=request.body if request.verb != "create" else "",
+        )
+
+    def published(self, identity: str, message: Outgoing) -> None:
+        """Hear of a message."""
+        self._protections.published(identity, message)
+        self._world.tell(identity, f"says {message.headers.get('ce_type')}", key=message.key)
+
+    def sends(self, node: Node, verb: str, resource: Resource, name: str) -> None:
+        """Hear that a write leaves a node."""
+        self._nodes[node.name] = node
+        self._protections.sends(node, verb, resource, name)
+
+    def reconciled(self, node: Node, key: str, outcome: Outcome) -> None:
+        """Hear how a reconcile ended."""
+        self._protections.reconciled(node, key, outcome)
+        if outcome.is_error:
+            self._world.tell(node.name, outcome.kind, key=key, message=outcome.message)
+
+    def expect_quiet(self) -> None:
+        """From now on nothing may be written."""
+        self._is_quiet = True
+
+    def at_rest(self) -> None:
+        """Look at the settled world."""
+        self._claims.at_rest()

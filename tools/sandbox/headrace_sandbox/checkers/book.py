@@ -1,0 +1,243 @@
+"""What the checkers write down of each Rollout as it happens, from stored objects alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from headrace.kubernetes.resources import ROLLOUTS, Manifest
+from headrace.model.meta import parse_time
+from headrace_sandbox.workload import selected_hash, split_of
+from headrace_sandbox.world import World, Write
+
+LAG_SECONDS: Final = 45.0
+"""How long a cache may be behind in a storm: what was true so lately may still be believed."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """One route request, as it stood in a Rollout.
+
+    Attributes:
+        since: When it was stored first.
+        valid_until: True time after which it must not be applied, the longest of its renewals;
+            None for a lowering.
+        document: As stored last.
+    """
+
+    since: float
+    valid_until: float | None
+    document: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Page:
+    """What is known of one Rollout.
+
+    Attributes:
+        asked: Requests by epoch.
+        acknowledged: Newest epoch that the Rollout called acknowledged.
+        allowed: Highest weight that each hash may have got by its step.
+        shown: What the traffic object showed for the canary: (since, weight, epoch of the fence).
+        replicas: `spec.replicas` over time: (since, wanted).
+        aborted_since: When `status.abort` was set; None while it is not.
+        runs: Names of AnalysisRuns that were created.
+        fences: Epochs that a fence of this uid ever had.
+    """
+
+    asked: dict[int, Asked] = field(default_factory=dict)
+    acknowledged: int = 0
+    allowed: dict[str, int] = field(default_factory=dict)
+    shown: list[tuple[float, int, int]] = field(default_factory=list)
+    replicas: list[tuple[float, int]] = field(default_factory=list)
+    aborted_since: float | None = None
+    runs: set[str] = field(default_factory=set)
+    fences: set[int] = field(default_factory=set)
+
+    def showed(self, weight: int, since: float) -> bool:
+        """Return whether the canary had a weight at some time from `since` on."""
+        ends = [entry[0] for entry in self.shown[1:]] + [float("inf")]
+        return any(
+            entry[1] == weight and end > since for entry, end in zip(self.shown, ends, strict=True)
+        )
+
+    def replicas_least(self, since: float) -> int:
+        """Return the fewest replicas that were wanted at some time from `since` on."""
+        ends = [entry[0] for entry in self.replicas[1:]] + [float("inf")]
+        found = [entry[1] for entry, end in zip(self.replicas, ends, strict=True) if end > since]
+        return min(found, default=0)
+
+    def open_routes(self, now: float) -> list[Mapping[str, Any]]:
+        """Return the requests that may still be applied, or hold: from the acknowledged one on."""
+        return [
+            asked.document
+            for epoch, asked in self.asked.items()
+            if epoch >= self.acknowledged
+            and (epoch == max(self.asked) or _may_hold(asked, now) or epoch == self.acknowledged)
+        ]
+
+
+class Book:
+    """The pages of all Rollouts, and when pods were there."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._pages: dict[str, Page] = {}
+        self._available: dict[tuple[str, str], list[tuple[float, int]]] = {}
+
+    def page(self, uid: str) -> Page:
+        """Return the page of a Rollout."""
+        return self._pages.setdefault(uid, Page())
+
+    def rollout(self, name: str) -> Manifest | None:
+        """Return a Rollout as it is stored."""
+        record = self._world.objects.find(ROLLOUTS, "default", name)
+        return record.manifest if record is not None else None
+
+    def had_pods(self, uid: str, pod_hash: str, count: int, since: float) -> bool:
+        """Return whether a ReplicaSet had so many available pods at some time from `since` on."""
+        entries = self._available.get((uid, pod_hash), [])
+        ends = [entry[0] for entry in entries[1:]] + [float("inf")]
+        return any(
+            entry[1] >= count and end > since for entry, end in zip(entries, ends, strict=True)
+        )
+
+    def note(self, write: Write) -> None:
+        """Write a committed change down; call before the rules look at it."""
+        new = write.change.new
+        if new is None:
+            return
+        match new.resource.plural:
+            case "rollouts":
+                self._note_rollout(new.manifest)
+            case "replicasets":
+                self._note_pods(new.manifest)
+            case "trafficsplits" | "httproutes":
+                self._note_split(new.manifest)
+            case "analysisruns":
+                for owner in new.metadata.get("ownerReferences") or ():
+                    self.page(owner["uid"]).runs.add(new.name)
+
+    def _note_rollout(self, rollout: Manifest) -> None:
+        now, page = self._world.now, self.page(rollout["metadata"]["uid"])
+        status = rollout.get("status") or {}
+        headrace = status.get("headrace") or {}
+        route = headrace.get("route")
+        if route is not None:
+            self._note_route(page, route)
+        known = headrace.get("acknowledged") or {}
+        page.acknowledged = max(page.acknowledged, int(known.get("epoch") or 0))
+        wanted = int(rollout["spec"].get("replicas", 1))
+        if not page.replicas or page.replicas[-1][1] != wanted:
+            page.replicas.append((now, wanted))
+        if status.get("abort"):
+            page.aborted_since = page.aborted_since if page.aborted_since is not None else now
+        else:
+            page.aborted_since = None
+        self._note_allowed(page, rollout, status)
+
+    def _note_route(self, page: Page, route: Mapping[str, Any]) -> None:
+        valid = route.get("validUntil")
+        until: float | None = parse_time(valid) if valid else None
+        known = page.asked.get(route["epoch"])
+        if known is None:
+            page.asked[route["epoch"]] = Asked(self._world.now, until, route)
+        else:
+            if until is not None and known.valid_until is not None:
+                until = max(until, known.valid_until)
+            page.asked[route["epoch"]] = Asked(known.since, until, route)
+
+    def _note_allowed(self, page: Page, rollout: Manifest, status: Mapping[str, Any]) -> None:
+        current, stable = status.get("currentPodHash", ""), status.get("stableRS", "")
+        if not current:
+            return
+        weight = step_weight(rollout, status)
+        headrace = status.get("headrace") or {}
+        route, known = headrace.get("route") or {}, headrace.get("acknowledged") or {}
+        if route and known.get("epoch") == route.get("epoch"):
+            carried = (route.get("hashes") or {}).get("canary", "")
+            page.allowed = {stable: 100, carried: int(known.get("canary") or 0)}
+        page.allowed[current] = max(page.allowed.get(current, 0), weight)
+        if stable:
+            page.allowed[stable] = 100
+
+    def _note_pods(self, replica_set: Manifest) -> None:
+        metadata = replica_set["metadata"]
+        pod_hash = (metadata.get("labels") or {}).get("rollouts-pod-template-hash", "")
+        count = int((replica_set.get("status") or {}).get("availableReplicas") or 0)
+        for owner in metadata.get("ownerReferences") or ():
+            entries = self._available.setdefault((owner["uid"], pod_hash), [])
+            if not entries or entries[-1][1] != count:
+                entries.append((self._world.now, count))
+                del entries[:-50]
+
+    def _note_split(self, manifest: Manifest) -> None:
+        for record in self._world.objects.all(ROLLOUTS):
+            found = split_of(self._world.objects, record.manifest)
+            if found is None or found[0].uid != manifest["metadata"]["uid"]:
+                continue
+            page = self.page(record.uid)
+            epoch = int((fence_of(manifest, record.uid) or {}).get("epoch") or 0)
+            page.fences.add(epoch)
+            canary = record.manifest["spec"]["strategy"]["canary"].get("canaryService", "")
+            page.shown.append((self._world.now, found[1].get(canary, 0), epoch))
+            del page.shown[:-50]
+
+    def most(self, rollout: Manifest, service: str) -> int:
+        """Return the highest weight that a Service may have now or get by an open request."""
+        found = split_of(self._world.objects, rollout)
+        weights = [found[1].get(service, 0)] if found is not None else [0]
+        for route in self.page(rollout["metadata"]["uid"]).open_routes(self._world.now):
+            weights.append(weight_in(route, service))
+        return max(weights)
+
+    def share(self, rollout: Manifest, pod_hash: str) -> int:
+        """Return the highest weight that may reach the pods of a hash."""
+        canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+        names = (canary.get("canaryService"), canary.get("stableService"))
+        objects = self._world.objects
+        return max(
+            (self.most(rollout, n) for n in names if n and selected_hash(objects, n) == pod_hash),
+            default=0,
+        )
+
+
+def _may_hold(asked: Asked, now: float) -> bool:
+    return asked.valid_until is not None and now <= asked.valid_until
+
+
+def fence_of(manifest: Manifest, uid: str) -> dict[str, Any] | None:
+    """Return the fence of a Rollout on a traffic object, whatever key it has."""
+    for name, text in (manifest["metadata"].get("annotations") or {}).items():
+        if name.startswith("headrace.io/route"):
+            fence: dict[str, Any] = json.loads(text)
+            if fence.get("uid") == uid:
+                return fence
+    return None
+
+
+def weight_in(route: Mapping[str, Any], service: str) -> int:
+    """Return the weight of a Service in a route document."""
+    weights, services = route["weights"], route["services"]
+    if service == services.get("canary"):
+        return int(weights.get("canary") or 0)
+    if service == services.get("stable"):
+        return int(weights.get("stable") or 0)
+    return 0
+
+
+def step_weight(rollout: Manifest, status: Mapping[str, Any]) -> int:
+    """Return the weight that the step of a Rollout allows its new version."""
+    canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+    steps = canary.get("steps") or []
+    index = status.get("currentStepIndex")
+    if not steps or status.get("currentPodHash") == status.get("stableRS"):
+        return 100
+    if index is None:
+        return 0
+    if index >= len(steps):
+        return 100
+    found = [step["setWeight"] for step in steps[: index + 1] if "setWeight" in step]
+    return int(found[-1]) if found else 0

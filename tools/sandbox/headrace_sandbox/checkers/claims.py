@@ -1,0 +1,149 @@
+"""Rules of the status: it never claims what is not so, and each intent has one effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headrace.kubernetes.resources import REPLICA_SETS, ROLLOUTS, Manifest
+from headrace_sandbox.checkers.book import LAG_SECONDS, Book
+from headrace_sandbox.checkers.violations import Findings
+from headrace_sandbox.workload import HASH, available, replica_sets, selected_hash, split_of
+from headrace_sandbox.world import World, Write
+
+_CLAIMS = "status never claims what is not so"
+_ONCE = "one effect per intent"
+
+
+class ClaimRules:
+    """Checked at every committed write of a service."""
+
+    def __init__(self, world: World, book: Book, findings: Findings) -> None:
+        self._world = world
+        self._book = book
+        self._require = findings.require
+
+    def written(self, write: Write) -> None:
+        """Hear of a committed change of a service."""
+        new, old = write.change.new, write.change.old
+        if new is None:
+            return
+        match new.resource.plural:
+            case "rollouts":
+                before = (old.manifest.get("status") or {}) if old is not None else {}
+                self._rollout(new.manifest, before)
+            case "replicasets" if old is None:
+                self._once(new.manifest, "replicasets")
+            case "analysisruns" if old is None:
+                self._once_per_cause(new.manifest)
+
+    def _rollout(self, rollout: Manifest, before: Mapping[str, Any]) -> None:
+        status = rollout.get("status") or {}
+        route = (status.get("headrace") or {}).get("route")
+        if route is not None:
+            weights = route["weights"]
+            total = sum(int(weights.get(name) or 0) for name in ("canary", "stable"))
+            total += sum(int(extra["weight"]) for extra in weights.get("additional") or ())
+            self._require(
+                total == weights.get("base", 100), "weights sum to the base", f"asked {weights}"
+            )
+        self._acknowledged(rollout, status, before)
+        self._runs(rollout, status)
+        if status.get("phase") == "Healthy" and before.get("phase") != "Healthy":
+            self._healthy(rollout, status)
+
+    def _acknowledged(
+        self, rollout: Manifest, status: Mapping[str, Any], before: Mapping[str, Any]
+    ) -> None:
+        """What is called acknowledged was really to be seen on the traffic object."""
+        known = (status.get("headrace") or {}).get("acknowledged") or {}
+        was = (before.get("headrace") or {}).get("acknowledged") or {}
+        epoch = int(known.get("epoch") or 0)
+        if epoch == int(was.get("epoch") or 0):
+            return
+        page = self._book.page(rollout["metadata"]["uid"])
+        asked = page.asked.get(epoch)
+        name = rollout["metadata"]["name"]
+        self._require(asked is not None, _CLAIMS, f"{name}: epoch {epoch} was never asked for")
+        if asked is None or not asked.document.get("routers"):
+            return
+        weight = int(known.get("canary") or 0)
+        text = f"{name}: epoch {epoch} acknowledged with {weight}, shown {page.shown[-3:]}"
+        self._require(page.showed(weight, asked.since - LAG_SECONDS), _CLAIMS, text)
+
+    def _runs(self, rollout: Manifest, status: Mapping[str, Any]) -> None:
+        page = self._book.page(rollout["metadata"]["uid"])
+        canary = status.get("canary") or {}
+        for field in ("currentStepAnalysisRunStatus", "currentBackgroundAnalysisRunStatus"):
+            run = (canary.get(field) or {}).get("name")
+            if run:
+                self._require(run in page.runs, _CLAIMS, f"AnalysisRun {run} was never created")
+
+    def _healthy(self, rollout: Manifest, status: Mapping[str, Any]) -> None:
+        uid, now = rollout["metadata"]["uid"], self._world.now
+        name, stable = rollout["metadata"]["name"], status.get("stableRS", "")
+        page = self._book.page(uid)
+        least = page.replicas_least(now - LAG_SECONDS)
+        text = f"{name} is Healthy without {least} pods of {stable}"
+        had_pods = least == 0 or self._book.had_pods(uid, stable, least, now - LAG_SECONDS)
+        self._require(had_pods, _CLAIMS, text)
+
+    # Effects
+
+    def _once(self, manifest: Manifest, kind: str) -> None:
+        pod_hash = (manifest["metadata"].get("labels") or {}).get(HASH, "")
+        for owner in manifest["metadata"].get("ownerReferences") or ():
+            same = [
+                record.name
+                for record in self._world.objects.dependents(owner["uid"])
+                if record.resource.plural == kind
+                and (record.metadata.get("labels") or {}).get(HASH) == pod_hash
+            ]
+            self._require(len(same) <= 1, _ONCE, f"{kind} of {pod_hash}: {same}")
+
+    def _once_per_cause(self, manifest: Manifest) -> None:
+        metadata = manifest["metadata"]
+        cause = (metadata.get("annotations") or {}).get("headrace.io/cause")
+        kind = (metadata.get("labels") or {}).get("rollout-type")
+        for owner in metadata.get("ownerReferences") or ():
+            same = [
+                record.name
+                for record in self._world.objects.dependents(owner["uid"])
+                if record.resource.plural == manifest_plural(manifest)
+                and (record.metadata.get("annotations") or {}).get("headrace.io/cause") == cause
+                and (record.metadata.get("labels") or {}).get("rollout-type") == kind
+            ]
+            self._require(len(same) <= 1, _ONCE, f"runs of cause {cause}: {same}")
+
+    # The settled world
+
+    def at_rest(self) -> None:
+        """Look at every Rollout when nothing moves any more."""
+        objects = self._world.objects
+        for record in objects.all(ROLLOUTS):
+            rollout, status = record.manifest, record.manifest.get("status") or {}
+            canary = rollout["spec"]["strategy"].get("canary") or {}
+            sets = replica_sets(objects, record.uid)
+            stable = status.get("stableRS", "")
+            total = sum(int((rs.manifest["status"]).get("replicas") or 0) for rs in sets.values())
+            text = f"{record.name}: {status.get('replicas')} replicas, there are {total}"
+            self._require(int(status.get("replicas") or 0) == total, _CLAIMS, text)
+            wanted = int(rollout["spec"].get("replicas", 1))
+            found = available(sets.get(stable))
+            text = f"{record.name}: {found} pods of stable {stable}, not {wanted}"
+            self._require(found == wanted, _CLAIMS, text)
+            split = split_of(objects, rollout)
+            if split is None or wanted == 0:  # without pods no Service is switched
+                continue
+            name = canary["stableService"]
+            text = f"{record.name}: {name} selects {selected_hash(objects, name)}, not {stable}"
+            self._require(selected_hash(objects, name) == stable, _CLAIMS, text)
+            weight = split[1].get(canary["canaryService"], 0)
+            claimed = ((status.get("canary") or {}).get("weights") or {}).get("canary") or {}
+            text = f"{record.name}: the canary gets {weight}, the status says {claimed}"
+            self._require(weight == int(claimed.get("weight") or 0) == 0, _CLAIMS, text)
+
+
+def manifest_plural(manifest: Manifest) -> str:
+    """Return the plural of a created object's kind."""
+    return {"AnalysisRun": "analysisruns", REPLICA_SETS.kind: REPLICA_SETS.plural}[manifest["kind"]]

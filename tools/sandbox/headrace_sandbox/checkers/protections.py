@@ -1,0 +1,160 @@
+"""Rules that watch a protection itself, where another one would hide its loss."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from headrace import errors
+from headrace.events.envelope import decode
+from headrace.events.traffic import RouteRefused
+from headrace.kubernetes.resources import (
+    LEASES,
+    ROLLOUTS,
+    SERVICES,
+    TRAFFIC_SPLITS,
+    Resource,
+)
+from headrace.model.meta import parse_time
+from headrace.runtime.bus_queue import Outgoing
+from headrace.runtime.reconciler import Outcome
+from headrace_sandbox.checkers.book import Book, fence_of
+from headrace_sandbox.checkers.violations import Findings
+from headrace_sandbox.nodes import Node
+from headrace_sandbox.workload import split_of
+from headrace_sandbox.world import World, Write
+
+_CLOCK_ERROR_SECONDS: Final = 1.5
+"""How wrong a node may be about the API server's time, plus a request under way."""
+
+_CONDITIONAL: Final = (ROLLOUTS, SERVICES, TRAFFIC_SPLITS)
+
+
+class Protections:
+    """Leases, expiries, versions, fences and invariants."""
+
+    def __init__(self, world: World, book: Book, findings: Findings) -> None:
+        self._world = world
+        self._book = book
+        self._require = findings.require
+        self._known: dict[tuple[str, str, str], str] = {}
+
+    def sends(self, node: Node, verb: str, resource: Resource, name: str) -> None:
+        """Hear that a write leaves a node: it holds the Lease, and knows which version it saw."""
+        if resource.plural == LEASES.plural:
+            return
+        for each in _CONDITIONAL:
+            if each.plural == resource.plural:
+                known = node.cached(resource, "default", name)
+                version = known["metadata"]["resourceVersion"] if known else ""
+                self._known[node.name, resource.plural, name] = version
+        if resource.plural in ("rollouts", "services", "trafficsplits", "replicasets"):
+            self._lease(node, resource, name)
+
+    def _lease(self, node: Node, resource: Resource, name: str) -> None:
+        key = self._key(resource, name)
+        if key is None:
+            return
+        lease = self._world.objects.find(LEASES, "default", node.lease_of(key))
+        spec = lease.manifest["spec"] if lease is not None else {}
+        holder = spec.get("holderIdentity")
+        is_held = holder == node.name and self._renewed(node, spec)
+        text = f"{node.name} writes {resource.plural}/{name}, {holder} holds the Lease"
+        self._require(is_held, "no write without the Lease", text)
+
+    def _renewed(self, node: Node, spec: dict[str, object]) -> bool:
+        """Whether a Lease is younger than its duration, by the clock of its holder."""
+        renewed = parse_time(str(spec["renewTime"]))
+        seconds = int(str(spec["leaseDurationSeconds"]))
+        return node.clock.now() < renewed + seconds
+
+    def _key(self, resource: Resource, name: str) -> str | None:
+        if resource.plural == ROLLOUTS.plural:
+            return f"default/{name}"
+        for record in self._world.objects.all(ROLLOUTS):
+            if name == record.name or name.startswith(f"{record.name}-"):
+                return f"default/{record.name}"
+        return None
+
+    def written(self, write: Write) -> None:
+        """Hear of a committed change of a service."""
+        old, record = write.change.old, write.change.record
+        if old is None or write.change.new is None:
+            return
+        seen = self._known.get((write.identity, record.resource.plural, record.name))
+        if seen:
+            text = (
+                f"{record.resource.plural}/{record.name}: computed from {seen}, over {old.version}"
+            )
+            self._require(int(seen) >= old.version, "a stale write is refused", text)
+        if record.resource.plural in ("trafficsplits", "httproutes"):
+            self._expiry(write)
+
+    def _expiry(self, write: Write) -> None:
+        """A raise is never written after its expiry, but for one that was acknowledged."""
+        new, old = write.change.new, write.change.old
+        assert new is not None
+        assert old is not None
+        for record in self._world.objects.all(ROLLOUTS):
+            found = split_of(self._world.objects, record.manifest)
+            if found is None or found[0].uid != new.uid:
+                continue
+            page = self._book.page(record.uid)
+            if len(page.shown) < 2 or page.shown[-1][1] <= page.shown[-2][1]:
+                continue
+            epoch = int((fence_of(new.manifest, record.uid) or {}).get("epoch") or 0)
+            asked = page.asked.get(epoch)
+            if asked is None or asked.valid_until is None or epoch <= page.acknowledged:
+                continue
+            late = self._world.now - asked.valid_until
+            text = f"{record.name}: epoch {epoch} written {late:.1f} s after its expiry"
+            self._require(late < _CLOCK_ERROR_SECONDS, "no raise after its expiry", text)
+
+    def aborted_knowingly(self, node: Node, write: Write) -> None:
+        """A router that knows of an abort raises nothing."""
+        new = write.change.new
+        if new is None or write.change.record.resource.plural not in (
+            "trafficsplits",
+            "httproutes",
+        ):
+            return
+        for record in self._world.objects.all(ROLLOUTS):
+            found = split_of(self._world.objects, record.manifest)
+            if found is None or found[0].uid != new.uid:
+                continue
+            page = self._book.page(record.uid)
+            before = page.shown[-2][1] if len(page.shown) > 1 else 0
+            known = node.cached(ROLLOUTS, "default", record.name)
+            is_aborted = bool(((known or {}).get("status") or {}).get("abort"))
+            epoch = int((fence_of(new.manifest, record.uid) or {}).get("epoch") or 0)
+            asked = page.asked.get(epoch)
+            if asked is not None and asked.document.get("aborted"):
+                continue
+            # What came through while the write was under way could not be minded any more.
+            is_news = self._world.now - (page.aborted_since or 0.0) < _UNDER_WAY_SECONDS
+            if page.shown and page.shown[-1][1] > before and not is_news:
+                text = f"{node.name} raises {record.name} to {page.shown[-1][1]}"
+                self._require(not is_aborted, "nothing raises a weight after an abort", text)
+
+    def published(self, identity: str, message: Outgoing) -> None:
+        """Hear of a message: a refusal names an epoch that is really on the fence of its uid."""
+        if message.headers.get("ce_type") != RouteRefused.EVENT_TYPE:
+            return
+        payload = decode(message.key, message.headers, message.value).payload
+        if isinstance(payload, RouteRefused) and payload.found_epoch:
+            epochs = self._book.page(payload.uid).fences
+            text = f"{payload.rollout}: refused for epoch {payload.found_epoch}, it had {epochs}"
+            self._require(
+                payload.found_epoch in epochs, "a fence of another uid is not honoured", text
+            )
+
+    def reconciled(self, node: Node, key: str, outcome: Outcome) -> None:
+        """Hear how a reconcile ended: nothing is frozen, nothing crashes."""
+        text = f"{node.name} {key}: {outcome.message}"
+        self._require(outcome.kind != "frozen", "no plan violates an invariant", text)
+        if outcome.kind == "failed":
+            kind = outcome.message.partition(":")[0]
+            self._require(hasattr(errors, kind), "no reconcile crashes", text)
+
+
+_UNDER_WAY_SECONDS: Final = 12.0
+"""How long a request may be under way at most."""

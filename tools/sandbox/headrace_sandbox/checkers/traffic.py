@@ -1,0 +1,185 @@
+"""Rules of traffic: what a write of a traffic object, a Service or a ReplicaSet must never do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from headrace.kubernetes.resources import ROLLOUTS, Manifest
+from headrace_sandbox.checkers.book import LAG_SECONDS, Book, fence_of
+from headrace_sandbox.checkers.violations import Findings
+from headrace_sandbox.workload import HASH, selected_hash, split_of
+from headrace_sandbox.world import World, Write
+
+_VALID_SECONDS: Final = 62.0
+"""How long a raise may be applied after it was asked for, with the error of a clock."""
+
+
+class TrafficRules:
+    """Checked at every committed write of a service."""
+
+    def __init__(self, world: World, book: Book, findings: Findings) -> None:
+        self._world = world
+        self._book = book
+        self._require = findings.require
+
+    def written(self, write: Write) -> None:
+        """Hear of a committed change of a service."""
+        match write.change.record.resource.plural:
+            case "trafficsplits" | "httproutes":
+                self._split(write)
+            case "services":
+                self._service(write)
+            case "replicasets":
+                self._replica_set(write)
+
+    # Traffic objects
+
+    def _split(self, write: Write) -> None:
+        new, old = write.change.new, write.change.old
+        if new is None:
+            return
+        for record in self._world.objects.all(ROLLOUTS):
+            rollout = record.manifest
+            found = split_of(self._world.objects, rollout)
+            if found is None or found[0].uid != new.uid:
+                continue
+            before = _weights(old.manifest if old is not None else None, found[1])
+            self._sum(rollout, found[1])
+            self._epoch(rollout, old.manifest if old is not None else None, new.manifest)
+            canary = rollout["spec"]["strategy"]["canary"]["canaryService"]
+            weight = found[1].get(canary, 0)
+            if weight > before.get(canary, 0):
+                self._raised(write, rollout, weight)
+
+    def _sum(self, rollout: Manifest, weights: Mapping[str, int]) -> None:
+        total = sum(weights.values())
+        text = f"{rollout['metadata']['name']}: weights {dict(weights)} sum to {total}"
+        self._require(total == 100, "weights sum to the base", text)
+
+    def _epoch(self, rollout: Manifest, old: Manifest | None, new: Manifest) -> None:
+        uid = rollout["metadata"]["uid"]
+        before = fence_of(old, uid) if old is not None else None
+        after = fence_of(new, uid)
+        if before is not None and after is not None:
+            text = f"epoch {after['epoch']} over {before['epoch']}"
+            self._require(after["epoch"] >= before["epoch"], "a stale epoch is refused", text)
+
+    def _raised(self, write: Write, rollout: Manifest, weight: int) -> None:
+        new = write.change.new
+        assert new is not None
+        metadata = rollout["metadata"]
+        name, uid, now = metadata["name"], metadata["uid"], self._world.now
+        page = self._book.page(uid)
+        service = rollout["spec"]["strategy"]["canary"]["canaryService"]
+        pod_hash = selected_hash(self._world.objects, service)
+        fence = fence_of(new.manifest, uid) or {}
+        asked = page.asked.get(int(fence.get("epoch") or 0))
+        text = f"{name}: {weight} to {pod_hash or 'everybody'}, epoch {fence.get('epoch')}"
+        self._require(
+            self._book.had_pods(uid, pod_hash, 1, now - _VALID_SECONDS - LAG_SECONDS),
+            "nobody gets traffic without ready pods",
+            text,
+        )
+        allowed = page.allowed.get(pod_hash, 0)
+        self._require(
+            weight <= allowed, "never above the step's weight", f"{text}, allowed {allowed}"
+        )
+        status = rollout.get("status") or {}
+        is_newest = asked is not None and int(fence.get("epoch") or 0) == max(page.asked)
+        if asked is not None and is_newest and not status.get("abort"):
+            wanted = asked.document["hashes"].get("canary")
+            self._require(
+                pod_hash == wanted,
+                "a weight waits for its Service",
+                f"{text}, meant for {wanted}",
+            )
+        if page.aborted_since is not None and not (asked and asked.document.get("aborted")):
+            self._require(
+                now - page.aborted_since < _VALID_SECONDS,
+                "nothing raises a weight after an abort",
+                text,
+            )
+
+    # Services
+
+    def _service(self, write: Write) -> None:
+        new, old = write.change.new, write.change.old
+        if new is None or old is None:
+            return
+        pod_hash = _selector(new.manifest)
+        if pod_hash == _selector(old.manifest):
+            return
+        self._require(bool(pod_hash), "a Service never loses its selector", new.name)
+        for record in self._world.objects.all(ROLLOUTS):
+            canary = (record.manifest["spec"].get("strategy") or {}).get("canary") or {}
+            status = record.manifest.get("status") or {}
+            if canary.get("canaryService") != new.name or not status.get("stableRS"):
+                continue
+            if (
+                pod_hash == status["stableRS"]
+                or split_of(self._world.objects, record.manifest) is None
+            ):
+                continue
+            most = self._book.most(record.manifest, new.name)
+            allowed = self._book.page(record.uid).allowed.get(pod_hash, 0)
+            text = f"{new.name} → {pod_hash}: a route may give it {most}, its step {allowed}"
+            self._require(most <= allowed, "a Service waits for its route", text)
+
+    # ReplicaSets
+
+    def _replica_set(self, write: Write) -> None:
+        new, old = write.change.new, write.change.old
+        if new is None or old is None:
+            return
+        count, before = _replicas(new.manifest), _replicas(old.manifest)
+        if count >= before:
+            return
+        for record in self._world.objects.all(ROLLOUTS):
+            owners = {owner["uid"] for owner in new.metadata.get("ownerReferences") or ()}
+            if record.uid not in owners:
+                continue
+            pod_hash = (new.metadata.get("labels") or {}).get(HASH, "")
+            share = self._book.share(record.manifest, pod_hash)
+            needed = self._needed(record.manifest, share, pod_hash)
+            # Pods that are not there carry nothing: they may go.
+            lost = self._book.had_pods(record.uid, pod_hash, 1, self._world.now)
+            text = f"{new.name}: {before} → {count} pods, its share of {share} needs {needed}"
+            self._require(count >= needed or not lost, "no ReplicaSet goes below its share", text)
+
+    def _needed(self, rollout: Manifest, share: int, pod_hash: str) -> int:
+        if share == 0:
+            return 0
+        canary = rollout["spec"]["strategy"]["canary"]
+        has_scale = any("setCanaryScale" in step for step in canary.get("steps") or ())
+        page = self._book.page(rollout["metadata"]["uid"])
+        least = page.replicas_least(self._world.now - LAG_SECONDS)
+        if least == 0:
+            return 0
+        is_stable = pod_hash == (rollout.get("status") or {}).get("stableRS")
+        if has_scale and not is_stable:
+            return 1
+        return max(1, math.ceil(share * least / 100))
+
+
+def _weights(manifest: Manifest | None, names: Mapping[str, int]) -> dict[str, int]:
+    """Return the weights of some Services in a traffic object of either kind."""
+    if manifest is None:
+        return {}
+    spec: Mapping[str, Any] = manifest["spec"]
+    found: dict[str, int] = {}
+    for backend in spec.get("backends") or ():
+        found[backend["service"]] = int(str(backend["weight"]))
+    for rule in spec.get("rules") or ():
+        for backend in rule.get("backendRefs") or ():
+            found[backend["name"]] = int(backend.get("weight", 1))
+    return {name: weight for name, weight in found.items() if name in names}
+
+
+def _selector(service: Manifest) -> str:
+    return str((service["spec"].get("selector") or {}).get(HASH, ""))
+
+
+def _replicas(replica_set: Manifest) -> int:
+    return int(replica_set["spec"].get("replicas", 1))

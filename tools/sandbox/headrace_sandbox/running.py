@@ -1,0 +1,123 @@
+"""Runs: one, many in parallel processes, and the shrinking of the faults of one that failed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from headrace_sandbox.faults import Fault
+from headrace_sandbox.scenario import Scenario, load
+from headrace_sandbox.simulation import Result, Simulation
+from headrace_sandbox.wild import wild
+
+WILD: Final = "wild"
+"""The scenario of hunts: applications and stories by chance."""
+
+_SEEDS_AT_ONCE: Final = 8
+_SHRINKS_MAX: Final = 200
+
+Look = Callable[["Report"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is left of a run in another process.
+
+    Attributes:
+        seed: Of the run.
+        rule: The rule that was violated first; empty when none was.
+        text: How.
+        seen: What was met.
+        seconds: Virtual time.
+        steps: Appointments kept.
+    """
+
+    seed: int
+    rule: str = ""
+    text: str = ""
+    seen: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    steps: int = 0
+
+
+def be_quiet() -> None:
+    """Let the services log nothing: a run tells its own story."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+
+
+def scenario_of(name: str, seed: int) -> Scenario:
+    """Return a scenario by its name. Raises FileNotFoundError."""
+    return wild(seed) if name == WILD else load(name)
+
+
+def run(
+    name: str, seed: int, faults: tuple[Fault, ...] | None = None, *, is_told: bool = True
+) -> Result:
+    """Play a scenario once."""
+    be_quiet()
+    return Simulation(scenario_of(name, seed), seed, faults, is_told=is_told).run()
+
+
+def report(name: str, seed: int) -> Report:
+    """Play a scenario once, without its story."""
+    result = run(name, seed, is_told=False)
+    first = result.violations[0] if result.violations else None
+    return Report(
+        seed,
+        first.rule if first is not None else "",
+        first.text if first is not None else "",
+        result.seen,
+        result.seconds,
+        result.steps,
+    )
+
+
+def hunt(name: str, seconds: float, *, workers: int, first_seed: int) -> Iterator[Report]:
+    """Play one seed after the other in parallel processes for so long."""
+    end = time.monotonic() + seconds
+    seed = first_seed
+    with ProcessPoolExecutor(workers) as pool:
+        waiting: set[Future[list[Report]]] = set()
+        while time.monotonic() < end or waiting:
+            while time.monotonic() < end and len(waiting) < 2 * workers:
+                waiting.add(pool.submit(_reports, name, range(seed, seed + _SEEDS_AT_ONCE)))
+                seed += _SEEDS_AT_ONCE
+            done = next(as_completed(waiting))
+            waiting.remove(done)
+            yield from done.result()
+
+
+def _reports(name: str, seeds: Sequence[int]) -> list[Report]:
+    return [report(name, seed) for seed in seeds]
+
+
+def shrink(name: str, seed: int, result: Result) -> tuple[Fault, ...]:
+    """Return as few of the faults of a failed run as still violate the same rule.
+
+    Source: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input" (ddmin).
+    """
+    rule = result.violations[0].rule
+    kept, size, tries = [*result.struck], max(len(result.struck) // 2, 1), 0
+    while kept and tries < _SHRINKS_MAX:
+        for start in range(0, len(kept), size):
+            candidate = kept[:start] + kept[start + size :]
+            tries += 1
+            if _fails(name, seed, tuple(candidate), rule):
+                kept = candidate
+                break
+        else:
+            if size == 1:
+                break
+            size = max(size // 2, 1)
+    return tuple(kept)
+
+
+def _fails(name: str, seed: int, faults: tuple[Fault, ...], rule: str) -> bool:
+    found = run(name, seed, faults, is_told=False)
+    return bool(found.violations) and found.violations[0].rule == rule

@@ -1,0 +1,201 @@
+"""Users: what they do, with the patches of the existing plugin, and when it hurts most.
+
+By chance they act right after a write of Headrace, so that their patch lands between two effects
+of one pass. After the storm an operator brings every Rollout to its end: promotes what is paused
+and lets go what was held by hand.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, Final
+
+from headrace import intents
+from headrace.errors import Conflict, InvalidSpec, NotFound
+from headrace.intents import Patches
+from headrace.kubernetes.resources import REPLICA_SETS, ROLLOUTS, Manifest
+from headrace.model.quantities import Instant
+from headrace.runtime.cluster import MergePatch
+from headrace.runtime.cluster_memory import MemoryClient
+from headrace_sandbox.nodes import drive
+from headrace_sandbox.workload import NAMESPACE, Application, image_of
+from headrace_sandbox.world import World
+
+USER: Final = "user"
+CHARACTERS: Final = ("good", "good", "bad", "slow", "crash")
+_OPERATOR_SECONDS: Final = 5.0
+
+
+class Users:
+    """Everybody who may patch the Rollouts of a world.
+
+    Attributes:
+        done: How often which action was done.
+    """
+
+    def __init__(self, world: World, applications: Mapping[str, Application]) -> None:
+        self._world = world
+        self._applications = applications
+        self._client: MemoryClient = world.cluster.client(USER)
+        self._versions: Counter[str] = Counter()
+        self.done: Counter[str] = Counter()
+
+    def act(self, name: str, action: str, argument: Any = None) -> None:
+        """Do something to a Rollout; one that is gone, or that refuses, is left alone."""
+        rollout = self.rollout(name)
+        if rollout is None and action != "create":
+            return
+        self._world.tell(
+            USER, action, rollout=name, **({} if argument is None else {"to": argument})
+        )
+        try:
+            ACTIONS[action](self, name, rollout or {}, argument)
+        except (InvalidSpec, Conflict, NotFound):
+            return
+        self.done[action] += 1
+
+    def act_by_chance(self, name: str, size: float) -> None:
+        """Do what a number between 0 and 1 chooses."""
+        rng = Random(size)
+        action = rng.choice(BY_CHANCE)
+        argument: Any = None
+        if action == "scale":
+            argument = rng.randint(0, 5)
+        elif action == "set-image":
+            argument = rng.choice(CHARACTERS)
+        self.act(name, action, argument)
+
+    def rollout(self, name: str) -> Manifest | None:
+        """Return a Rollout as it is."""
+        record = self._world.objects.find(ROLLOUTS, NAMESPACE, name)
+        return record.copy() if record is not None else None
+
+    def operate(self) -> None:
+        """From now on, bring every Rollout to its end."""
+        for name in self._applications:
+            self._unblock(name)
+        self._world.after(_OPERATOR_SECONDS, self.operate)
+
+    def _unblock(self, name: str) -> None:
+        rollout = self.rollout(name)
+        if rollout is None:
+            return
+        status = rollout.get("status") or {}
+        if rollout["spec"].get("paused"):
+            self.act(name, "resume")
+        elif (
+            status.get("pauseConditions")
+            and status.get("controllerPause")
+            and not _is_timed(rollout, status)
+        ):
+            self.act(name, "promote")
+
+    # Patches
+
+    def send(self, name: str, patches: Patches) -> None:
+        """Send the patches of a command as the plugin does: status first."""
+        if patches.status is not None:
+            body = MergePatch({"status": patches.status})
+            drive(self._client.patch(ROLLOUTS, NAMESPACE, name, body, subresource="status"))
+        if patches.spec is not None:
+            self.patch(name, {"spec": patches.spec})
+
+    def patch(self, name: str, body: Mapping[str, Any]) -> None:
+        """Send one merge patch."""
+        drive(self._client.patch(ROLLOUTS, NAMESPACE, name, MergePatch(body)))
+
+    def set_image(self, name: str, rollout: Manifest, character: Any) -> None:
+        """Deploy a version that was never there, or one by its full image."""
+        text = str(character or "good")
+        if ":" in text:
+            image = text
+        else:
+            self._versions[name] += 1
+            image = f"{name}:v{self._versions[name] + 1}-{text}"
+        containers = rollout["spec"]["template"]["spec"]["containers"]
+        changed = [{**containers[0], "image": image}, *containers[1:]]
+        self.patch(name, {"spec": {"template": {"spec": {"containers": changed}}}})
+
+    def undo(self, name: str, rollout: Manifest, revision: Any) -> None:
+        """Go back to an earlier revision."""
+        found = [record.copy() for record in self._world.objects.all(REPLICA_SETS)]
+        target = intents.undo_target(rollout, found, int(revision or 0))
+        self.patch(name, {"spec": {"template": intents.restored_template(target)}})
+
+    def edit_steps(self, name: str, rollout: Manifest, steps: Any) -> None:
+        """Give the canary other steps: the given ones, or the same with one more weight."""
+        old = (rollout["spec"]["strategy"].get("canary") or {}).get("steps") or []
+        new = steps if steps is not None else [{"setWeight": 5 + 5 * (len(old) % 4)}, *old[:6]]
+        self.patch(name, {"spec": {"strategy": {"canary": {"steps": new}}}})
+
+    def create(self, name: str) -> None:
+        """Create the Rollout of an application."""
+        application = self._applications[name]
+        drive(self._client.create(ROLLOUTS, application.rollout(f"{name}:v1-good")))
+
+    def recreate(self, name: str, rollout: Manifest) -> None:
+        """Delete a Rollout, and create it again soon."""
+        drive(self._client.delete(ROLLOUTS, NAMESPACE, name))
+        image = image_of(rollout)
+
+        def again() -> None:
+            manifest = self._applications[name].rollout(image)
+            if self.rollout(name) is None:
+                drive(self._client.create(ROLLOUTS, manifest))
+
+        self._world.after(3.0, again)
+
+
+def _is_timed(rollout: Manifest, status: Mapping[str, Any]) -> bool:
+    """Return whether a pause ends by itself."""
+    steps = (rollout["spec"]["strategy"].get("canary") or {}).get("steps") or []
+    index = int(status.get("currentStepIndex") or 0)
+    step = steps[index] if index < len(steps) else {}
+    return bool((step.get("pause") or {}).get("duration"))
+
+
+Action = Callable[[Users, str, Manifest, Any], None]
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    "create": lambda users, name, rollout, _: users.create(name),
+    "set-image": lambda users, name, rollout, image: users.set_image(name, rollout, image),
+    "promote": lambda users, name, rollout, _: users.send(name, intents.promote(rollout)),
+    "promote-full": lambda users, name, rollout, _: users.send(
+        name, intents.promote(rollout, full=True)
+    ),
+    "skip": lambda users, name, rollout, _: users.send(name, intents.skip_current_step(rollout)),
+    "skip-all": lambda users, name, rollout, _: users.send(name, intents.skip_all_steps(rollout)),
+    "abort": lambda users, name, rollout, _: users.send(name, intents.ABORT),
+    "retry": lambda users, name, rollout, _: users.send(name, intents.RETRY),
+    "pause": lambda users, name, rollout, _: users.send(name, intents.PAUSE),
+    "resume": lambda users, name, rollout, _: users.send(name, intents.RESUME),
+    "scale": lambda users, name, rollout, count: users.patch(
+        name, {"spec": {"replicas": int(count)}}
+    ),
+    "restart": lambda users, name, rollout, _: users.send(
+        name, intents.restart(Instant(users._world.now))
+    ),
+    "undo": lambda users, name, rollout, revision: users.undo(name, rollout, revision),
+    "edit-steps": lambda users, name, rollout, steps: users.edit_steps(name, rollout, steps),
+    "recreate": lambda users, name, rollout, _: users.recreate(name, rollout),
+    "patch": lambda users, name, rollout, body: users.patch(name, body),
+}
+
+BY_CHANCE: Final = (
+    *("promote",) * 6,
+    *("set-image",) * 5,
+    *("abort",) * 4,
+    *("retry",) * 3,
+    *("promote-full",) * 2,
+    *("undo",) * 2,
+    *("scale",) * 2,
+    "skip",
+    "skip-all",
+    "pause",
+    "resume",
+    "restart",
+    "edit-steps",
+    "recreate",
+)

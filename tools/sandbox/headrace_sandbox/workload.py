@@ -1,0 +1,247 @@
+"""Applications: their manifests, how their versions behave, and where their traffic goes.
+
+What checkers know of traffic is read here from the stored objects alone, by nothing of Headrace,
+so that it cannot agree with it by construction.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from headrace.kubernetes.resources import (
+    ANALYSIS_TEMPLATES,
+    HTTP_ROUTES,
+    REPLICA_SETS,
+    ROLLOUTS,
+    SERVICES,
+    TRAFFIC_SPLITS,
+    Manifest,
+    Resource,
+)
+from headrace.runtime.cluster_memory.objects import Objects, Record
+from headrace_sandbox.world import World
+
+NAMESPACE: Final = "default"
+HASH: Final = "rollouts-pod-template-hash"
+GATEWAY: Final = "argoproj-labs/gatewayAPI"
+
+GOOD: Final = 0.001
+BAD: Final = 0.3
+TEMPLATE: Final = "errors"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """One Rollout and what belongs to it.
+
+    Attributes:
+        name: Of the Rollout; its Services are `<name>-stable`, `<name>-canary`, `<name>-root`.
+        router: `smi`, `gateway` or empty for none.
+        replicas: Pods wanted.
+        steps: Of the canary.
+        canary: Further fields of the canary strategy.
+        spec: Further fields of the spec.
+        route: HTTPRoute to share with others; empty for one of its own.
+    """
+
+    name: str
+    router: str = "smi"
+    replicas: int = 1
+    steps: Sequence[Mapping[str, Any]] = ()
+    canary: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    route: str = ""
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<name>`."""
+        return f"{NAMESPACE}/{self.name}"
+
+    @property
+    def stable(self) -> str:
+        """The stable Service."""
+        return f"{self.name}-stable"
+
+    @property
+    def canary_service(self) -> str:
+        """The canary Service."""
+        return f"{self.name}-canary"
+
+    @property
+    def root(self) -> str:
+        """The Service that users call."""
+        return f"{self.name}-root"
+
+    @property
+    def route_name(self) -> str:
+        """The HTTPRoute."""
+        return self.route or self.name
+
+    def rollout(self, image: str) -> Manifest:
+        """Return the Rollout."""
+        strategy: dict[str, Any] = {"steps": copy.deepcopy([*self.steps]), **self.canary}
+        if self.router:
+            strategy |= {"stableService": self.stable, "canaryService": self.canary_service}
+            strategy["trafficRouting"] = self._routing()
+        return {
+            "apiVersion": ROLLOUTS.api_version,
+            "kind": ROLLOUTS.kind,
+            "metadata": {"name": self.name, "namespace": NAMESPACE},
+            "spec": {
+                "replicas": self.replicas,
+                "selector": {"matchLabels": {"app": self.name}},
+                "template": {
+                    "metadata": {"labels": {"app": self.name}},
+                    "spec": {"containers": [{"name": "app", "image": image}]},
+                },
+                "strategy": {"canary": strategy},
+                **self.spec,
+            },
+        }
+
+    def _routing(self) -> dict[str, Any]:
+        if self.router == "gateway":
+            return {"plugins": {GATEWAY: {"httpRoute": self.route_name, "namespace": NAMESPACE}}}
+        return {"smi": {"rootService": self.root, "trafficSplitName": self.name}}
+
+    def others(self) -> Iterator[tuple[Resource, Manifest]]:
+        """Return what a Rollout needs beside it, the shared HTTPRoute aside."""
+        for name in (self.stable, self.canary_service, self.root) if self.router else ():
+            yield (
+                SERVICES,
+                {
+                    "metadata": {"name": name, "namespace": NAMESPACE},
+                    "spec": {"selector": {"app": self.name}, "ports": [{"port": 80}]},
+                },
+            )
+
+    def backends(self) -> list[dict[str, Any]]:
+        """Return the backendRefs of an HTTPRoute's rule for it."""
+        return [
+            {"name": self.stable, "port": 80, "weight": 100},
+            {"name": self.canary_service, "port": 80, "weight": 0},
+        ]
+
+
+def routes(applications: Sequence[Application]) -> Iterator[Manifest]:
+    """Return the HTTPRoutes of the applications that want one: a rule for each of them."""
+    by_name: dict[str, list[Application]] = {}
+    for application in applications:
+        if application.router == "gateway":
+            by_name.setdefault(application.route_name, []).append(application)
+    for name, sharing in by_name.items():
+        rules = [{"name": each.name, "backendRefs": each.backends()} for each in sharing]
+        yield {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {"rules": rules}}
+
+
+def template() -> Manifest:
+    """Return the AnalysisTemplate that the applications of a world share."""
+    metric = {
+        "name": "errors",
+        "interval": "5s",
+        "count": 3,
+        "failureLimit": 1,
+        "successCondition": "result[0] < 0.05",
+        "provider": {"prometheus": {"address": "http://p", "query": "errors of {{args.hash}}"}},
+    }
+    return {
+        "metadata": {"name": TEMPLATE, "namespace": NAMESPACE},
+        "spec": {"args": [{"name": "hash"}], "metrics": [metric]},
+    }
+
+
+ANALYSIS: Final = {
+    "templates": [{"templateName": TEMPLATE}],
+    "args": [{"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}],
+}
+
+CREATED: Final = (ROLLOUTS, SERVICES, HTTP_ROUTES, ANALYSIS_TEMPLATES)
+
+
+class Versions:
+    """How the versions of all applications behave.
+
+    An image is `<name>:v<number>-<character>`: `bad` fails its analysis, `crash` never becomes
+    ready while the storm lasts, `slow` takes a while, all others are good.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def error_ratio(self, query: str) -> float | None:
+        """Return the ratio of errors of the pods whose hash ends the query."""
+        pod_hash = query.rsplit(" ", 1)[-1]
+        for record in self._world.objects.all(REPLICA_SETS):
+            if (record.metadata.get("labels") or {}).get(HASH) == pod_hash:
+                return BAD if image_of(record.manifest).endswith("-bad") else GOOD
+        return None
+
+
+def image_of(workload: Manifest) -> str:
+    """Return the image of the first container of a Rollout or ReplicaSet."""
+    image: str = workload["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
+
+
+# Traffic, as the objects say
+
+
+def split_of(objects: Objects, rollout: Manifest) -> tuple[Record, dict[str, int]] | None:
+    """Return the traffic object of a Rollout and the weights of its own two Services in it."""
+    canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+    routing = canary.get("trafficRouting") or {}
+    services = (canary.get("canaryService"), canary.get("stableService"))
+    if routing.get("smi") is not None:
+        name = routing["smi"].get("trafficSplitName") or rollout["metadata"]["name"]
+        record = objects.find(TRAFFIC_SPLITS, NAMESPACE, name)
+        if record is None:
+            return None
+        backends = record.manifest["spec"].get("backends") or ()
+        return record, {b["service"]: number(b["weight"]) for b in backends}
+    plugin = (routing.get("plugins") or {}).get(GATEWAY)
+    if plugin is None:
+        return None
+    record = objects.find(HTTP_ROUTES, NAMESPACE, plugin["httpRoute"])
+    if record is None:
+        return None
+    found = {
+        backend["name"]: int(backend.get("weight", 1))
+        for rule in record.manifest["spec"].get("rules") or ()
+        for backend in rule.get("backendRefs") or ()
+        if backend["name"] in services
+    }
+    return record, found
+
+
+def number(weight: Any) -> int:
+    """Return a weight; v1alpha1 writes quantities."""
+    text = str(weight)
+    return int(text[:-1]) // 1000 if text.endswith("m") else int(text)
+
+
+def selected_hash(objects: Objects, service: str) -> str:
+    """Return the hash that a Service selects, empty for none."""
+    record = objects.find(SERVICES, NAMESPACE, service)
+    if record is None:
+        return ""
+    selector = record.manifest["spec"].get("selector") or {}
+    return str(selector.get(HASH, ""))
+
+
+def replica_sets(objects: Objects, uid: str) -> dict[str, Record]:
+    """Return the ReplicaSets of a Rollout by hash."""
+    return {
+        str((record.metadata.get("labels") or {}).get(HASH, "")): record
+        for record in objects.dependents(uid)
+        if record.resource.plural == REPLICA_SETS.plural
+    }
+
+
+def available(record: Record | None) -> int:
+    """Return how many pods of a ReplicaSet are available."""
+    if record is None:
+        return 0
+    return int((record.manifest.get("status") or {}).get("availableReplicas") or 0)
