@@ -28,6 +28,7 @@ COMPOSITION = (
     "shared/headrace/runtime/process.py",
     "tools/demo/headrace_demo/world.py",
     "tools/cli/headrace_cli/",
+    "tools/sandbox/headrace_sandbox/world.py",
 )
 TEXTS = [
     path

@@ -181,6 +181,8 @@ def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:
     """Return whether everything the route relies on is observed."""
     if not gate_holds(draft, wanted.weight):
         return False
+    if wanted.weight == 0 and draft.observed.replicas == 0:
+        return True  # nobody answers anywhere: no Service moves to pods that nobody wants
     if not _points_at(draft, draft.canary.stable_service, _stable_hash(draft)):
         return False
     if wanted.weight == 0:
