@@ -50,7 +50,7 @@ from rollout_controller.core.plan import (
     DeleteReplicaSet,
     DeleteRun,
     Effect,
-    EvictPod,
+    EvictPods,
     PatchPod,
     PatchReplicaSet,
     Plan,
@@ -171,7 +171,8 @@ class Actor:
                 if not isinstance(effect, CreateReplicaSet):  # that has a condition of its own
                     await self._tell_failure(observed, plan, (effect, error), written, now)
                 raise
-            written.has_written = True
+            # What an eviction does is read from the pods as they go, not from a pass at once.
+            written.has_written = written.has_written or not isinstance(effect, EvictPods)
         await self._voice.announce(observed, plan.events, before=True)
         if plan.claim is not None:
             claimed = with_names(plan.claim.status, written.names)
@@ -287,7 +288,7 @@ class Actor:
                 await self._delete(observed, ANALYSIS_RUNS, run.manifest)
             case PatchPod():
                 await self._patch_pod(observed, effect)
-            case EvictPod():
+            case EvictPods():
                 await self._evict(observed, effect)
             case _:
                 assert_never(effect)
@@ -402,11 +403,19 @@ class Actor:
         except NotFound:
             return  # it went away: nothing to label
 
-    async def _evict(self, observed: Observed, effect: EvictPod) -> None:
-        try:
-            await self._guard(observed.key).evict(observed.namespace, effect.name, uid=effect.uid)
-        except (RateLimited, NotFound):
-            return  # a disruption budget says not now, or the pod is gone: both are fine
+    async def _evict(self, observed: Observed, effect: EvictPods) -> None:
+        cluster, left = self._guard(observed.key), effect.limit
+        uids = {pod.name: pod.uid for pod in observed.pods}
+        for name in effect.names:
+            if left == 0:
+                return
+            try:
+                await cluster.evict(observed.namespace, name, uid=uids[name])
+            except RateLimited:
+                continue  # a disruption budget says not now: perhaps it lets another one go
+            except NotFound:
+                pass  # it is gone already, which makes room as little as an eviction does
+            left -= 1
 
     async def _delete(self, observed: Observed, resource: Resource, manifest: Manifest) -> None:
         metadata = manifest["metadata"]

@@ -20,7 +20,7 @@ from rollout_controller.core.plan import (
     CreateRun,
     DeleteReplicaSet,
     DeleteRun,
-    EvictPod,
+    EvictPods,
     PatchPod,
     PatchReplicaSet,
     Plan,
@@ -72,9 +72,10 @@ def after(observed: Observed, plan: Plan) -> Observed:
                     for pod in observed.pods
                 )
                 observed = replace(observed, pods=pods)
-            case EvictPod(name):
-                gone = tuple(pod for pod in observed.pods if pod.name != name)
-                observed = replace(observed, pods=gone)
+            case EvictPods(names, limit):
+                gone = set(names[:limit])
+                left = tuple(pod for pod in observed.pods if pod.name not in gone)
+                observed = replace(observed, pods=left)
     if plan.claim is not None:
         observed = _stored(observed, plan.claim.status, plan.claim.headrace)
     return observed

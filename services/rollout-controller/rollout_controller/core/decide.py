@@ -26,7 +26,14 @@ from rollout_controller.core.canary.plugins import reconcile_plugins
 from rollout_controller.core.canary.services import reconcile_services
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed
-from rollout_controller.core.plan import AnnotateRollout, Claim, Intent, Plan, nothing
+from rollout_controller.core.plan import (
+    AnnotateRollout,
+    Claim,
+    EvictPods,
+    Intent,
+    Plan,
+    nothing,
+)
 from rollout_controller.core.rollback import is_within_window
 from rollout_controller.core.route import reconcile_route
 from rollout_controller.core.scaling import is_scaling_event
@@ -167,8 +174,7 @@ def _greet(draft: Draft) -> None:
 def _canary(draft: Draft) -> Plan:
     """The stages of canary 1, each in a module of its own."""
     replica_sets.sync_revision(draft)
-    if restart.reconcile_restart(draft):
-        return _plan(draft, None, "Restarting")
+    restart.reconcile_restart(draft)
     ephemeral.reconcile_ephemeral_metadata(draft)
     replica_sets.collect_history(draft)
     reconcile_services(draft)
@@ -293,7 +299,7 @@ def _is_soon_again(draft: Draft, claim: Claim) -> bool:
     claim: one request instead of two.
     """
     observed = draft.observed
-    if not draft.effects:
+    if all(isinstance(effect, EvictPods) for effect in draft.effects):
         return False
     counted = {name: getattr(claim.status, name) for name in _COUNTS}
     waiting = {"waiting": claim.headrace.waiting}

@@ -151,11 +151,11 @@ class PatchPod:
 
 
 @dataclass(frozen=True, slots=True)
-class EvictPod:
-    """Evict a pod; a refusal by a disruption budget is tolerated."""
+class EvictPods:
+    """Evict pods in order until `limit` of them go; a disruption budget may spare some."""
 
-    name: str
-    uid: str
+    names: tuple[str, ...]
+    limit: int
 
 
 Effect = (
@@ -171,7 +171,7 @@ Effect = (
     | TerminateRun
     | DeleteRun
     | PatchPod
-    | EvictPod
+    | EvictPods
 )
 
 
@@ -182,6 +182,8 @@ def describe(effect: Effect) -> str:
             name = str(manifest["metadata"]["name"])
         case AnnotateRollout():
             name = "itself"
+        case EvictPods(names=names):
+            name = ", ".join(names)
         case _:
             name = effect.name
     return f"{type(effect).__name__} {name}"

@@ -6,31 +6,29 @@ from headrace.model.quantities import resolve_percent
 from headrace.model.rollout import MAX_UNAVAILABLE_DEFAULT
 from rollout_controller.core.canary import counts
 from rollout_controller.core.draft import Draft
-from rollout_controller.core.plan import EvictPod
+from rollout_controller.core.plan import EvictPods
 
 RETRY_SECONDS = 30.0
 
 
-def reconcile_restart(draft: Draft) -> bool:
-    """Plan the evictions of this pass; return whether there were any."""
+def reconcile_restart(draft: Draft) -> None:
+    """Plan the evictions of this pass."""
     restart_at = draft.spec.restart_at
     if restart_at is None or restart_at == draft.status.restarted_at:
-        return False
+        return
     if draft.now < restart_at:
         draft.wake(restart_at)
-        return False
+        return
     old = [
         pod for pod in draft.observed.pods if pod.created_at < restart_at and not pod.is_terminating
     ]
     if not old:
         draft.restarted_at = restart_at
-        return False
+        return
     budget = _budget(draft)
-    evicted = old[: max(0, budget)]
-    for pod in evicted:
-        draft.effect(EvictPod(pod.name, pod.uid))
+    if budget > 0:
+        draft.effect(EvictPods(tuple(pod.name for pod in old), budget))
     draft.wake(draft.now + RETRY_SECONDS)
-    return bool(evicted)
 
 
 def _budget(draft: Draft) -> int:

@@ -15,6 +15,7 @@ from rollout_controller.core.observed import Acknowledgement, Observed, Referenc
 from rollout_controller.core.plan import (
     AnnotateRollout,
     CreateReplicaSet,
+    EvictPods,
     PatchReplicaSet,
     Plan,
     SwitchService,
@@ -255,13 +256,15 @@ def test_a_bad_verdict_aborts_in_this_very_pass() -> None:
     assert held.abort_message == "Background analysis phase error/failed: too many errors"
 
 
-def test_evictions_end_the_pass() -> None:
+def test_a_restart_is_told_and_stops_nothing_else() -> None:
+    """A disruption budget may refuse for ever (deviation 37)."""
     pods = tuple(samples.pod(f"p{n}") for n in range(5))
     spec = {"restartAt": format_time(NOW - 100)}
     observed = samples.routed(STEPS, weight=25, replica_sets=ONE, pods=pods, spec=spec)
     plan = decided(observed)
-    assert plan.claim is None
-    assert len(plan.effects) == 1
+    assert plan.claim is not None
+    assert plan.claim.status.message == "rollout is restarting"
+    assert plan.effects == (EvictPods(("p0", "p1", "p2", "p3", "p4"), 1),)
     assert plan.wake_at == NOW + 30
 
 

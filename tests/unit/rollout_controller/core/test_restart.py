@@ -10,7 +10,7 @@ from headrace.model.quantities import Instant
 from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Pod
-from rollout_controller.core.plan import EvictPod
+from rollout_controller.core.plan import EvictPods
 from rollout_controller.core.restart import reconcile_restart
 
 pytestmark = pytest.mark.spec("rollout-api 10")
@@ -35,20 +35,27 @@ def old_pods(count: int = 4) -> list[Pod]:
 
 
 def evicted(drafted: Draft) -> list[str]:
-    return [effect.name for effect in drafted.effects if isinstance(effect, EvictPod)]
+    """Return who goes where no disruption budget spares anybody."""
+    effects = [effect for effect in drafted.effects if isinstance(effect, EvictPods)]
+    return [name for effect in effects for name in effect.names[: effect.limit]]
 
 
 def test_nothing_happens_unasked() -> None:
-    assert not reconcile_restart(draft(old_pods(), restart_at=None))
+    drafted = draft(old_pods(), restart_at=None)
+    reconcile_restart(drafted)
+    assert drafted.effects == []
 
 
 def test_nothing_happens_twice() -> None:
-    assert not reconcile_restart(draft(old_pods(), status={"restartedAt": DUE}))
+    drafted = draft(old_pods(), status={"restartedAt": DUE})
+    reconcile_restart(drafted)
+    assert drafted.effects == []
 
 
 def test_waits_for_its_time() -> None:
     later = draft(old_pods(), restart_at=format_time(NOW + 60))
-    assert not reconcile_restart(later)
+    reconcile_restart(later)
+    assert later.effects == []
     assert later.wake_at == NOW + 60
     assert later.restarted_at is None
 
@@ -56,7 +63,7 @@ def test_waits_for_its_time() -> None:
 @pytest.mark.parametrize(("max_unavailable", "count"), [(0, 1), (1, 1), (2, 2), ("100%", 4)])
 def test_evicts_as_many_as_may_be_missing(max_unavailable: int | str, count: int) -> None:
     drafted = draft(old_pods(), max_unavailable=max_unavailable)
-    assert reconcile_restart(drafted)
+    reconcile_restart(drafted)
     assert evicted(drafted) == [f"p{number}" for number in range(count)]
     assert drafted.wake_at == NOW + 30
 
@@ -64,7 +71,8 @@ def test_evicts_as_many_as_may_be_missing(max_unavailable: int | str, count: int
 def test_waits_while_pods_are_missing() -> None:
     pods = old_pods(3)
     drafted = draft(pods)
-    assert not reconcile_restart(drafted)
+    reconcile_restart(drafted)
+    assert drafted.effects == []
     assert drafted.wake_at == NOW + 30
     assert drafted.restarted_at is None
 
@@ -72,21 +80,22 @@ def test_waits_while_pods_are_missing() -> None:
 def test_pods_that_are_going_are_not_counted_and_not_evicted() -> None:
     pods = [samples.pod("going", is_terminating=True), *old_pods(4)]
     drafted = draft(pods)
-    assert reconcile_restart(drafted)
+    reconcile_restart(drafted)
     assert evicted(drafted) == ["p0"]
 
 
 def test_young_pods_stay() -> None:
     young = [samples.pod(f"y{n}", created_at=Instant(NOW - 50)) for n in range(4)]
     drafted = draft([*young[:3], *old_pods(1)])
-    assert reconcile_restart(drafted)
+    reconcile_restart(drafted)
     assert evicted(drafted) == ["p0"]
 
 
 def test_is_done_when_no_old_pod_is_left() -> None:
     young = [samples.pod(f"y{n}", created_at=Instant(NOW - 50)) for n in range(4)]
     drafted = draft(young)
-    assert not reconcile_restart(drafted)
+    reconcile_restart(drafted)
+    assert drafted.effects == []
     assert drafted.restarted_at == NOW - 100
 
 
