@@ -59,14 +59,16 @@ def reconcile_route(draft: Draft) -> None:
         _withdraw(draft, stored)
         return
     draft.request = stored
-    wanted = _wanted(draft)
+    desired = desired_weight(draft)
+    wanted = _wanted(draft, desired)
     if not _may_request(draft, wanted):
         draft.is_route_settled = False
         _keep_alive(draft, stored, may_renew=False)
         return
     document = _document(draft, wanted)
     if stored is not None and _same_route(stored, document) and stored.epoch == draft.epoch:
-        draft.is_route_settled = _is_acknowledged(draft, stored)
+        is_desired = wanted.weight == desired.weight
+        draft.is_route_settled = is_desired and _is_acknowledged(draft, stored)
         _keep_alive(draft, stored, may_renew=True)
         return
     _request(draft, document)
@@ -165,16 +167,16 @@ def _is_acknowledged(draft: Draft, route: RouteDocument) -> bool:
     return known is not None and known.epoch == route.epoch
 
 
-def _wanted(draft: Draft) -> DesiredWeight:
-    """Return the weight to ask for now.
+def _wanted(draft: Draft, desired: DesiredWeight) -> DesiredWeight:
+    """Return the weight to ask for now: the desired one, or none while its Service is elsewhere.
 
     A canary Service that selects other pods gets nothing: it may leave those only when a route
     without them is acknowledged. Else an adopted Rollout, whose route we do not know, and a
     revision that has its pods from the start would wait for ever.
     """
-    wanted, service = desired_weight(draft), draft.canary.canary_service
+    service = draft.canary.canary_service
     is_elsewhere = bool(service) and selected_hash(draft, service) != draft.new_hash
-    return replace(wanted, weight=0) if is_elsewhere else wanted
+    return replace(desired, weight=0) if is_elsewhere else desired
 
 
 def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:

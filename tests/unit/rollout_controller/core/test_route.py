@@ -366,3 +366,17 @@ def test_a_stored_abort_is_kept_alive() -> None:
     draft = Draft(replace(observed, headrace=headrace), NOW)
     reconcile_stored_abort(draft)
     assert (draft.needs_intent, draft.resend) == (False, True)
+
+
+def test_nothing_is_settled_while_the_canary_service_is_elsewhere() -> None:
+    """A weight of 0, asked for until the Service has moved, is not the weight of the step."""
+    observed = samples.routed(
+        [{"setWeight": 25}],
+        weight=0,
+        replica_sets=(samples.replica_set("stable"), samples.replica_set("new", 1)),
+        services=(samples.service("active", "stable"), samples.service("preview", "stable")),
+    )
+    draft = Draft(observed, samples.NOW)
+    reconcile_route(draft)
+    assert draft.request == observed.headrace.route
+    assert not draft.is_route_settled
