@@ -486,7 +486,7 @@ DIVIDED = {
     "canaryService": "preview",
     "trafficRouting": samples.ROUTED["trafficRouting"],
 }
-STRATEGIES: list[dict[str, Any]] = [
+CANARIES: list[dict[str, Any]] = [
     {
         **DIVIDED,
         "steps": [
@@ -501,6 +501,18 @@ STRATEGIES: list[dict[str, Any]] = [
     {**DIVIDED, "steps": []},
     {"steps": []},
 ]
+SERVICES = {"activeService": "active", "previewService": "preview"}
+BLUE_GREENS: list[dict[str, Any]] = [
+    {"activeService": "active", "scaleDownDelaySeconds": 0},
+    {**SERVICES, "autoPromotionEnabled": False, "postPromotionAnalysis": ONCE},
+    {
+        **SERVICES,
+        "previewReplicaCount": 1,
+        "autoPromotionSeconds": 60,
+        "prePromotionAnalysis": ONCE,
+    },
+]
+STRATEGIES = [{"canary": each} for each in CANARIES] + [{"blueGreen": each} for each in BLUE_GREENS]
 
 
 class History:
@@ -511,7 +523,13 @@ class History:
         self.now = NOW
         born = dict.fromkeys(("currentPodHash", "currentStepHash", "currentStepIndex", "stableRS"))
         services = (samples.service("active"), samples.service("preview"))
-        observed = samples.rollout(strategy, status=born, services=services, template_hash="stable")
+        observed = samples.rollout(
+            {},
+            spec={"strategy": strategy},
+            status=born,
+            services=services,
+            template_hash="stable",
+        )
         references = replace(observed.references, templates=TEMPLATES)
         self.observed = replace(
             observed, replica_sets=(), new_replica_set=None, references=references
@@ -586,7 +604,8 @@ class History:
     def steps(self) -> None:
         turned = self._steps()[::-1]
         canary = self.observed.spec.strategy.canary
-        assert canary is not None
+        if canary is None:
+            return
         canary = canary.model_copy(update={"steps": turned})
         self._edit(strategy=self.observed.spec.strategy.model_copy(update={"canary": canary}))
         self.observed = replace(self.observed, step_hash=step_hash(turned))

@@ -96,7 +96,9 @@ def _check_switch(observed: Observed, effect: SwitchService) -> None:
     service = observed.references.services.get(effect.name)
     if service is None or service.pod_hash == effect.pod_hash or not observed.replicas:
         return
-    if _carries(observed, service) and _available(observed, effect.pod_hash) == 0:
+    if not _carries(observed, service) or not _answers(observed, service.pod_hash):
+        return
+    if _available(observed, effect.pod_hash) == 0:
         raise InvariantViolation(f"Service {effect.name} would select pods that cannot answer")
 
 
@@ -122,6 +124,11 @@ def _check_delete(observed: Observed, effect: DeleteReplicaSet) -> None:
 
 def _available(observed: Observed, pod_hash: str) -> int:
     return sum(rs.available for rs in observed.replica_sets if rs.pod_hash == pod_hash)
+
+
+def _answers(observed: Observed, selected: str) -> bool:
+    """Return whether a Service that selects a hash, or with "" any, has an available pod."""
+    return any(rs.available > 0 for rs in observed.replica_sets if selected in ("", rs.pod_hash))
 
 
 def _is_routed(observed: Observed) -> bool:

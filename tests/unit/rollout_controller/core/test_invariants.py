@@ -96,6 +96,13 @@ def test_all_traffic_moves_only_to_pods_that_answer() -> None:
     )
 
 
+def test_where_nobody_answers_nobody_is_lost() -> None:
+    sets = (samples.replica_set("stable", 4, available=0), BROKEN[1])
+    check(samples.blue_green(replica_sets=sets), CUTOVER)
+    with pytest.raises(InvariantViolation, match=r"^Service active would select pods that cannot"):
+        check(samples.blue_green(replica_sets=BROKEN, active=""), CUTOVER)
+
+
 def test_what_the_active_service_selects_keeps_its_pods() -> None:
     with pytest.raises(InvariantViolation, match=r"^ReplicaSet app-new would lose pods"):
         check(samples.blue_green(replica_sets=READY, active="new"), GONE)
@@ -120,9 +127,11 @@ def test_a_service_with_traffic_is_not_moved_to_pods_that_cannot_answer() -> Non
     observed = samples.routed(STEPS, weight=10, replica_sets=sets)
     with pytest.raises(InvariantViolation, match=r"^Service active would select pods that cannot"):
         check(observed, Plan(effects=(SwitchService("active", "new"),)))
-    with pytest.raises(InvariantViolation, match=r"^Service preview would select pods that cannot"):
-        check(observed, Plan(effects=(SwitchService("preview", "gone"),)))
     check(observed, Plan(effects=(SwitchService("preview", "stable"),)))
+    check(observed, Plan(effects=(SwitchService("preview", "gone"),)))  # nobody answered before
+    served = samples.routed(STEPS, weight=10, replica_sets=CANARY)
+    with pytest.raises(InvariantViolation, match=r"^Service preview would select pods that cannot"):
+        check(served, Plan(effects=(SwitchService("preview", "gone"),)))
     idle = samples.routed(STEPS, weight=0, replica_sets=sets)
     check(idle, Plan(effects=(SwitchService("preview", "gone"),)))
 

@@ -162,7 +162,7 @@ TRANSITIONS: Final[Mapping[Arc, str]] = {
         State.SETTLED,
         {
             "everything is there": (State.SETTLING,),
-            "promoted": (State.AWAITING_ROUTE, State.PROMOTING),
+            "promoted": (State.STEPPING, State.AWAITING_ROUTE, State.PROMOTING),
             "stable already": (State.NEW,),
             "resumed": (State.PAUSED,),
             "promoted in full": (State.ABORTING,),
