@@ -13,7 +13,7 @@ from headrace.events.analysis import AnalysisJudged
 from headrace.events.envelope import Event
 from headrace.events.traffic import RouteApplied, RouteDrifted, RouteRefused
 from headrace.kubernetes.resources import Manifest, Resource
-from headrace.runtime.store import ChangeType
+from headrace.runtime.store import ChangeType, Store
 from headrace.runtime.workqueue import Lane
 from rollout_controller.caches import Caches, Facts, Verdict, managing_rollout, workload_key
 from rollout_controller.gather import acknowledgement_of
@@ -119,21 +119,33 @@ class Waker:
                 self._add(_key(rollout), Lane.REST)
 
     async def hear(self, event: Event) -> None:
-        """Take a fact of the topics `traffic` and `verdicts`."""
+        """Take a fact of the topics `traffic` and `verdicts`.
+
+        One about what is not cached is about what is gone: it would be kept for ever. What the
+        watch has yet to bring comes with the same fact in it.
+        """
         payload = event.payload
+        is_there = _is_there(self._caches.rollouts, payload.namespace, payload.rollout, payload.uid)
         if isinstance(payload, RouteApplied | RouteRefused):
-            answer = acknowledgement_of(payload.epoch, payload.answers)
-            self._facts.acknowledge(payload.uid, answer)
+            if is_there:
+                answer = acknowledgement_of(payload.epoch, payload.answers)
+                self._facts.acknowledge(payload.uid, answer)
         elif isinstance(payload, AnalysisJudged):
-            self._facts.verdicts[payload.run_uid] = Verdict(
-                payload.resource_version, payload.phase, payload.message
-            )
+            # Also of a run that belongs to an Experiment, or to nobody.
+            if _is_there(self._caches.runs, payload.namespace, payload.run, payload.run_uid):
+                self._facts.verdicts[payload.run_uid] = Verdict(
+                    payload.resource_version, payload.phase, payload.message
+                )
         elif not isinstance(payload, RouteDrifted):
             return
-        rollout = self._caches.rollouts.get(payload.namespace, payload.rollout)
-        if rollout is not None and rollout["metadata"]["uid"] == payload.uid:
+        if is_there:
             self._facts.causes[payload.uid] = (event.id, event.actor)
             self._add(payload.key, Lane.FACT)
+
+
+def _is_there(store: Store, namespace: str, name: str, uid: str) -> bool:
+    manifest = store.get(namespace, name)
+    return manifest is not None and manifest["metadata"]["uid"] == uid
 
 
 def _key(manifest: Manifest) -> str:

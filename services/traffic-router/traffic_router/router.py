@@ -10,7 +10,7 @@ import asyncio
 
 from headrace.events.envelope import Event
 from headrace.events.topics import Topic
-from headrace.kubernetes.resources import HTTP_ROUTES, ROLLOUTS, TRAFFIC_SPLITS
+from headrace.kubernetes.resources import HTTP_ROUTES, ROLLOUTS, TRAFFIC_SPLITS, Manifest
 from headrace.runtime.cluster import Selection
 from headrace.runtime.component import Loop, Ports
 from headrace.runtime.consumer import ConsumerSettings, EventConsumer
@@ -20,7 +20,7 @@ from headrace.runtime.metrics import ConsumerMetrics, Metrics, ReconcileMetrics
 from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.reflector import Reflector, Source
 from headrace.runtime.service import Part, queue_part
-from headrace.runtime.store import Store
+from headrace.runtime.store import ChangeType, Store
 from headrace.runtime.workqueue import Lane, WorkQueue, background_workers
 from traffic_router.act import Actor, Voice
 from traffic_router.core.decide import decide
@@ -91,6 +91,7 @@ class TrafficRouter:
         )
         self._measure(ports.metrics)
         self._waker.listen()
+        self.rollouts.listen(self._deleted)
 
     @property
     def caches(self) -> Part:
@@ -141,6 +142,13 @@ class TrafficRouter:
 
     async def _resync(self) -> None:
         await self._feeder.resync(self._settings.resync_seconds)
+
+    def _deleted(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
+        """End the series of a Rollout that is gone."""
+        if new is None and old is not None:
+            metadata = old["metadata"]
+            namespace = metadata.get("namespace", "")
+            self._ports.metrics.forget("Rollout", namespace, metadata["name"])
 
     def _wake(self, key: str, lane: Lane) -> None:
         self._feeder.wake(key, lane)
