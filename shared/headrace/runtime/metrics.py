@@ -60,10 +60,14 @@ class _Gauges:
         for name, sources in self.sources.items():
             metric = CATALOG[name]
             family = Family(name, metric.help, "gauge")
+            totals: dict[tuple[str, ...], float] = {}
             for source in sources:
                 for labels, value in source():
-                    pairs = dict(zip(metric.labels, labels, strict=True))
-                    family.samples.append(Sample(name, pairs, value))
+                    # Two services of a process may count the same: both caches are there.
+                    totals[tuple(labels)] = totals.get(tuple(labels), 0.0) + value
+            for labels, value in totals.items():
+                pairs = dict(zip(metric.labels, labels, strict=True))
+                family.samples.append(Sample(name, pairs, value))
             yield family
 
 
