@@ -121,6 +121,7 @@ def canaries(draw: st.DrawFn) -> dict[str, Any]:
         "maxUnavailable": st.sampled_from([1, "50%"]),
         "abortScaleDownDelaySeconds": st.sampled_from([0, 30]),
         "scaleDownDelayRevisionLimit": st.integers(0, 2),
+        "dynamicStableScale": st.just(True),
         "minPodsPerReplicaSet": counts,
         "replicaProgressThreshold": st.fixed_dictionaries(
             {"type": st.sampled_from(["Percent", "Pods"]), "value": st.integers(-1, 100)}

@@ -145,6 +145,11 @@ class Draft:
         return self.canary.traffic_routing is not None
 
     @property
+    def is_dynamic(self) -> bool:
+        """Whether stable has only the pods of its share while a canary runs."""
+        return self.has_routers and self.canary.dynamic_stable_scale
+
+    @property
     def has_routers(self) -> bool:
         """Whether a router takes part; `trafficRouting: {}` configures none."""
         return has_routers(self.canary.traffic_routing)
@@ -196,8 +201,8 @@ class Draft:
             is_promoted=not self.status.stable_rs
             or self.status.current_pod_hash == self.status.stable_rs,
             weights=weights,
-            canary=_size(self.new),
-            stable=_size(distinct_stable),
+            canary=size_of(self.new),
+            stable=size_of(distinct_stable),
             older=tuple(Size(rs.replicas, rs.available) for rs in self.others),
         )
 
@@ -302,5 +307,6 @@ def _stable(observed: Observed, new: ReplicaSet | None) -> ReplicaSet | None:
     return next((rs for rs in observed.replica_sets if rs.pod_hash == wanted), None)
 
 
-def _size(rs: ReplicaSet | None) -> Size | None:
+def size_of(rs: ReplicaSet | None) -> Size | None:
+    """Return the pods of a ReplicaSet as the counts see them."""
     return None if rs is None else Size(rs.replicas, rs.available, created=rs.status_replicas)

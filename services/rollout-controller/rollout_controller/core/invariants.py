@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from headrace.errors import InvariantViolation
 from headrace.model.route import RouteDocument
+from rollout_controller.core.canary.steps import weight_base
 from rollout_controller.core.observed import Observed, ReplicaSet, ServiceObject
 from rollout_controller.core.plan import (
     DeleteReplicaSet,
@@ -72,8 +73,11 @@ def _check_abort(observed: Observed, plan: Plan, route: RouteDocument) -> None:
     claimed = plan.claim.status.abort if plan.claim else observed.status.abort
     is_taken_back = observed.status.current_pod_hash == observed.status.stable_rs
     if claimed and observed.status.abort and route.weights.canary > 0 and not is_taken_back:
-        stored = observed.headrace.route
-        if stored is None or route.epoch != stored.epoch:
+        stored, canary = observed.headrace.route, observed.spec.strategy.canary
+        is_known = stored is not None and route.epoch == stored.epoch
+        is_dynamic = canary is not None and canary.dynamic_stable_scale
+        is_draining = is_dynamic and route.weights.canary <= _weight_max(observed)
+        if not is_known and not is_draining:
             raise InvariantViolation("an aborted rollout asks for traffic to the canary")
 
 
@@ -87,6 +91,16 @@ def _check_raise(observed: Observed, route: RouteDocument) -> None:
         raise InvariantViolation(
             f"{route.weights.canary} of {route.weights.base} would go to pods that are not ready"
         )
+
+
+def _weight_max(observed: Observed) -> int:
+    """Return the weight that an abort may leave for now: no more than the canary may have had."""
+    stored, weights = observed.headrace.route, observed.status.canary.weights
+    if stored is not None:
+        return stored.weights.canary
+    canary = observed.spec.strategy.canary
+    base = weight_base(canary) if canary is not None else 0
+    return weights.canary.weight if weights is not None else base
 
 
 def _check_switch(observed: Observed, effect: SwitchService) -> None:

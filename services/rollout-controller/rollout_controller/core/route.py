@@ -71,7 +71,7 @@ def reconcile_route(draft: Draft) -> None:
         draft.is_route_settled = is_desired and _is_acknowledged(draft, stored)
         _keep_alive(draft, stored, may_renew=True)
         return
-    _request(draft, document)
+    _request(draft, document, expires=is_raise(document) and not wanted.only_lowers)
 
 
 def _withdraw(draft: Draft, stored: RouteDocument | None) -> None:
@@ -189,9 +189,10 @@ def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:
         return False
     if wanted.weight == 0:
         return True
-    if draft.observed.server_offset_seconds is None:
+    if draft.observed.server_offset_seconds is None and not wanted.only_lowers:
         return False
-    return _points_at(draft, draft.canary.canary_service, draft.new_hash)
+    canary_hash = wanted.canary_hash or draft.new_hash
+    return _points_at(draft, draft.canary.canary_service, canary_hash)
 
 
 def _points_at(draft: Draft, service_name: str, pod_hash: str) -> bool:
@@ -227,7 +228,7 @@ def _document(draft: Draft, wanted: DesiredWeight) -> RouteDocument:
             canary_role=strategy.canary_service or None,
             stable_role=strategy.stable_service or None,
         ),
-        hashes=Hashes(canary=draft.new_hash, stable=_stable_hash(draft)),
+        hashes=Hashes(canary=wanted.canary_hash or draft.new_hash, stable=_stable_hash(draft)),
         weights=Weights(canary=wanted.weight, stable=draft.base - wanted.weight, base=draft.base),
         order=apply_order(draft),
         withdraw=_withdrawn(draft, router_configs(routing)),
@@ -255,15 +256,15 @@ def _same_route(stored: RouteDocument, wanted: RouteDocument) -> bool:
     return stored.model_copy(update=moment) == wanted.model_copy(update=_VOLATILE)
 
 
-def _request(draft: Draft, document: RouteDocument) -> None:
-    """Ask for `document` under the next epoch."""
+def _request(draft: Draft, document: RouteDocument, *, expires: bool = False) -> None:
+    """Ask for `document` under the next epoch; what can raise a weight expires."""
     epoch = _next_epoch(draft)
     route = document.model_copy(
         update={
             "epoch": epoch,
             "generation": draft.observed.generation,
             "decided_at": format_micro_time(_server_time(draft)),
-            "valid_until": _valid_until(draft, document),
+            "valid_until": _valid_until(draft) if expires else None,
             "causation": draft.observed.cause,
             "actor": draft.observed.actor,
         }
@@ -295,9 +296,7 @@ def is_raise(document: RouteDocument) -> bool:
     return document.weights.canary > 0 or any(x.weight > 0 for x in document.weights.additional)
 
 
-def _valid_until(draft: Draft, document: RouteDocument) -> str | None:
-    if not is_raise(document):
-        return None
+def _valid_until(draft: Draft) -> str:
     return format_micro_time(_server_time(draft) + draft.observed.settings.route_valid_seconds)
 
 
@@ -325,7 +324,7 @@ def _renew(draft: Draft, stored: RouteDocument) -> None:
     draft.request = stored.model_copy(
         update={
             "renewal": stored.renewal + 1,
-            "valid_until": _valid_until(draft, stored),
+            "valid_until": _valid_until(draft),
         }
     )
     draft.needs_intent = True

@@ -118,13 +118,14 @@ def replicas_or_weight(facts: CountFacts) -> tuple[int | None, int]:
 def desired_canary_weight(facts: CountFacts) -> int:
     """Return the weight that the canary's size stands for (canary 4.1 rule 3, 4.6)."""
     if facts.is_aborted and facts.is_routed and facts.strategy.dynamic_stable_scale:
-        return _abort_step_weight(facts)
+        return abort_step_weight(facts)
     return canary_steps.current_set_weight(
         facts.strategy.steps, facts.index, is_aborted=facts.is_aborted, base=facts.base
     )
 
 
-def _abort_step_weight(facts: CountFacts) -> int:
+def abort_step_weight(facts: CountFacts) -> int:
+    """Return the weight of the next step down while stable grows back (canary 4.6)."""
     stable_available = facts.stable.available if facts.stable else 0
     expected = facts.replicas - stable_available
     canary = expected

@@ -79,6 +79,8 @@ def _others(draft: Draft) -> None:
             break
         if not draft.is_routed:
             target = max(0, rs.replicas - budget)
+        elif draft.is_dynamic:
+            target = 0
         elif draft.is_fully_promoted or rs.scale_down_deadline is not None:
             target, kept = delayed_target(draft, rs, kept, rs.replicas)
         else:

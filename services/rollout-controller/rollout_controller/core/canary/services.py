@@ -10,6 +10,7 @@ Source: canary 6.1, 6.2; architecture, section 4 (table of acknowledgements).
 from __future__ import annotations
 
 from rollout_controller.core.canary import steps as canary_steps
+from rollout_controller.core.canary.drain import is_drained
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet, ServiceObject
 from rollout_controller.core.services import switch
@@ -19,8 +20,10 @@ def reconcile_services(draft: Draft) -> None:
     """Plan the switches of stable and canary Service."""
     ensure_target(draft, draft.canary.stable_service, draft.stable)
     canary = draft.canary.canary_service
-    if draft.is_aborted and not draft.is_fully_promoted:
-        ensure_target(draft, canary, draft.stable, check_availability=not draft.has_routers)
+    if draft.new is draft.stable or draft.is_aborted:
+        if is_drained(draft):
+            is_urgent = draft.is_aborted and draft.has_routers and not draft.is_fully_promoted
+            ensure_target(draft, canary, draft.stable, check_availability=not is_urgent)
     elif _may_leave(draft, canary):
         ensure_target(draft, canary, draft.new)
 
@@ -46,7 +49,7 @@ def _is_ready_for(service: ServiceObject, rs: ReplicaSet) -> bool:
 def _may_leave(draft: Draft, name: str) -> bool:
     """Return whether the canary Service may be pointed at another ReplicaSet now."""
     service = draft.observed.references.services.get(name)
-    if service is None or draft.new is None or draft.new is draft.stable:
+    if service is None or draft.new is None:
         return True
     if not draft.has_routers or not service.pod_hash:
         return True

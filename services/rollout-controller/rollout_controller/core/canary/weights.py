@@ -9,7 +9,13 @@ from dataclasses import dataclass
 
 from headrace.model.route import ApplyOrder
 from rollout_controller.core.canary import steps as canary_steps
-from rollout_controller.core.canary.counts import Size, at_desired_counts, threshold_met
+from rollout_controller.core.canary.counts import (
+    Size,
+    at_desired_counts,
+    desired_counts,
+    threshold_met,
+)
+from rollout_controller.core.canary.drain import abandoned_canary, drained_weight, has_pods
 from rollout_controller.core.draft import Draft
 
 
@@ -21,26 +27,36 @@ class DesiredWeight:
         weight: 0 to base.
         keeps_managed_routes: False where the rule removes header and mirror routes.
         is_abort: The rule was the abort.
+        canary_hash: Who gets it, where that is not the new version.
     """
 
     weight: int
     keeps_managed_routes: bool = True
     is_abort: bool = False
+    canary_hash: str | None = None
+
+    @property
+    def only_lowers(self) -> bool:
+        """Whether this is on the way back to stable, so that no weight can rise by it."""
+        return self.is_abort or self.canary_hash is not None
 
 
 def desired_weight(draft: Draft) -> DesiredWeight:
     """Return the weight of the first rule of canary 5.2 that matches."""
+    abandoned = abandoned_canary(draft)
+    if abandoned is not None:
+        return DesiredWeight(drained_weight(draft), canary_hash=abandoned)
     if draft.is_fully_promoted:
         return DesiredWeight(0, keeps_managed_routes=False)
     if draft.is_aborted:
-        return DesiredWeight(0, keeps_managed_routes=False, is_abort=True)
+        return DesiredWeight(drained_weight(draft), keeps_managed_routes=False, is_abort=True)
     if draft.new is None or draft.new.available == 0:
         return DesiredWeight(0, keeps_managed_routes=False)
     if draft.status.promote_full:
-        return DesiredWeight(_persisted_weight(draft), keeps_managed_routes=False)
+        return DesiredWeight(_promoting_weight(draft), keeps_managed_routes=False)
     if draft.status.current_step_index is None:
         return DesiredWeight(0)
-    if not at_desired_counts(draft.count_facts(weights=None)):
+    if not at_desired_counts(draft.count_facts(weights=None)) and not _may_lower(draft):
         return DesiredWeight(_weight_before(draft))
     if draft.step is not None:
         return DesiredWeight(canary_steps.set_weight_at(draft.steps, draft.index))
@@ -50,6 +66,25 @@ def desired_weight(draft: Draft) -> DesiredWeight:
 def _persisted_weight(draft: Draft) -> int:
     weights = draft.status.canary.weights
     return weights.canary.weight if weights else 0
+
+
+def _promoting_weight(draft: Draft) -> int:
+    """Return the weight on the way to a full promotion: with a dynamic stable, what pods carry."""
+    if not draft.is_dynamic or draft.new is None or draft.observed.replicas == 0:
+        return _persisted_weight(draft)
+    return min(draft.base, draft.base * draft.new.available // draft.observed.replicas)
+
+
+def _may_lower(draft: Draft) -> bool:
+    """Return whether the step asks for less than it has the pods for.
+
+    The pods of the higher weight go only when it is lowered, so the weight goes first.
+    """
+    if draft.step is None or draft.new is None:
+        return False
+    wanted = canary_steps.set_weight_at(draft.steps, draft.index)
+    pods = desired_counts(draft.count_facts(weights=None)).canary
+    return wanted < _weight_before(draft) and draft.new.available >= pods
 
 
 def _weight_before(draft: Draft) -> int:
@@ -84,7 +119,7 @@ def gate_holds(draft: Draft, weight: int) -> bool:
     threshold = draft.canary.replica_progress_threshold
     if threshold is not None and threshold_met(threshold, size, needed):
         return True
-    canary_is_empty = draft.new is None or draft.new.available == 0
+    canary_is_empty = not has_pods(draft, abandoned_canary(draft) or draft.new_hash)
     is_lowering = weight < _persisted_weight(draft)
     return is_lowering and canary_is_empty and stable.available > 0
 

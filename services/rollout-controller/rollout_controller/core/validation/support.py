@@ -39,7 +39,6 @@ def _of_canary(strategy: CanaryStrategy) -> Iterator[str]:
     if strategy.traffic_routing is not None:
         yield from _of_routing(strategy.traffic_routing, f"{_CANARY}.trafficRouting")
     fields_used = {
-        "dynamicStableScale": strategy.dynamic_stable_scale,
         "pingPong": strategy.ping_pong is not None,
     }
     yield from (f"{_CANARY}.{name}" for name, is_used in fields_used.items() if is_used)

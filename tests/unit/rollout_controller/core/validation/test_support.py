@@ -21,7 +21,6 @@ def canary(**strategy: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("raw", "path"),
     [
-        (canary(dynamicStableScale=True), f"{CANARY}.dynamicStableScale"),
         (canary(pingPong={}), f"{CANARY}.pingPong"),
         (canary(steps=[{}, {"experiment": {}}]), f"{CANARY}.steps[1].experiment"),
         (canary(steps=[{"setHeaderRoute": {}}]), f"{CANARY}.steps[0].setHeaderRoute"),
@@ -64,7 +63,7 @@ def test_serves_the_whole_main_job() -> None:
         abortScaleDownDelaySeconds=0,
         scaleDownDelayRevisionLimit=1,
         maxSurge="50%",
-        dynamicStableScale=False,
+        dynamicStableScale=True,
         antiAffinity={"preferredDuringSchedulingIgnoredDuringExecution": {"weight": 1}},
         minPodsPerReplicaSet=2,
         replicaProgressThreshold={"type": "Percent", "value": 90},

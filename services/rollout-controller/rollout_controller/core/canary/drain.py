@@ -1,0 +1,77 @@
+"""Traffic goes back step by step where stable has only the pods of its share (dynamicStableScale).
+
+The weight follows the available pods of stable and never rises again on the way. The pods of the
+canary follow the acknowledged weight, and its Service is the last to move.
+
+Source: canary 4.6; architecture, section 4 (rows dynamicStableScale and dynamic rollback).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollout_controller.core.canary.counts import abort_step_weight
+from rollout_controller.core.draft import Draft, size_of
+from rollout_controller.core.observed import ReplicaSet
+
+
+def abandoned_canary(draft: Draft) -> str | None:
+    """Return the hash that still has the canary's share on a dynamic way back to stable.
+
+    That is the update which somebody undid, until stable has all its pods again.
+    """
+    weights, stable = draft.status.canary.weights, draft.stable
+    if not draft.is_dynamic or weights is None or stable is None or not draft.is_fully_promoted:
+        return None
+    pod_hash = weights.canary.pod_template_hash
+    if pod_hash in ("", draft.new_hash) or stable.available >= draft.observed.replicas:
+        return None
+    return pod_hash
+
+
+def drained_weight(draft: Draft) -> int:
+    """Return the weight that the canary keeps for now on the way back to stable."""
+    stable, replicas = draft.stable, draft.observed.replicas
+    if not draft.is_dynamic or stable is None or draft.new is None or replicas == 0:
+        return 0
+    if not has_pods(draft, abandoned_canary(draft) or draft.new_hash):
+        return 0
+    facts = replace(draft.count_facts(), stable=size_of(stable), canary=size_of(draft.new))
+    desired = abort_step_weight(facts)
+    carried = draft.base * stable.available // replicas
+    expected = max(0, draft.base - carried)
+    current = _current_weight(draft)
+    if current is None:
+        return max(expected, desired)
+    if desired <= 0:
+        return min(expected, current)
+    return current if carried < draft.base - desired else min(desired, current)
+
+
+def is_drained(draft: Draft) -> bool:
+    """Return whether the canary Service may be pointed back at stable."""
+    if not draft.is_dynamic or draft.stable is None:
+        return True
+    known = draft.acknowledged
+    is_empty = known is not None and known.epoch == draft.epoch and known.canary == 0
+    return is_empty and draft.stable.available >= draft.observed.replicas
+
+
+def has_pods(draft: Draft, pod_hash: str) -> bool:
+    """Return whether anybody answers for a hash."""
+    rs: ReplicaSet | None = next(
+        (rs for rs in draft.observed.replica_sets if rs.pod_hash == pod_hash), None
+    )
+    return rs is not None and rs.available > 0
+
+
+def _current_weight(draft: Draft) -> int | None:
+    """Return what the canary surely has no less of: a lowering not yet acknowledged counts."""
+    weights, stored = draft.weights, draft.observed.headrace.route
+    if weights is None:
+        return None
+    return (
+        weights.canary.weight
+        if stored is None
+        else min(weights.canary.weight, stored.weights.canary)
+    )
