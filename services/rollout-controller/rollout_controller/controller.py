@@ -32,6 +32,7 @@ from headrace.kubernetes.resources import (
     Manifest,
     Resource,
 )
+from headrace.model.quantities import Instant
 from headrace.routes import ApiVersions
 from headrace.routes.smi import SUPPORTED_VERSIONS
 from headrace.runtime import guard
@@ -54,7 +55,7 @@ from rollout_controller.core.canary.plugins import SETTING
 from rollout_controller.core.decide import decide
 from rollout_controller.core.frozen import freeze
 from rollout_controller.core.invariants import check
-from rollout_controller.core.observed import Settings
+from rollout_controller.core.observed import Observed, Settings
 from rollout_controller.experiments.controller import ExperimentController
 from rollout_controller.gather import Gatherer
 from rollout_controller.gauges import export_gauges, export_template_gauges
@@ -67,6 +68,19 @@ from rollout_controller.workers import Workers
 log = structlog.get_logger(__name__)
 
 _QUEUE = "Rollouts"
+
+
+class _Farewell:
+    """A gatherer that says of a Rollout that is gone that it is, before all else of its name."""
+
+    def __init__(self, gatherer: Gatherer, voice: Voice) -> None:
+        self._gatherer = gatherer
+        self._voice = voice
+
+    async def gather(self, key: str, now: Instant) -> Observed | None:
+        """Return the snapshot of a key."""
+        await self._voice.say_goodbye(key)
+        return await self._gatherer.gather(key, now)
 
 
 class RolloutController:
@@ -112,7 +126,7 @@ class RolloutController:
         self._workers = Workers(ports, sources, self._answered)
         self._actor = Actor(port, self.facts, self._voice, self._workers)
         self._reconciler = Reconciler(
-            CoreShell(self._gatherer, decide, check, self._actor, freeze),
+            CoreShell(_Farewell(self._gatherer, self._voice), decide, check, self._actor, freeze),
             ports.clock,
             ports.ownership.may_act,
             observer=ReconcileMetrics(ports.metrics, "rollout-controller", _QUEUE),

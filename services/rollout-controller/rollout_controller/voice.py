@@ -72,6 +72,7 @@ class Voice:
         self._metrics = metrics
         self._resends: dict[str, _Resend] = {}
         self._queued: dict[str, int] = {}
+        self._departed: dict[str, Manifest] = {}
 
     def forget(self, uid: str) -> None:
         """Drop what is kept about a Rollout that is gone."""
@@ -183,6 +184,21 @@ class Voice:
             ordinal=headrace.history[-1].ordinal + 1 if headrace.history else 1,
         )
         self._bus.publish(self._steps, Event.of(payload, source=source, time=now))
+        self._departed[payload.key] = rollout
+
+    async def say_goodbye(self, key: str) -> None:
+        """Create the last Event of a Rollout of this name that is gone (cli-and-clients 9)."""
+        rollout = self._departed.pop(key, None)
+        if rollout is None:
+            return
+        metadata = rollout["metadata"]
+        text = f"Rollout {metadata['name']}/{metadata.get('namespace', '')} is deleted."
+        involved = {
+            "apiVersion": ROLLOUTS.api_version,
+            "kind": ROLLOUTS.kind,
+            "metadata": metadata,
+        }
+        await self._recorder.record(involved, Reason.ROLLOUT_DELETED, text)
 
     def publish_facts(self, observed: Observed, headrace: HeadraceStatus) -> None:
         """Publish the history facts that the broker does not have and that are not queued."""
