@@ -539,6 +539,7 @@ async def test_going_back_to_stable_in_mid_update_is_immediate() -> None:
     assert await world.phase() == ("Healthy", "")
     assert (await world.active(), await world.preview()) == ("3", "3")
     assert await world.has_deadline("2")
+    assert (await world.status())["duration"]["completionStatus"] == "FastRolledBack"
 
 
 # The cases of bluegreen 10
