@@ -52,6 +52,7 @@ class Draft:
         others: All others, in the order observed.
         runs: The AnalysisRuns that this pass will claim.
         selected: The hashes that Services select after the switches of this pass.
+        keeps_resume: A person's resume is left to the next pass, since this one moves nothing.
         check_point: status.blueGreen.scaleUpPreviewCheckPoint as this pass will claim it.
         weights: status.canary.weights as this pass will claim them.
         request: The stored route, or the one that this pass asks for; None before the first.
@@ -95,6 +96,7 @@ class Draft:
         self.pauses_added: list[str] = []
         self.pauses_removed: set[str] = set()
         self.pauses_cleared = False
+        self.keeps_resume = False
         self.restarted_at = observed.status.restarted_at
         self.plugin_statuses = list(observed.status.canary.step_plugin_statuses)
         self.call: PluginCall | None = None
@@ -280,7 +282,7 @@ class Draft:
     def controller_pause(self) -> bool:
         """Return status.controllerPause as this pass leaves it (canary 2.5)."""
         pauses = self.pause_conditions()
-        if not pauses:
+        if not pauses and not self.keeps_resume:
             return False
         return self.status.controller_pause or bool(self.pauses_added)
 

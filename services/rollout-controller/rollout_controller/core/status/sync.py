@@ -91,6 +91,7 @@ def claim_counts(draft: Draft) -> Claim:
     status = draft.status
     draft.runs = claimed_runs(status)
     draft.check_point = status.blue_green.scale_up_preview_check_point
+    draft.keeps_resume = not status.abort
     outcome = Outcome(status.current_step_index, status.stable_rs, status.promote_full)
     return claim(draft, outcome)
 
