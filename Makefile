@@ -11,7 +11,7 @@ PACKAGES := headrace rollout_controller traffic_router analysis_runner headrace_
 SOURCES := shared services tools tests examples
 LAB := .lab
 
-.PHONY: help setup fmt lint types tidy test unit sim hunt e2e e2e-long bench gen check demo \
+.PHONY: help setup fmt lint types tidy test unit sim hunt mutants e2e e2e-long bench gen check demo \
 	lab-up lab-down demo-lab ci clean
 
 help: ## Show the targets
@@ -54,6 +54,9 @@ sim: setup ## Replay the scenarios and the recorded seeds of the simulator
 
 hunt: setup ## Let fresh seeds of the simulator search for ten minutes
 	$(BIN)/headrace-sandbox --hunt 600 --demand-coverage
+
+mutants: setup ## Prove with fresh seeds that the simulator misses none of the protections
+	$(BIN)/headrace-sandbox --mutants
 
 e2e: setup ## Run the tests on the real parts, with short times
 	$(BIN)/python -m headrace_lab check-tools

@@ -11,8 +11,9 @@ from collections import Counter
 from pathlib import Path
 
 from headrace_sandbox.faults import Fault
+from headrace_sandbox.mutants import MUTANTS, NOT_OF_THE_WORLD, SECONDS, find
 from headrace_sandbox.report import failure, hunt_report, missing
-from headrace_sandbox.running import WILD, Report, hunt, run, scenario_of, shrink
+from headrace_sandbox.running import WILD, Report, hunt, report, run, scenario_of, shrink
 from headrace_sandbox.scenario import names
 
 
@@ -22,6 +23,10 @@ def main() -> int:
     if arguments.list:
         _list()
         return 0
+    if arguments.until_violation is not None:
+        return _find(arguments)
+    if arguments.mutants:
+        return _mutants()
     if arguments.hunt:
         return _hunt(arguments)
     return _play(arguments)
@@ -33,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="default: the scenario's own")
     parser.add_argument("--faults", type=Path, help="exactly these faults, from a file")
     parser.add_argument("--hunt", type=float, metavar="SECONDS", help="fresh seeds for so long")
+    parser.add_argument("--mutants", action="store_true", help="find each mutant by fresh seeds")
+    parser.add_argument("--until-violation", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--demand-coverage", action="store_true", help="fail when a row is at zero")
     parser.add_argument("--story", action="store_true", help="tell what happened")
@@ -67,6 +74,34 @@ def _play(arguments: argparse.Namespace) -> int:
     return 1
 
 
+def _find(arguments: argparse.Namespace) -> int:
+    """Try one seed after the other until a rule is violated; say it as JSON."""
+    end = time.monotonic() + arguments.until_violation
+    seed = arguments.seed or 1
+    found = report(arguments.scenario, seed)
+    while not _is_of_the_world(found) and time.monotonic() < end:
+        seed += 1
+        found = report(arguments.scenario, seed)
+    sys.stdout.write(json.dumps({"seed": seed, "rule": found.rule, "text": found.text}))
+    return 0
+
+
+def _is_of_the_world(found: Report) -> bool:
+    return bool(found.rule) and found.rule not in NOT_OF_THE_WORLD
+
+
+def _mutants() -> int:
+    first_seed = int(time.time_ns() % 10**9)
+    missed = 0
+    for mutant in MUTANTS:
+        catch = find(mutant, seed=first_seed, seconds=SECONDS)
+        missed += not catch.rule
+        how = f"{catch.rule}: {catch.text}" if catch.rule else "MISSED"
+        sys.stdout.write(f"{mutant.name:<40} seed {catch.seed}: {how}\n")
+        sys.stdout.flush()
+    return 1 if missed else 0
+
+
 def _hunt(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     first_seed = arguments.seed if arguments.seed is not None else int(time.time_ns() % 10**9)
@@ -76,12 +111,12 @@ def _hunt(arguments: argparse.Namespace) -> int:
     found = hunt(
         arguments.scenario, arguments.hunt, workers=arguments.workers, first_seed=first_seed
     )
-    for report in found:
+    for each in found:
         runs += 1
-        seen += report.seen
-        if report.rule:
-            failed.append(report)
-            sys.stdout.write(f"seed {report.seed}: {report.rule}: {report.text}\n")
+        seen += each.seen
+        if each.rule:
+            failed.append(each)
+            sys.stdout.write(f"seed {each.seed}: {each.rule}: {each.text}\n")
     seconds = time.monotonic() - began
     sys.stdout.write(hunt_report(runs, seconds, seen, failed) + "\n")
     if failed:

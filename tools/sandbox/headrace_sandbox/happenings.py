@@ -69,7 +69,9 @@ class Stage:
         due = [
             each
             for each in self._waiting
-            if each.to == new.name and each.when is not None and _matches(new.manifest, each.when)
+            if new.name == (each.of or each.to)
+            and each.when is not None
+            and _matches(new.manifest, each.when)
         ]
         for happening in due:
             self._waiting.remove(happening)
@@ -150,6 +152,12 @@ def _freeze(stage: Stage, happening: Happening) -> None:
             node.frozen_until = stage.world.now + float(happening.argument)
 
 
+def _lag(stage: Stage, happening: Happening) -> None:
+    for node in stage.fleet.nodes:
+        if node.name.startswith(happening.to):
+            node.lags_until = stage.world.now + float(happening.argument)
+
+
 def _cut_off(stage: Stage, happening: Happening) -> None:
     for node in stage.fleet.nodes:
         if node.name.startswith(happening.to):
@@ -185,6 +193,7 @@ _EVENTS: Final[Mapping[str, Callable[[Stage, Happening], None]]] = {
     "crash": _crash,
     "freeze": _freeze,
     "cut-off": _cut_off,
+    "lag": _lag,
     "broker-outage": _broker_outage,
     "api-outage": _api_outage,
     "behave": _behave,

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar
 from headrace.errors import Conflict, RolloutError, TransientError
 from headrace.events.envelope import decode
 from headrace.events.topics import Topics
-from headrace.kubernetes.resources import Manifest, Resource
+from headrace.kubernetes.resources import ROLLOUTS, Manifest, Resource
 from headrace.runtime.bus import Record
 from headrace.runtime.clock import Timer
 from headrace.runtime.cluster_memory.objects import TableKey, table_key
@@ -118,6 +118,7 @@ class Node:
         frozen_until: Until then it does nothing, and does not know.
         cut_off_until: Until then it does not reach the API server.
         bus_cut_off_until: Until then it does not reach the broker.
+        lags_until: Until then no change of a Rollout comes through to its cache.
     """
 
     def __init__(self, name: str, kin: Kin, around: Surroundings) -> None:
@@ -127,6 +128,7 @@ class Node:
         self.frozen_until = 0.0
         self.cut_off_until = 0.0
         self.bus_cut_off_until = 0.0
+        self.lags_until = 0.0
         self._around = around
         self._world = around.world
         self._rng = self._world.stream(f"node/{name}")
@@ -276,6 +278,8 @@ class Node:
         if (fault := self._world.faults.strikes(Kind.WATCH_DELAY, self.name)) is not None:
             delay += fault.size**2 * _WATCH_DELAY_SECONDS_MAX
         due = max(self._last_due.get(kind, 0.0), self._world.now + delay)
+        if kind == table_key(ROLLOUTS):
+            due = max(due, self.lags_until)
         self._last_due[kind] = due
         version = write.change.version
         self.later(due - self._world.now, lambda: self._come_through(kind, version))

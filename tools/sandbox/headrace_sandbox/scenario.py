@@ -25,6 +25,7 @@ class Happening:
         argument: As the action has it.
         at: Seconds after the applications are deployed; with `when`, after that.
         when: Fields of the Rollout's status that must have these values first.
+        of: Whose status that is, where it is not `to`.
     """
 
     do: str
@@ -32,6 +33,7 @@ class Happening:
     argument: Any = None
     at: float = 0.0
     when: Mapping[str, Any] | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,12 +70,15 @@ class Page:
         return min(found, default=0)
 
     def open_routes(self, now: float) -> list[Mapping[str, Any]]:
-        """Return the requests that may still be applied, or hold: from the acknowledged one on."""
+        """Return the requests that may still be applied, or hold.
+
+        What is older than the acknowledged one, or than the fence, is refused.
+        """
+        oldest = max(self.acknowledged, self.shown[-1][2] if self.shown else 0)
         return [
             asked.document
             for epoch, asked in self.asked.items()
-            if epoch >= self.acknowledged
-            and (epoch == max(self.asked) or _may_hold(asked, now) or epoch == self.acknowledged)
+            if epoch >= oldest and (epoch in (oldest, max(self.asked)) or _may_hold(asked, now))
         ]
 
 
@@ -188,7 +191,10 @@ class Book:
     def most(self, rollout: Manifest, service: str) -> int:
         """Return the highest weight that a Service may have now or get by an open request."""
         found = split_of(self._world.objects, rollout)
-        weights = [found[1].get(service, 0)] if found is not None else [0]
+        fence = fence_of(found[0].manifest, rollout["metadata"]["uid"]) if found else None
+        # By its fence: what a stranger moved, nobody could know of.
+        split = (fence or {}).get("split") or ()
+        weights = [0, *(int(each["weight"]) for each in split if each["service"] == service)]
         for route in self.page(rollout["metadata"]["uid"]).open_routes(self._world.now):
             weights.append(weight_in(route, service))
         return max(weights)

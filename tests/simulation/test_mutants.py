@@ -1,0 +1,27 @@
+"""Without any one of ten protections the simulator finds a violation; with all of them none."""
+
+from pathlib import Path
+
+import pytest
+
+from headrace_sandbox.mutants import MUTANTS, NOT_OF_THE_WORLD, Edit, Mutant, edited, find
+from headrace_sandbox.running import report
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_missing_protection_is_found_by_a_rule_of_the_world(mutant: Mutant) -> None:
+    catch = find(mutant, seed=mutant.seed, seconds=0)
+    assert catch.rule
+    assert catch.rule not in NOT_OF_THE_WORLD
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_same_history_is_good_with_the_protection(mutant: Mutant) -> None:
+    assert report(mutant.scenario, mutant.seed).rule == ""
+
+
+def test_an_edit_that_fits_no_more_is_told() -> None:
+    with pytest.raises(ValueError, match="0 times"):
+        edited("nothing", Edit(str(Path("a.py")), "something", ""))
