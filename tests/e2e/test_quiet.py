@@ -1,0 +1,87 @@
+"""A settled Rollout causes no write: no object of its namespace changes, no Event is added."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from headrace_lab.application import CANARY, NAME, ROOT, SPLIT, STABLE, Application
+from headrace_lab.kube import SERVICES
+from headrace_lab.recording import ROLLOUTS, TRAFFIC_SPLITS
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+FIRST_PAUSE = 2
+SETTLE_SECONDS = 5.0
+
+
+def deployed(application: Application) -> str:
+    application.deploy()
+    application.wait_phase("Healthy")
+    return "Healthy"
+
+
+def paused(application: Application) -> str:
+    deployed(application)
+    application.set_image("v2")
+    application.wait_paused(FIRST_PAUSE)
+    return "Paused"
+
+
+def aborted(application: Application) -> str:
+    keep_pods(application)
+    application.abort()
+    application.wait_phase("Degraded")
+    return "Degraded"
+
+
+def promoted(application: Application) -> str:
+    keep_pods(application)
+    application.promote_full()
+    application.wait_phase("Healthy")
+    return "Healthy"
+
+
+def keep_pods(application: Application) -> None:
+    """Pause an update whose delays outlast the test, so that one of them is always pending."""
+    deployed(application)
+    delays = {"scaleDownDelaySeconds": 3600, "abortScaleDownDelaySeconds": 3600}
+    application.patch(ROLLOUTS, NAME, {"spec": {"strategy": {"canary": delays}}})
+    application.set_image("v2")
+    application.wait_paused(FIRST_PAUSE)
+
+
+def refused(application: Application) -> str:
+    deployed(application)
+    body = {"spec": {"strategy": {"canary": {"canaryService": "nowhere"}}}}
+    application.patch(ROLLOUTS, NAME, body)
+    application.wait_phase("Degraded")
+    return "Degraded"
+
+
+def versions(application: Application) -> dict[str, str]:
+    """Return what would change by any write: the resourceVersion of each object."""
+    objects: list[Any] = [
+        application.rollout(),
+        application.get(TRAFFIC_SPLITS, SPLIT),
+        *(application.get(SERVICES, name) for name in (CANARY, STABLE, ROOT)),
+        *application.replica_sets(),
+        *application.runs(),
+        *application.events(),
+    ]
+    return {each["metadata"]["uid"]: each["metadata"]["resourceVersion"] for each in objects}
+
+
+@pytest.mark.parametrize("reach", [deployed, paused, aborted, promoted, refused])
+def test_a_settled_rollout_causes_no_writes(
+    still_application: Application, reach: Callable[[Application], str], is_long: bool
+) -> None:
+    phase = reach(still_application)
+    time.sleep(SETTLE_SECONDS)
+    before = versions(still_application)
+    time.sleep(60.0 if is_long else 12.0)
+    assert versions(still_application) == before
+    assert still_application.phase() == phase
