@@ -46,6 +46,11 @@ class Stage:
         self._waiting: list[Happening] = []
         world.watch(self)
 
+    @property
+    def untold(self) -> list[str]:
+        """What has waited for a status that never came."""
+        return [f"{each.do} when {each.when}" for each in self._waiting]
+
     def plan(self, happening: Happening) -> None:
         """Let something happen at its time, or when the Rollout is there."""
         if happening.when is None:

@@ -150,6 +150,8 @@ class Simulation:
         """Nothing is written when nothing is left to do."""
         world = self.world
         world.run(DELAYS_SECONDS, self._is_stopped)
+        untold = self.stage.untold
+        self.checkers.require(not untold, "the story is told", "; ".join(untold))
         for name, expectation in self._scenario.expect.items():
             self._expect(name, expectation)
         world.tell("scenario", "all is settled")
