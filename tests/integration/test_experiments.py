@@ -14,7 +14,7 @@ from analysis_runner.core.samples import Samples
 from analysis_runner.providers.provider import InstantProvider, Provider, RunContext
 from analysis_runner.runner import AnalysisRunner
 from analysis_runner.settings import RunnerSettings
-from headrace.errors import Forbidden, NotFound
+from headrace.errors import Forbidden, NotFound, Unavailable
 from headrace.events.topics import TopicSettings, topics
 from headrace.expression.values import floats
 from headrace.kubernetes.resources import (
@@ -24,7 +24,9 @@ from headrace.kubernetes.resources import (
     EXPERIMENTS,
     PODS,
     REPLICA_SETS,
+    ROLLOUTS,
     SERVICES,
+    TRAFFIC_SPLITS,
     Manifest,
     Resource,
 )
@@ -55,6 +57,7 @@ pytestmark = [pytest.mark.looptime, pytest.mark.spec("experiment 3")]
 
 TOPICS = topics(TopicSettings("test"))
 NAMES: tuple[ServiceName, ...] = ("rollout-controller", "traffic-router", "analysis-runner")
+SPLITS = TRAFFIC_SPLITS.at_version("v1alpha4")
 HASH = "rollouts-pod-template-hash"
 WAIT_SECONDS = 120.0
 
@@ -689,3 +692,331 @@ def foreign_replica_set(name: str) -> Manifest:
             },
         },
     }
+
+
+# The experiment step of a canary
+
+
+def rollout(*steps: Mapping[str, Any], **strategy: Any) -> Manifest:
+    container = {"name": "app", "image": "app:v1", "ports": [{"containerPort": 8080}]}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": "app", "namespace": "default", "labels": {"team": "a"}},
+        "spec": {
+            "replicas": 4,
+            "selector": {"matchLabels": {"app": "app"}},
+            "template": {
+                "metadata": {"labels": {"app": "app"}},
+                "spec": {"containers": [container]},
+            },
+            "strategy": {"canary": {"steps": list(steps), **strategy}},
+        },
+    }
+
+
+ROUTED: dict[str, Any] = {
+    "canaryService": "canary",
+    "stableService": "stable",
+    "trafficRouting": {"smi": {"rootService": "root", "trafficSplitName": "split"}},
+}
+
+
+def experiment_step(*templates: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"experiment": {"templates": list(templates), "scaleDownDelaySeconds": 0, **fields}}
+
+
+def part(name: str, ref: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "specRef": ref, "replicas": 1, **fields}
+
+
+def current_of(status: Mapping[str, Any]) -> str:
+    return str(status.get("canary", {}).get("currentExperiment", ""))
+
+
+class Canary:
+    """A Rollout `app` in a world, as a person sees it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def deploy(self, manifest: Manifest) -> None:
+        for name in ("canary", "stable", "root"):
+            metadata = {"name": name, "namespace": "default"}
+            spec = {"selector": {"app": "app"}, "ports": [{"port": 80}]}
+            service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+            await self.world.person.create(SERVICES, service)
+        await self.world.person.create(ROLLOUTS, manifest)
+        await self.until_phase("Healthy")
+
+    async def release(self, image: str) -> None:
+        rollout = await self.world.person.get(ROLLOUTS, "default", "app")
+        container = {**rollout["spec"]["template"]["spec"]["containers"][0], "image": image}
+        body = {"spec": {"template": {"spec": {"containers": [container]}}}}
+        await self.world.person.patch(ROLLOUTS, "default", "app", MergePatch(body))
+
+    async def patch_status(self, status: Mapping[str, Any]) -> None:
+        body = MergePatch({"status": status})
+        await self.world.person.patch(ROLLOUTS, "default", "app", body, subresource="status")
+
+    async def status(self) -> dict[str, Any]:
+        found = await self.world.person.get(ROLLOUTS, "default", "app")
+        return dict(found.get("status") or {})
+
+    async def until(self, what: str, is_so: Callable[[dict[str, Any]], Any]) -> None:
+        async def holds() -> bool:
+            return bool(is_so(await self.status()))
+
+        await self.world.until(f"{what}: {await self.status()}", holds)
+
+    async def until_phase(self, phase: str) -> None:
+        await self.until(phase, lambda status: status.get("phase") == phase)
+
+    async def until_experiment(self, name: str, phase: str) -> None:
+        async def is_there() -> bool:
+            found = await self.world.find(EXPERIMENTS, name)
+            return found is not None and (found.get("status") or {}).get("phase") == phase
+
+        await self.world.until(f"{name} is {phase}", is_there)
+
+    async def experiment(self) -> str:
+        """Return the name of the current Experiment, as soon as there is one."""
+        name = "status.canary.currentExperiment"
+        await self.until(name, current_of)
+        return current_of(await self.status())
+
+    async def split(self) -> dict[str, int]:
+        found = await self.world.person.get(SPLITS, "default", "split")
+        return {each["service"]: each["weight"] for each in found["spec"]["backends"]}
+
+    async def is_split(self, **weights: int) -> None:
+        wanted = {name.replace("_", "-"): weight for name, weight in weights.items()}
+
+        async def holds() -> bool:
+            return await self.split() == wanted
+
+        await self.world.until(f"split {wanted}: {await self.split()}", holds)
+
+
+@pytest.mark.spec("canary 8")
+@pytest.mark.spec("experiment 9")
+async def test_a_step_runs_its_experiment_and_goes_on() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        templates = [
+            part("base", "stable", metadata={"labels": {"role": "base"}}),
+            part("new", "canary", replicas=2, service={}),
+        ]
+        await world.add_template("good", interval="5s", count=2)
+        args = [
+            {"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}},
+        ]
+        step = experiment_step(*templates, duration="30s", analyses=[analysis("good", args=args)])
+        await canary.deploy(rollout({"setWeight": 25}, step, {"pause": {}}))
+        await canary.release("app:v2")
+        name = await canary.experiment()
+        status = await canary.status()
+        assert name == f"app-{status['currentPodHash']}-2-1"
+        assert status["headrace"]["waiting"]["reason"] == "Experiment"
+        manifest = await world.person.get(EXPERIMENTS, "default", name)
+        metadata = manifest["metadata"]
+        assert metadata["labels"] == {
+            "team": "a",
+            HASH: status["currentPodHash"],
+            "step-index": "1",
+        }
+        assert metadata["annotations"]["rollout.argoproj.io/revision"] == "2"
+        base, new = manifest["spec"]["templates"]
+        assert base["template"]["spec"]["containers"][0]["image"] == "app:v1"
+        assert new["template"]["spec"]["containers"][0]["image"] == "app:v2"
+        assert base["selector"]["matchLabels"]["role"] == "base"
+        assert "service" not in base
+        assert new["service"] == {}
+        given = manifest["spec"]["analyses"][0]["args"]
+        assert given == [{"name": "hash", "value": status["currentPodHash"]}]
+
+        await canary.until_experiment(name, "Running")
+        hashes = [await world.hash(f"{name}-base"), await world.hash(f"{name}-new")]
+        assert not {status["currentPodHash"], status["stableRS"]} & set(hashes)
+        await canary.until_experiment(name, "Successful")
+        await canary.until("paused", lambda status: status.get("pauseConditions"))
+        status = await canary.status()
+        assert status["currentStepIndex"] == 2
+        assert not current_of(status)
+        await asyncio.sleep(5)
+        assert [await world.size(f"{name}-base"), await world.size(f"{name}-new")] == [0, 0]
+        told = await world.events("app")
+    assert ("Normal", "ExperimentCreated", f"Created Experiment '{name}'") in told
+    message = "Rollout step 2/3 completed (experiment)"
+    assert ("Normal", "RolloutStepCompleted", message) in told
+    message = "AnalysisRun 'good' transitioned from Pending -> Running"
+    assert ("Warning", "AnalysisRunRunning", message) in told
+
+
+@pytest.mark.spec("canary 5.5")
+@pytest.mark.spec("canary 8")
+async def test_an_experiment_with_weights_gets_its_share_and_gives_it_back() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        templates = [part("base", "stable", weight=5), part("new", "canary", weight=10)]
+        step = experiment_step(*templates, duration="30s")
+        await canary.deploy(rollout({"setWeight": 25}, step, {"pause": {}}, **ROUTED))
+        await canary.release("app:v2")
+        name = await canary.experiment()
+        base, new = f"{name}-base", f"{name}-new"
+        await canary.is_split(
+            **{"canary": 25, base.replace("-", "_"): 5, new.replace("-", "_"): 10, "stable": 60}
+        )
+        await canary.until("weights", lambda s: s["canary"]["weights"].get("additional"))
+        weights = (await canary.status())["canary"]["weights"]
+        assert weights["stable"]["weight"] == 60
+        assert weights["additional"] == [
+            {"weight": 5, "serviceName": base, "podTemplateHash": await world.hash(base)},
+            {"weight": 10, "serviceName": new, "podTemplateHash": await world.hash(new)},
+        ]
+        shown = f"[{{5 {base} {await world.hash(base)}}} {{10 {new} {await world.hash(new)}}}]"
+        await canary.until_experiment(name, "Successful")
+        await canary.is_split(canary=25, stable=75)
+        await asyncio.sleep(10)
+        assert [await world.size(base), await world.size(new)] == [0, 0]
+        assert await world.find(SERVICES, base) is None
+        told = [message for _, _, message in await world.events("app")]
+        since = len(world.cluster.requests)
+        await asyncio.sleep(60)
+        assert world.writes(since) == []
+    assert f"Traffic weight updated additional: {shown}" in told
+    assert "Traffic weight updated additional: []" in told
+
+
+@pytest.mark.spec("canary 8")
+async def test_pods_and_services_stay_until_no_route_names_them() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        step = experiment_step(part("new", "canary", weight=10), duration="30s")
+        await canary.deploy(rollout({"setWeight": 25}, step, {"pause": {}}, **ROUTED))
+        await canary.release("app:v2")
+        name = await canary.experiment()
+        new = f"{name}-new"
+        await canary.is_split(**{"canary": 25, new.replace("-", "_"): 10, "stable": 65})
+
+        def refuse(request: Request) -> None:
+            if request.resource == "trafficsplits" and request.verb == "patch":
+                raise Unavailable("the mesh is away")
+
+        world.cluster.intercept = refuse
+        await canary.until_experiment(name, "Successful")
+        await canary.until("paused", lambda status: status.get("pauseConditions"))
+        await asyncio.sleep(60)
+        assert await world.size(new) == 1
+        assert await world.find(SERVICES, new) is not None
+        world.cluster.intercept = None
+        await canary.is_split(canary=25, stable=75)
+        await asyncio.sleep(10)
+        assert await world.size(new) == 0
+        assert await world.find(SERVICES, new) is None
+
+
+@pytest.mark.spec("canary 8")
+@pytest.mark.spec("canary 3.3")
+async def test_an_experiment_that_fails_aborts_and_a_retry_makes_another() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        world.ratios.values["bad"] = 0.0
+        await world.add_template("bad", interval="5s", failureLimit=0)
+        step = experiment_step(part("new", "canary", weight=10), analyses=[analysis("bad")])
+        await canary.deploy(rollout({"setWeight": 25}, step, {"pause": {}}, **ROUTED))
+        await canary.release("app:v2")
+        name = await canary.experiment()
+        await canary.until_phase("Degraded")
+        status = await canary.status()
+        assert status["message"].startswith(
+            "RolloutAborted: Rollout aborted update to revision 2: Experiment analysis phase is "
+            'error/failed: Metric "ratio" assessed Failed'
+        )
+        assert not current_of(status)
+        await canary.is_split(canary=0, stable=100)
+        await asyncio.sleep(10)
+        assert await world.size(f"{name}-new") == 0
+
+        world.ratios.values["bad"] = 1.0
+        await canary.patch_status({"abort": False})
+        second = await canary.experiment()
+        assert second == f"{name}-1"
+        await canary.until_experiment(second, "Running")
+
+
+@pytest.mark.spec("canary 8")
+async def test_an_inconclusive_experiment_pauses_and_is_tried_again_on_resume() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        world.ratios.values["odd"] = 0.9
+        await world.add_template(
+            "odd", interval="5s", failureCondition="result[0] < 0.8", inconclusiveLimit=0
+        )
+        step = experiment_step(part("new", "canary"), analyses=[analysis("odd")])
+        await canary.deploy(rollout({"setWeight": 25}, step, {"pause": {}}))
+        await canary.release("app:v2")
+        name = await canary.experiment()
+        await canary.until_phase("Paused")
+        status = await canary.status()
+        assert status["pauseConditions"][0]["reason"] == "InconclusiveExperiment"
+        assert current_of(status) == name
+        await asyncio.sleep(60)
+        since = len(world.cluster.requests)
+        await asyncio.sleep(60)
+        assert world.writes(since) == []
+
+        await canary.patch_status({"pauseConditions": None})
+        await canary.until("another", lambda s: current_of(s) not in ("", name))
+        assert await canary.experiment() == f"{name}-1"
+
+
+@pytest.mark.spec("canary 8")
+async def test_an_abort_ends_the_experiment_at_once() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        step = experiment_step(part("new", "canary", weight=10))
+        await canary.deploy(rollout({"setWeight": 25}, step, **ROUTED))
+        await canary.release("app:v2")
+        name = await canary.experiment()
+        await canary.until_experiment(name, "Running")
+        await asyncio.sleep(5)
+        await canary.patch_status({"abort": True})
+        await canary.is_split(canary=0, stable=100)
+        await canary.until_experiment(name, "Successful")
+        manifest = await world.person.get(EXPERIMENTS, "default", name)
+        assert manifest["spec"]["terminate"] is True
+        assert (await canary.status())["phase"] == "Degraded"
+
+
+@pytest.mark.spec("canary 8")
+async def test_experiments_beyond_the_history_limit_are_deleted() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        step = experiment_step(part("new", "canary", weight=10), duration="5s")
+        manifest = rollout({"setWeight": 25}, step, **ROUTED)
+        manifest["spec"]["analysis"] = {"successfulRunHistoryLimit": 0}
+        await canary.deploy(manifest)
+        await canary.release("app:v2")
+        name = await canary.experiment()
+        await canary.until_phase("Healthy")
+
+        async def is_gone() -> bool:
+            return await world.find(EXPERIMENTS, name) is None
+
+        await world.until("the Experiment is deleted", is_gone)
+        await asyncio.sleep(5)
+        assert await world.find(REPLICA_SETS, f"{name}-new") is None
+
+
+@pytest.mark.spec("canary 8")
+async def test_a_template_of_no_known_version_is_told_as_the_wait() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        await canary.deploy(rollout({"setWeight": 25}, experiment_step(part("x", "other"))))
+        await canary.release("app:v2")
+        text = "Invalid template step SpecRef: must be canary or stable"
+        await canary.until(
+            "told", lambda s: s["headrace"].get("waiting", {}).get("unblock") == text
+        )
+        assert (await canary.status())["currentStepIndex"] == 1

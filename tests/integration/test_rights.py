@@ -276,6 +276,10 @@ def service(name: str) -> Manifest:
     }
 
 
+def container(tag: str) -> Manifest:
+    return {"name": "app", "image": f"app:{tag}", "ports": [{"containerPort": 80}]}
+
+
 TEMPLATE: Manifest = {
     "apiVersion": "argoproj.io/v1alpha1",
     "kind": "AnalysisTemplate",
@@ -303,7 +307,7 @@ ROLLOUT: Manifest = {
         "selector": {"matchLabels": {"app": "app"}},
         "template": {
             "metadata": {"labels": {"app": "app"}},
-            "spec": {"containers": [{"name": "app", "image": "app:v1"}]},
+            "spec": {"containers": [container("v1")]},
         },
         "strategy": {
             "canary": {
@@ -336,20 +340,22 @@ EXPERIMENT: Manifest = {
                 "service": {},
                 "template": {
                     "metadata": {"labels": {"app": "baseline"}},
-                    "spec": {
-                        "containers": [
-                            {"name": "a", "image": "app:v1", "ports": [{"containerPort": 80}]}
-                        ]
-                    },
+                    "spec": {"containers": [container("v1")]},
                 },
             }
         ],
     },
 }
+STEP = {
+    "experiment": {
+        "duration": "1s",
+        "templates": [{"name": "a", "specRef": "canary", "replicas": 1}],
+    }
+}
 
 
 def image(tag: str) -> intents.Patches:
-    spec = {"containers": [{"name": "app", "image": f"app:{tag}"}]}
+    spec = {"containers": [container(tag)]}
     return intents.Patches(spec={"template": {"spec": spec}})
 
 
@@ -412,7 +418,10 @@ async def tell_the_story(world: World) -> None:
     await world.has_used("analysis-runner", ("delete", "analysisruns"))
 
     await person.create(EXPERIMENTS, EXPERIMENT)
-    await world.has_used("rollout-controller", ("delete", "services"))
+    steps = {"strategy": {"canary": {"steps": [STEP, {"pause": {}}]}}}
+    await world.patch(intents.Patches(spec=steps))
+    await world.patch(image("v4"))
+    await world.has_used("rollout-controller", ("delete", "services"), ("delete", "experiments"))
 
     await person.delete(ROLLOUTS, "default", "app")
     await world.has_used("traffic-router", ("get", "rollouts"))

@@ -26,6 +26,7 @@ from headrace.kubernetes.patches import merge_diff
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     DEPLOYMENTS,
+    EXPERIMENTS,
     PODS,
     REPLICA_SETS,
     ROLLOUTS,
@@ -45,8 +46,10 @@ from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import (
     AdoptReplicaSet,
     AnnotateRollout,
+    CreateExperiment,
     CreateReplicaSet,
     CreateRun,
+    DeleteExperiment,
     DeleteReplicaSet,
     DeleteRun,
     Effect,
@@ -59,6 +62,7 @@ from rollout_controller.core.plan import (
     ReleaseReplicaSet,
     ScaleDeployment,
     SwitchService,
+    TerminateExperiment,
     TerminateRun,
     describe,
 )
@@ -282,7 +286,16 @@ class Actor:
             case SwitchService():
                 await self._switch_service(observed, effect)
             case TerminateRun():
-                await self._terminate_run(observed, effect)
+                run = next(run for run in observed.runs if run.name == effect.name)
+                await self._terminate(observed, ANALYSIS_RUNS, run.manifest)
+            case CreateExperiment():
+                await self._create_experiment(observed, effect, written)
+            case TerminateExperiment():
+                found = next(each for each in observed.experiments if each.name == effect.name)
+                await self._terminate(observed, EXPERIMENTS, found.manifest)
+            case DeleteExperiment():
+                found = next(each for each in observed.experiments if each.name == effect.name)
+                await self._delete(observed, EXPERIMENTS, found.manifest)
             case DeleteRun():
                 run = next(run for run in observed.runs if run.name == effect.name)
                 await self._delete(observed, ANALYSIS_RUNS, run.manifest)
@@ -385,12 +398,23 @@ class Actor:
         written.names[str(effect.manifest["metadata"]["name"])] = created["metadata"]["name"]
         self._voice.publish_run(observed, created, now)
 
-    async def _terminate_run(self, observed: Observed, effect: TerminateRun) -> None:
-        run = next(run for run in observed.runs if run.name == effect.name)
-        version = run.manifest["metadata"]["resourceVersion"]
+    async def _create_experiment(
+        self, observed: Observed, effect: CreateExperiment, written: _Written
+    ) -> None:
+        created = await create_under_free_name(
+            self._guard(observed.key), EXPERIMENTS, effect.manifest, "-"
+        )
+        name = created["metadata"]["name"]
+        written.names[str(effect.manifest["metadata"]["name"])] = name
+        event = PlannedEvent(Reason.EXPERIMENT_CREATED, f"Created Experiment '{name}'")
+        await self._voice.announce(observed, (event,), before=True)
+
+    async def _terminate(self, observed: Observed, resource: Resource, manifest: Manifest) -> None:
+        metadata = manifest["metadata"]
+        version = metadata["resourceVersion"]
         body = {"metadata": {"resourceVersion": version}, "spec": {"terminate": True}}
         await self._guard(observed.key).patch(
-            ANALYSIS_RUNS, observed.namespace, effect.name, MergePatch(body)
+            resource, observed.namespace, metadata["name"], MergePatch(body)
         )
 
     async def _patch_pod(self, observed: Observed, effect: PatchPod) -> None:

@@ -17,7 +17,7 @@ from headrace.errors import NotFound, TransientError
 from headrace.events.outbox import published
 from headrace.ids import object_cause
 from headrace.kubernetes.hashes import pod_template_hash, step_hash
-from headrace.kubernetes.resources import ANALYSIS_RUNS, Manifest
+from headrace.kubernetes.resources import ANALYSIS_RUNS, EXPERIMENTS, Manifest, Resource
 from headrace.kubernetes.templates import find_new_replica_set, hash_label
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import parse_time
@@ -35,6 +35,7 @@ from headrace.routes import (
     resolve,
 )
 from headrace.runtime.cluster import Cluster, Selection
+from headrace.runtime.store import Store
 from rollout_controller.caches import Caches, Facts
 from rollout_controller.core import ephemeral
 from rollout_controller.core.claimed_runs import claimed_runs
@@ -47,7 +48,7 @@ from rollout_controller.core.observed import (
     Settings,
 )
 from rollout_controller.core.validation.rules import spec_error
-from rollout_controller.lookups import Templates, owned_runs
+from rollout_controller.lookups import Templates, owned_experiments, owned_runs
 from rollout_controller.plugin_table import PluginTable
 from rollout_controller.views import pod_view, replica_set_view, service_view
 from rollout_controller.workloads import Found, Workloads
@@ -142,8 +143,13 @@ class Gatherer:
         claimed = {run.name for run in claimed_runs(observed.status).values()}
         run_names = claimed - {run.name for run in observed.runs}
         if run_names:
-            await self._fetch_runs(namespace, run_names)
+            await self._fetch(self._caches.runs, ANALYSIS_RUNS, namespace, sorted(run_names))
             observed = replace(observed, runs=owned_runs(self._caches, self._facts, observed.uid))
+        experiment = observed.status.canary.current_experiment
+        if experiment and all(each.name != experiment for each in observed.experiments):
+            await self._fetch(self._caches.experiments, EXPERIMENTS, namespace, [experiment])
+            experiments = owned_experiments(self._caches, observed.uid)
+            observed = replace(observed, experiments=experiments)
         return await self._with_acknowledgement(observed, now)
 
     def _snapshot(self, manifest: Manifest, found: Found) -> Observed:
@@ -182,6 +188,7 @@ class Gatherer:
             orphans=self._orphans(metadata.get("namespace", ""), parsed.spec),
             references=self._references(metadata.get("namespace", ""), parsed.spec),
             runs=owned_runs(self._caches, self._facts, uid),
+            experiments=owned_experiments(self._caches, uid),
             pods=self._pods(parsed.spec, sets),
             server_offset_seconds=self._cluster.server_offset_seconds(),
             plugins=plugins.known,
@@ -256,10 +263,12 @@ class Gatherer:
         ordinals = self._facts.delivered.get(uid)
         return published(headrace, ordinals) if ordinals else 0
 
-    async def _fetch_runs(self, namespace: str, names: Iterable[str]) -> None:
-        for name in sorted(names):
+    async def _fetch(
+        self, store: Store, resource: Resource, namespace: str, names: Iterable[str]
+    ) -> None:
+        for name in names:
             try:
-                self._caches.runs.offer(await self._cluster.get(ANALYSIS_RUNS, namespace, name))
+                store.offer(await self._cluster.get(resource, namespace, name))
             except NotFound:
                 continue
 

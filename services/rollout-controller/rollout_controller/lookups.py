@@ -8,8 +8,8 @@ from headrace.kubernetes.resources import Manifest
 from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.runtime.store import Store
 from rollout_controller.caches import Caches, Facts
-from rollout_controller.core.observed import RunObject
-from rollout_controller.views import run_view
+from rollout_controller.core.observed import ExperimentObject, RunObject
+from rollout_controller.views import experiment_view, run_view
 
 
 def owned_runs(caches: Caches, facts: Facts, uid: str) -> tuple[RunObject, ...]:
@@ -23,6 +23,11 @@ def owned_runs(caches: Caches, facts: Facts, uid: str) -> tuple[RunObject, ...]:
             phase, message = verdict.phase, verdict.message
         views.append(run_view(manifest, phase, message))
     return tuple(views)
+
+
+def owned_experiments(caches: Caches, uid: str) -> tuple[ExperimentObject, ...]:
+    """Return the Experiments that a Rollout controls."""
+    return tuple(experiment_view(each) for each in caches.experiments.by_index("owner", uid))
 
 
 def is_newer(resource_version: str, manifest: Manifest) -> bool:

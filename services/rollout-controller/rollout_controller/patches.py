@@ -64,8 +64,12 @@ def with_intent(observed: Observed, intent: Intent) -> Observed:
 
 
 def with_names(status: RolloutStatus, names: Mapping[str, str]) -> RolloutStatus:
-    """Return the status with the names that new runs really got."""
+    """Return the status with the names that new runs and Experiments really got."""
     runs = claimed_runs(status)
+    experiment = status.canary.current_experiment
+    if names.get(experiment, experiment) != experiment:
+        update = {"current_experiment": names[experiment]}
+        status = status.model_copy(update={"canary": status.canary.model_copy(update=update)})
     if all(names.get(run.name, run.name) == run.name for run in runs.values()):
         return status
     renamed = {

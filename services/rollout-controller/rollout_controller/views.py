@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from headrace.kubernetes.resources import Manifest
 from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
 from rollout_controller.core import labels
-from rollout_controller.core.observed import Pod, ReplicaSet, RunObject, ServiceObject
+from rollout_controller.core.observed import (
+    ExperimentObject,
+    ExperimentTemplateObject,
+    Pod,
+    ReplicaSet,
+    RunObject,
+    ServiceObject,
+)
+
+SERVICE_PORT_DEFAULT: Final = 8080
+"""Port of an Experiment's Service that names none (traffic-routing 11.2)."""
 
 
 def replica_set_view(manifest: Manifest) -> ReplicaSet:
@@ -67,6 +78,44 @@ def run_view(manifest: Manifest, phase: str, message: str) -> RunObject:
         cause=str((metadata.get("annotations") or {}).get(labels.CAUSE, "")),
         manifest=manifest,
     )
+
+
+def experiment_view(manifest: Manifest) -> ExperimentObject:
+    """Return what the Rollout's core sees of an Experiment."""
+    metadata, spec = manifest["metadata"], manifest.get("spec") or {}
+    status = manifest.get("status") or {}
+    its_labels = metadata.get("labels") or {}
+    pods = {each.get("name"): each.get("template") or {} for each in spec.get("templates") or ()}
+    return ExperimentObject(
+        name=metadata["name"],
+        phase=str(status.get("phase") or ""),
+        message=str(status.get("message") or ""),
+        pod_hash=str(its_labels.get(labels.HASH, "")),
+        step_index=its_labels.get(labels.STEP_INDEX),
+        is_terminating=bool(spec.get("terminate")),
+        is_deleting=bool(metadata.get("deletionTimestamp")),
+        created_at=_created_at(metadata),
+        cause=str((metadata.get("annotations") or {}).get(labels.CAUSE, "")),
+        templates=tuple(
+            ExperimentTemplateObject(
+                name=str(each.get("name", "")),
+                service_name=str(each.get("serviceName") or ""),
+                pod_hash=str(each.get("podTemplateHash") or ""),
+                available=int(each.get("availableReplicas") or 0),
+                port=_service_port(pods.get(each.get("name")) or {}),
+            )
+            for each in status.get("templateStatuses") or ()
+        ),
+        manifest=manifest,
+    )
+
+
+def _service_port(template: Mapping[str, Any]) -> int:
+    """Return the port of a template's Service: that named http, else the first (11.2)."""
+    containers = (template.get("spec") or {}).get("containers") or ()
+    ports = [port for container in containers for port in container.get("ports") or ()]
+    named = [port for port in ports if port.get("name") == "http"]
+    return int((named or ports)[0]["containerPort"]) if ports else SERVICE_PORT_DEFAULT
 
 
 def pod_view(manifest: Manifest) -> Pod:

@@ -74,12 +74,17 @@ class Hashes(Model):
 
 
 class AdditionalDestination(Model):
-    """An experiment's Service with its own share."""
+    """An experiment's Service with its own share.
+
+    Attributes:
+        port: Of the Service, for routers whose backends name one.
+    """
 
     service: str
     hash: str = ""
     weight: int
     experiment: str | None = None
+    port: int | None = None
 
 
 class Weights(Model):
@@ -90,7 +95,7 @@ class Weights(Model):
         stable: 0 to base.
         additional: Destinations of a running experiment.
         base: maxTrafficWeight, else 100.
-        experiment_active: An experiment takes part, even with no destination yet.
+        experiment_active: Destinations of an experiment take part.
     """
 
     canary: int

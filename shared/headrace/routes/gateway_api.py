@@ -4,13 +4,14 @@ The routes belong to the user: only the weights of the canary and stable backend
 in-progress label and our fence are ours. A Service as parent (a mesh) and a Gateway as parent are
 rendered alike; only their status tells them apart.
 
-GRPCRoutes, TCPRoutes, TLSRoutes, header routes and experiment destinations are refused with a
-clear text.
+Destinations of an experiment are appended to the first rule that has the canary or the stable
+Service, and taken out again when the route no longer names them. GRPCRoutes, TCPRoutes, TLSRoutes
+and header routes are refused with a clear text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -20,8 +21,8 @@ from headrace.model.base import Model
 from headrace.model.meta import LabelSelector
 from headrace.model.route import BackendShare, Fence, Level, RouteDocument, RouterConfig
 from headrace.routes.changes import Change, CreateObject, json_change
-from headrace.routes.fence import unstamp, with_metadata
-from headrace.routes.splits import Split, all_to_stable
+from headrace.routes.fence import read_fence, unstamp, with_metadata
+from headrace.routes.splits import Split, all_to_stable, wanted_split
 from headrace.routes.targets import ApiVersions, ObjectRef, ObjectSelector, RenderError, Targets
 
 PLUGIN: Final = "argoproj-labs/gatewayAPI"
@@ -40,6 +41,8 @@ _BACKEND_NOT_FOUND: Final = "backendRef was not found in httpRoute"
 _UNSUPPORTED: Final = "not supported by this version"
 _LABEL_KEY: Final = "rollouts.argoproj.io/gatewayapi-canary"
 _LABEL_VALUE: Final = "in-progress"
+_PORT_DEFAULT: Final = 8080
+"""Port of an experiment's Service of which nothing is known (traffic-routing 11.2)."""
 _WEIGHT_DEFAULT: Final = 1
 """Weight of a backendRef that names none. Source: Gateway API reference, BackendRef."""
 
@@ -114,12 +117,8 @@ def targets(router: RouterConfig, document: RouteDocument, versions: ApiVersions
 
 
 def split(document: RouteDocument) -> Split:
-    """Return what an HTTPRoute can express: canary and the rest on stable."""
-    weights, services = document.weights, document.services
-    return (
-        BackendShare(service=services.canary or "", weight=weights.canary),
-        BackendShare(service=services.stable or "", weight=weights.base - weights.canary),
-    )
+    """Return what an HTTPRoute can express: canary, destinations of an experiment, stable."""
+    return wanted_split(document)
 
 
 def render(
@@ -135,15 +134,15 @@ def render(
         return RenderError(f'{plural} "{ref.name}" not found')
     if document.managed.header:
         return RenderError(f"header routes: {_UNSUPPORTED}")
-    if document.weights.additional:
-        return RenderError(f"experiment destinations: {_UNSUPPORTED}")
     wanted = split(document)
     found = {share.service for share in observe(manifest, wanted, document.managed.names)}
-    if not {share.service for share in wanted} <= found:
+    if not {wanted[0].service, wanted[-1].service} <= found:
         return RenderError(_BACKEND_NOT_FOUND)
     config = GatewayApiConfig.model_validate_json(router.config)
-    weighted = _with_weights(manifest, wanted, document.managed.names)
-    return _with_label(weighted, config, is_in_progress=document.weights.canary != 0)
+    members = _with_destinations(manifest, document)
+    weighted = _with_weights(members, wanted, document.managed.names)
+    is_in_progress = document.weights.canary != 0 or bool(document.weights.additional)
+    return _with_label(weighted, config, is_in_progress=is_in_progress)
 
 
 def observe(manifest: Manifest, wanted: Split, managed: tuple[str, ...] = ()) -> Split:
@@ -192,7 +191,8 @@ def release(manifest: Manifest, fence: Fence, router: RouterConfig | None) -> Ma
         router: The configuration that named the object, None when it is not known any more.
     """
     config = GatewayApiConfig.model_validate_json(router.config) if router else GatewayApiConfig()
-    lowered = _with_weights(manifest, all_to_stable(fence.split), ())
+    own = _without_backends(manifest, frozenset(fence.backends))
+    lowered = _with_weights(own, all_to_stable(_without(fence.split, fence.backends)), ())
     return unstamp(_with_label(lowered, config, is_in_progress=False), fence.uid)
 
 
@@ -231,6 +231,68 @@ def _with_weights(manifest: Manifest, wanted: Split, managed: tuple[str, ...]) -
         for rule in rules
     ]
     return manifest if rewritten == rules else {**manifest, "spec": {**spec, "rules": rewritten}}
+
+
+def _with_destinations(manifest: Manifest, document: RouteDocument) -> Manifest:
+    """Return the route with exactly the wanted destinations of an experiment (11.2).
+
+    Only backends that we added, by the fence, are taken out.
+    """
+    wanted = {each.service: each for each in document.weights.additional}
+    fence = read_fence(manifest, document.uid)
+    given_up = frozenset(fence.backends if fence else ()) - wanted.keys()
+    manifest = _without_backends(manifest, given_up)
+    spec = manifest.get("spec") or {}
+    rules: list[Manifest] = list(spec.get("rules") or ())
+    services = {document.services.canary, document.services.stable}
+    for index, rule in enumerate(rules):
+        refs: list[Manifest] = list(rule.get("backendRefs") or ())
+        names = {ref.get("name") for ref in refs}
+        if _is_managed(rule, document.services.canary or "", document.managed.names):
+            continue
+        if not names & services:
+            continue
+        added = [
+            {
+                "group": "",
+                "kind": "Service",
+                "name": each.service,
+                "namespace": document.namespace,
+                "port": each.port or _PORT_DEFAULT,
+                "weight": each.weight,
+            }
+            for each in document.weights.additional
+            if each.service not in names
+        ]
+        if not added:
+            return manifest
+        rules[index] = {**rule, "backendRefs": [*refs, *added]}
+        return {**manifest, "spec": {**spec, "rules": rules}}
+    return manifest
+
+
+def _without_backends(manifest: Manifest, names: frozenset[str]) -> Manifest:
+    """Return the route without the backends of these names."""
+    spec = manifest.get("spec") or {}
+    rules: list[Manifest] = list(spec.get("rules") or ())
+    rewritten = [
+        {**rule, "backendRefs": kept}
+        if len(kept := [r for r in rule.get("backendRefs") or () if r.get("name") not in names])
+        != len(rule.get("backendRefs") or ())
+        else rule
+        for rule in rules
+    ]
+    return manifest if rewritten == rules else {**manifest, "spec": {**spec, "rules": rewritten}}
+
+
+def _without(split: Split, names: Collection[str]) -> Split:
+    """Return the split without these services, their weight on the last one."""
+    if not split:
+        return split
+    kept = [share for share in split if share.service not in names]
+    given_up = sum(share.weight for share in split if share.service in names)
+    last = kept[-1].model_copy(update={"weight": kept[-1].weight + given_up})
+    return (*kept[:-1], last)
 
 
 def _reweighted(rule: Manifest, weights: dict[str, int]) -> Manifest:

@@ -14,7 +14,6 @@ from typing import Final
 from headrace.kubernetes.resources import Manifest
 from headrace.model.analysis import AnalysisPhase, is_completed
 from headrace.model.conditions import PauseReason, Reason
-from headrace.model.rollout import RUN_HISTORY_LIMIT_DEFAULT
 from headrace.model.rollout_status import AnalysisRunReference
 from headrace.model.steps import RolloutAnalysis
 from rollout_controller.core import labels
@@ -22,6 +21,7 @@ from rollout_controller.core.claimed_runs import RunKind, claimed_runs
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import RunObject
 from rollout_controller.core.plan import CreateRun, DeleteRun, TerminateRun
+from rollout_controller.core.retention import surplus
 from rollout_controller.core.rollback import is_fast_rollback
 from rollout_controller.core.runs import RunError, run_spec
 
@@ -90,7 +90,9 @@ def end_others(draft: Draft, current: set[str]) -> None:
     for run in draft.observed.runs:
         if run.name not in current and not is_completed(run.phase) and not run.is_terminating:
             draft.effect(TerminateRun(run.name))
-    _collect_garbage(draft, current | {run.name for run in draft.runs.values()})
+    kept = current | {run.name for run in draft.runs.values()}
+    for name in surplus(draft, (run for run in draft.observed.runs if run.name not in kept)):
+        draft.effect(DeleteRun(name))
 
 
 def _needs_new(draft: Draft, current: ClaimedRun) -> bool:
@@ -217,26 +219,3 @@ def owner_reference(draft: Draft) -> dict[str, object]:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-
-
-def _collect_garbage(draft: Draft, current: set[str]) -> None:
-    """Delete completed runs beyond the history limits, newest kept (analysis 8)."""
-    history = draft.spec.analysis
-    good_limit = history.successful_run_history_limit if history else None
-    bad_limit = history.unsuccessful_run_history_limit if history else None
-    kept = {
-        True: RUN_HISTORY_LIMIT_DEFAULT if good_limit is None else good_limit,
-        False: RUN_HISTORY_LIMIT_DEFAULT if bad_limit is None else bad_limit,
-    }
-    hashes = {rs.pod_hash for rs in draft.observed.replica_sets if not rs.is_deleting}
-    for run in sorted(draft.observed.runs, key=lambda run: run.created_at, reverse=True):
-        if run.name in current or run.is_deleting or not is_completed(run.phase):
-            continue
-        if run.pod_hash not in hashes:
-            draft.effect(DeleteRun(run.name))
-            continue
-        is_good = run.phase == AnalysisPhase.SUCCESSFUL
-        if kept[is_good] <= 0:
-            draft.effect(DeleteRun(run.name))
-        else:
-            kept[is_good] -= 1

@@ -21,6 +21,7 @@ from rollout_controller.core.bluegreen import scaling as bluegreen_scaling
 from rollout_controller.core.bluegreen import services as bluegreen_services
 from rollout_controller.core.canary import scaling as canary_scaling
 from rollout_controller.core.canary.analysis import reconcile_analysis
+from rollout_controller.core.canary.experiment import reconcile_experiments
 from rollout_controller.core.canary.pause import reconcile_pause
 from rollout_controller.core.canary.plugins import reconcile_plugins
 from rollout_controller.core.canary.services import reconcile_services
@@ -179,6 +180,7 @@ def _canary(draft: Draft) -> Plan:
     replica_sets.collect_history(draft)
     reconcile_services(draft)
     reconcile_route(draft)
+    reconcile_experiments(draft)
     reconcile_analysis(draft)
     if draft.aborted_now and not draft.status.abort:
         return _aborted(draft)

@@ -19,7 +19,6 @@ from headrace.model.rollout import BlueGreenStrategy, CanaryStrategy
 from headrace.model.rollout_status import (
     AnalysisRunReference,
     PauseCondition,
-    RolloutStatus,
 )
 from headrace.model.route import RouteDocument
 from headrace.model.steps import CanaryStep, TemplateMetadata
@@ -51,6 +50,8 @@ class Draft:
         stable: ReplicaSet of status.stableRS; the same object as `new` when promoted.
         others: All others, in the order observed.
         runs: The AnalysisRuns that this pass will claim.
+        experiment: Name of the current Experiment that this pass will claim.
+        is_experiment_done: The Experiment of the current step ended well.
         selected: The hashes that Services select after the switches of this pass.
         keeps_resume: A person's resume is left to the next pass, since this one moves nothing.
         check_point: status.blueGreen.scaleUpPreviewCheckPoint as this pass will claim it.
@@ -86,8 +87,10 @@ class Draft:
         self.is_route_settled = True
         self.epoch = observed.headrace.epoch
         self.shares = known_shares(observed.status, observed.headrace)
-        self.attempt = observed.headrace.attempt + _takes_back(observed.status)
+        self.attempt = observed.headrace.attempt + _takes_back(observed)
         self.runs: dict[RunKind, AnalysisRunReference] = {}
+        self.experiment = ""
+        self.is_experiment_done = False
         self.selected: dict[str, str] = {}
         self.check_point = False
         self.abort_message = (observed.headrace.abort_message or "") if self.status.abort else ""
@@ -287,11 +290,15 @@ class Draft:
         return self.status.controller_pause or bool(self.pauses_added)
 
 
-def _takes_back(status: RolloutStatus) -> int:
+def _takes_back(observed: Observed) -> int:
     """Return 1 while a retry, or the resume of an inconclusive pause, waits to be claimed."""
+    status = observed.status
     is_retry = status.aborted_at is not None and not status.abort
-    runs = claimed_runs(status).values()
-    was_inconclusive = any(run.status == AnalysisPhase.INCONCLUSIVE for run in runs)
+    phases = [run.status for run in claimed_runs(status).values()]
+    phases += [
+        each.phase for each in observed.experiments if each.name == status.canary.current_experiment
+    ]
+    was_inconclusive = AnalysisPhase.INCONCLUSIVE in phases
     is_resumed = status.controller_pause and not status.pause_conditions and was_inconclusive
     return 1 if is_retry or is_resumed else 0
 

@@ -15,6 +15,7 @@ from headrace.model.route import RouteDocument
 from rollout_controller.core.canary.steps import weight_base
 from rollout_controller.core.observed import Observed, ReplicaSet, ServiceObject
 from rollout_controller.core.plan import (
+    DeleteExperiment,
     DeleteReplicaSet,
     PatchReplicaSet,
     Plan,
@@ -38,6 +39,8 @@ def check(observed: Observed, plan: Plan) -> None:
     if plan.call is not None:
         _check_call(observed, plan, plan.call)
     for effect in plan.effects:
+        if isinstance(effect, DeleteExperiment):
+            _check_experiment(observed, effect)
         if isinstance(effect, SwitchService):
             _check_switch(observed, effect)
         if isinstance(effect, PatchReplicaSet) and effect.replicas is not None:
@@ -72,11 +75,12 @@ def _check_weights(route: RouteDocument) -> None:
 def _check_abort(observed: Observed, plan: Plan, route: RouteDocument) -> None:
     claimed = plan.claim.status.abort if plan.claim else observed.status.abort
     is_taken_back = observed.status.current_pod_hash == observed.status.stable_rs
-    if claimed and observed.status.abort and route.weights.canary > 0 and not is_taken_back:
+    asked = route.weights.canary + sum(extra.weight for extra in route.weights.additional)
+    if claimed and observed.status.abort and asked > 0 and not is_taken_back:
         stored, canary = observed.headrace.route, observed.spec.strategy.canary
         is_known = stored is not None and route.epoch == stored.epoch
         is_dynamic = canary is not None and canary.dynamic_stable_scale
-        is_draining = is_dynamic and route.weights.canary <= _weight_max(observed)
+        is_draining = is_dynamic and asked <= _weight_max(observed)
         if not is_known and not is_draining:
             raise InvariantViolation("an aborted rollout asks for traffic to the canary")
 
@@ -91,6 +95,16 @@ def _check_raise(observed: Observed, route: RouteDocument) -> None:
         raise InvariantViolation(
             f"{route.weights.canary} of {route.weights.base} would go to pods that are not ready"
         )
+    known = {each.service for each in stored.weights.additional} if stored is not None else set()
+    ready = {
+        template.service_name
+        for experiment in observed.experiments
+        for template in experiment.templates
+        if template.available > 0
+    }
+    for extra in route.weights.additional:
+        if extra.weight > 0 and extra.service not in known | ready:
+            raise InvariantViolation(f"Service {extra.service} has no pod that is ready")
 
 
 def _weight_max(observed: Observed) -> int:
@@ -148,6 +162,13 @@ def _answers(observed: Observed, selected: str) -> bool:
 def _is_routed(observed: Observed) -> bool:
     canary = observed.spec.strategy.canary
     return canary is not None and has_routers(canary.traffic_routing)
+
+
+def _check_experiment(observed: Observed, effect: DeleteExperiment) -> None:
+    shares = _shares(observed)
+    found = next((each for each in observed.experiments if each.name == effect.name), None)
+    if found is not None and any(shares.get(each.pod_hash, 0) > 0 for each in found.templates):
+        raise InvariantViolation(f"Experiment {effect.name} would lose pods that a route names")
 
 
 def _check_scale(observed: Observed, effect: PatchReplicaSet) -> None:

@@ -108,6 +108,48 @@ class RunObject:
 
 
 @dataclass(frozen=True, slots=True)
+class ExperimentTemplateObject:
+    """A template of an Experiment, as its status shows it.
+
+    Attributes:
+        service_name: "" while it has no Service.
+        pod_hash: Of its ReplicaSet; "" without a Service.
+        port: Of its Service, by which routers that name ports reach it.
+    """
+
+    name: str
+    service_name: str
+    pod_hash: str
+    available: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentObject:
+    """An Experiment that the Rollout owns.
+
+    Attributes:
+        phase: "" before its first pass.
+        pod_hash: Label of that name.
+        step_index: Label of that name; None when another controller created it.
+        is_terminating: spec.terminate.
+        cause: Annotation headrace.io/cause.
+    """
+
+    name: str
+    phase: str
+    message: str
+    pod_hash: str
+    step_index: str | None
+    is_terminating: bool
+    is_deleting: bool
+    created_at: Instant
+    cause: str
+    templates: tuple[ExperimentTemplateObject, ...]
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """A pod of one of the Rollout's ReplicaSets."""
 
@@ -287,6 +329,7 @@ class Observed:
     orphans: tuple[ReplicaSet, ...] = ()
     references: References = References()
     runs: tuple[RunObject, ...] = ()
+    experiments: tuple[ExperimentObject, ...] = ()
     pods: tuple[Pod, ...] = ()
     acknowledgement: Acknowledgement | None = None
     server_offset_seconds: float | None = None

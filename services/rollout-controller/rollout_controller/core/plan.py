@@ -142,6 +142,27 @@ class DeleteRun:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateExperiment:
+    """Create an Experiment; its name may get a suffix on collision (canary 8)."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateExperiment:
+    """Set spec.terminate on an Experiment."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteExperiment:
+    """Delete an Experiment of the history, and with it its ReplicaSets and runs."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class PatchPod:
     """Bring the ephemeral labels and annotations of a pod up to date; None removes a key."""
 
@@ -170,6 +191,9 @@ Effect = (
     | CreateRun
     | TerminateRun
     | DeleteRun
+    | CreateExperiment
+    | TerminateExperiment
+    | DeleteExperiment
     | PatchPod
     | EvictPods
 )
@@ -178,7 +202,11 @@ Effect = (
 def describe(effect: Effect) -> str:
     """Return the effect and its object for people, as `SwitchService preview`."""
     match effect:
-        case CreateReplicaSet(manifest=manifest) | CreateRun(manifest=manifest):
+        case (
+            CreateReplicaSet(manifest=manifest)
+            | CreateRun(manifest=manifest)
+            | CreateExperiment(manifest=manifest)
+        ):
             name = str(manifest["metadata"]["name"])
         case AnnotateRollout():
             name = "itself"

@@ -9,6 +9,7 @@ Source: canary 5, 5.1, 5.4, 5.6, 5.7; architecture, "The route document", "Fenci
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -155,11 +156,23 @@ def _claim_weights(draft: Draft, route: RouteDocument, verified: bool | None) ->
 
 
 def _weights_message(old: TrafficWeights | None, new: TrafficWeights) -> str:
+    """Return what changed, in the words of canary 5.4.5; "" when nothing did."""
+    details = []
     if old is None:
-        return f"Traffic weight updated to {new.canary.weight}"
-    if old.canary.weight != new.canary.weight:
-        return f"Traffic weight updated from {old.canary.weight} to {new.canary.weight}"
-    return ""
+        details.append(f"to {new.canary.weight}")
+    elif old.canary.weight != new.canary.weight:
+        details.append(f"from {old.canary.weight} to {new.canary.weight}")
+    if old is not None and old.additional != new.additional:
+        details.append(f"additional: {_go_slice(new.additional)}")
+    return f"Traffic weight updated {', '.join(details)}" if details else ""
+
+
+def _go_slice(destinations: Sequence[WeightDestination]) -> str:
+    """Return destinations as Go prints a slice of its structs."""
+    shown = (
+        f"{{{each.weight} {each.service_name} {each.pod_template_hash}}}" for each in destinations
+    )
+    return f"[{' '.join(shown)}]"
 
 
 def _is_acknowledged(draft: Draft, route: RouteDocument) -> bool:
@@ -187,12 +200,12 @@ def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:
         return True  # nobody answers anywhere: no Service moves to pods that nobody wants
     if not _points_at(draft, draft.canary.stable_service, _stable_hash(draft)):
         return False
-    if wanted.weight == 0:
+    if not (wanted.weight or wanted.additional):
         return True
     if draft.observed.server_offset_seconds is None and not wanted.only_lowers:
         return False
     canary_hash = wanted.canary_hash or draft.new_hash
-    return _points_at(draft, draft.canary.canary_service, canary_hash)
+    return wanted.weight == 0 or _points_at(draft, draft.canary.canary_service, canary_hash)
 
 
 def _points_at(draft: Draft, service_name: str, pod_hash: str) -> bool:
@@ -229,11 +242,22 @@ def _document(draft: Draft, wanted: DesiredWeight) -> RouteDocument:
             stable_role=strategy.stable_service or None,
         ),
         hashes=Hashes(canary=wanted.canary_hash or draft.new_hash, stable=_stable_hash(draft)),
-        weights=Weights(canary=wanted.weight, stable=draft.base - wanted.weight, base=draft.base),
+        weights=_weights(draft, wanted),
         order=apply_order(draft),
         withdraw=_withdrawn(draft, router_configs(routing)),
         managed=ManagedRoutes(names=tuple(route.name for route in routing.managed_routes)),
         verify=Verify(),
+    )
+
+
+def _weights(draft: Draft, wanted: DesiredWeight) -> Weights:
+    rest = draft.base - wanted.weight - sum(each.weight for each in wanted.additional)
+    return Weights(
+        canary=wanted.weight,
+        stable=rest,
+        additional=wanted.additional,
+        base=draft.base,
+        experiment_active=bool(wanted.additional),
     )
 
 

@@ -187,14 +187,50 @@ def test_a_missing_route_is_said_as_the_api_server_says_it() -> None:
     assert error == RenderError('httproutes.gateway.networking.k8s.io "web" not found')
 
 
-def test_header_routes_and_experiments_are_refused() -> None:
+def test_header_routes_are_refused() -> None:
     header = document(managed=ManagedRoutes(header=(HeaderRoute(name="h"),)))
-    extra = (AdditionalDestination(service="exp", weight=5),)
-    experiment = document(weights=Weights(canary=10, stable=85, additional=extra))
-    for doc in (header, experiment):
-        error = gateway_api.render(CONFIG, doc, REF, stored(rule()))
-        assert isinstance(error, RenderError)
-        assert error.message.endswith("not supported by this version")
+    error = gateway_api.render(CONFIG, header, REF, stored(rule()))
+    assert isinstance(error, RenderError)
+    assert error.message.endswith("not supported by this version")
+
+
+def with_experiment(**weights: int) -> RouteDocument:
+    extra = tuple(
+        AdditionalDestination(service=name, weight=weight, port=8081)
+        for name, weight in weights.items()
+    )
+    stable = 90 - sum(weights.values())
+    return document(weights=Weights(canary=10, stable=stable, additional=extra))
+
+
+def test_destinations_of_an_experiment_come_and_go() -> None:
+    manifest = stored(rule(), rule())
+    wanted = with_experiment(exp=5)
+    rendered = gateway_api.render(CONFIG, wanted, REF, manifest)
+    assert isinstance(rendered, dict)
+    assert weights(rendered) == [[10, 85, 5], [10, 85]]
+    added = rendered["spec"]["rules"][0]["backendRefs"][-1]
+    assert (added["name"], added["port"], added["kind"]) == ("exp", 8081, "Service")
+    assert gateway_api.observe(rendered, gateway_api.split(wanted)) == gateway_api.split(wanted)
+    assert gateway_api.render(CONFIG, wanted, REF, rendered) is rendered
+
+    fence = Fence(
+        uid=wanted.uid,
+        rollout="shop/web",
+        epoch=1,
+        level="written",
+        split=gateway_api.split(wanted),
+        backends=("exp",),
+    )
+    fenced = stamp(rendered, fence)
+    changed = gateway_api.render(CONFIG, with_experiment(other=20), REF, fenced)
+    assert isinstance(changed, dict)
+    assert [ref["name"] for ref in changed["spec"]["rules"][0]["backendRefs"]][2:] == ["other"]
+    assert weights(changed) == [[10, 70, 20], [10, 70]]
+    back = gateway_api.render(CONFIG, document(), REF, fenced)
+    assert isinstance(back, dict)
+    assert weights(back) == [[10, 90], [10, 90]]
+    assert weights(gateway_api.release(fenced, fence, CONFIG)) == [[0, 100], [0, 100]]
 
 
 def test_the_label_tells_that_a_canary_is_in_progress() -> None:

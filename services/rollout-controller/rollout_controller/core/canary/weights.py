@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headrace.model.route import ApplyOrder
+from headrace.model.route import AdditionalDestination, ApplyOrder
 from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.canary.counts import (
     Size,
@@ -16,6 +16,7 @@ from rollout_controller.core.canary.counts import (
     threshold_met,
 )
 from rollout_controller.core.canary.drain import abandoned_canary, drained_weight, has_pods
+from rollout_controller.core.canary.experiment import destinations
 from rollout_controller.core.draft import Draft
 
 
@@ -25,12 +26,14 @@ class DesiredWeight:
 
     Attributes:
         weight: 0 to base.
+        additional: Destinations of a running experiment, with shares of their own.
         keeps_managed_routes: False where the rule removes header and mirror routes.
         is_abort: The rule was the abort.
         canary_hash: Who gets it, where that is not the new version.
     """
 
     weight: int
+    additional: tuple[AdditionalDestination, ...] = ()
     keeps_managed_routes: bool = True
     is_abort: bool = False
     canary_hash: str | None = None
@@ -51,16 +54,30 @@ def desired_weight(draft: Draft) -> DesiredWeight:
     if draft.is_aborted:
         return DesiredWeight(drained_weight(draft), keeps_managed_routes=False, is_abort=True)
     if draft.new is None or draft.new.available == 0:
-        return DesiredWeight(0, keeps_managed_routes=False)
+        return DesiredWeight(0, _fitting(draft, 0), keeps_managed_routes=False)
     if draft.status.promote_full:
         return DesiredWeight(_promoting_weight(draft), keeps_managed_routes=False)
     if draft.status.current_step_index is None:
         return DesiredWeight(0)
     if not at_desired_counts(draft.count_facts(weights=None)) and not _may_lower(draft):
-        return DesiredWeight(_weight_before(draft))
+        return _with_experiment(draft, _weight_before(draft))
     if draft.step is not None:
-        return DesiredWeight(canary_steps.set_weight_at(draft.steps, draft.index))
+        return _with_experiment(draft, canary_steps.set_weight_at(draft.steps, draft.index))
     return DesiredWeight(draft.base)
+
+
+def _with_experiment(draft: Draft, weight: int) -> DesiredWeight:
+    return DesiredWeight(weight, _fitting(draft, weight))
+
+
+def _fitting(draft: Draft, weight: int) -> tuple[AdditionalDestination, ...]:
+    """Return the destinations of the experiment, none of them when they leave less than nothing."""
+    additional = destinations(draft)
+    total = weight + sum(each.weight for each in additional)
+    if total <= draft.base:
+        return additional
+    draft.fail(f"canary and experiment would get {total} of {draft.base}", on="experiment")
+    return ()
 
 
 def _persisted_weight(draft: Draft) -> int:

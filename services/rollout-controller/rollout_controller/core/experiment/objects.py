@@ -28,8 +28,9 @@ def replica_set(
 ) -> Manifest:
     """Return the ReplicaSet of a template, with no pods.
 
-    The hash label that a template copied from a Rollout's ReplicaSet brings is replaced, so that
-    no Service of the Rollout selects these pods.
+    The hash label that a template copied from a Rollout's ReplicaSet brings is replaced by
+    another one, even where the template is the same: no Service of the Rollout selects these
+    pods, and no share of the traffic is counted for both.
 
     Raises:
         ValueError: A field of the pod template has another type than Kubernetes gives it.
@@ -39,6 +40,8 @@ def replica_set(
     own = {k: v for k, v in (metadata.get("labels") or {}).items() if k != labels.HASH}
     pod_template["metadata"] = {**metadata, "labels": own}
     pod_hash = pod_template_hash(pod_template, collision_count)
+    if pod_hash == (metadata.get("labels") or {}).get(labels.HASH):
+        pod_hash = pod_template_hash(pod_template, (collision_count or 0) + 1)
     pod_template["metadata"]["labels"] = {**own, labels.HASH: pod_hash}
     selector = template.selector.dump()
     selector["matchLabels"] = {**selector.get("matchLabels", {}), labels.HASH: pod_hash}

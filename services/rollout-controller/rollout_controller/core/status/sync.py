@@ -90,6 +90,7 @@ def claim_counts(draft: Draft) -> Claim:
     """Return the claim of a pass that only scaled, or failed: nothing but counters moves."""
     status = draft.status
     draft.runs = claimed_runs(status)
+    draft.experiment = status.canary.current_experiment
     draft.check_point = status.blue_green.scale_up_preview_check_point
     draft.keeps_resume = not status.abort
     outcome = Outcome(status.current_step_index, status.stable_rs, status.promote_full)
@@ -144,6 +145,8 @@ def _is_step_completed(draft: Draft) -> bool:
         return at_desired_counts(draft.count_facts(draft.weights))
     if step.set_weight is not None:
         return _is_weight_reached(draft)
+    if step.experiment is not None:
+        return draft.is_experiment_done
     if step.analysis is not None:
         return is_step_run_successful(draft)
     if step.plugin is not None:
@@ -215,6 +218,7 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
         "restarted_at": observed.spec.restart_at if restart_done else draft.restarted_at,
         "promote_full": outcome.promote_full,
         "canary": CanaryStatus(
+            current_experiment=draft.experiment,
             weights=draft.weights,
             stable_ping_pong=status.canary.stable_ping_pong,
             step_plugin_statuses=() if outcome.spec_changed else tuple(draft.plugin_statuses),

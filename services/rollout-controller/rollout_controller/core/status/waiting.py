@@ -30,6 +30,7 @@ class WaitingReason(StrEnum):
     PERSON = "Person"
     DURATION = "Duration"
     VERDICT = "Verdict"
+    EXPERIMENT = "Experiment"
     PLUGIN = "Plugin"
     MANUAL_PAUSE = "ManualPause"
     INVALID_SPEC = "InvalidSpec"
@@ -174,6 +175,9 @@ def _promotion_pause(draft: Draft, pause: PauseCondition) -> _Wait:
 
 def _pods_or_verdict(draft: Draft) -> _Wait | None:
     step = draft.step
+    if step is not None and step.experiment is not None:
+        name = draft.experiment or "the experiment"
+        return WaitingReason.EXPERIMENT, name, None, "the Experiment ends"
     if step is not None and step.analysis is not None:
         return _verdict(draft.runs.get("Step"))
     if step is not None and step.plugin is not None:

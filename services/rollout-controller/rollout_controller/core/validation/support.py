@@ -46,7 +46,6 @@ def _of_canary(strategy: CanaryStrategy) -> Iterator[str]:
 
 def _of_step(step: CanaryStep, path: str) -> Iterator[str]:
     actions = {
-        "experiment": step.experiment,
         "setHeaderRoute": step.set_header_route,
         "setMirrorRoute": step.set_mirror_route,
     }

@@ -22,7 +22,6 @@ def canary(**strategy: Any) -> dict[str, Any]:
     ("raw", "path"),
     [
         (canary(pingPong={}), f"{CANARY}.pingPong"),
-        (canary(steps=[{}, {"experiment": {}}]), f"{CANARY}.steps[1].experiment"),
         (canary(steps=[{"setHeaderRoute": {}}]), f"{CANARY}.steps[0].setHeaderRoute"),
         (canary(steps=[{"setMirrorRoute": {}}]), f"{CANARY}.steps[0].setMirrorRoute"),
         *(
