@@ -196,3 +196,22 @@ async def test_pods_that_never_become_ready_abort_at_the_deadline() -> None:
     assert aborts == [timeout, f"Rollout aborted update to revision 2: {timeout}"]
     assert status["message"] == f"RolloutAborted: {aborts[1]}"
     assert (await world.replicas()) == {"1": 4, "2": 0}
+
+
+@pytest.mark.spec("canary 5.3")
+async def test_an_update_repairs_a_stable_version_that_is_broken() -> None:
+    world = await deployed(routed(steps=ONE_STEP))
+    world.cluster.behave("app:v1", NEVER_READY)
+    await world.settle(2)
+    await world.set_image("app:v2")
+    await world.settle()
+    assert await world.weight() == 25
+    status = await world.status()
+    assert (status["phase"], status["message"]) == ("Paused", "CanaryPauseStep")
+    conditions = {each["type"]: each["message"] for each in status["conditions"]}
+    assert conditions["StableBroken"].startswith("The stable version has no available pods")
+    await world.patch_status({"pauseConditions": None})
+    await world.settle(8)
+    status = await world.status()
+    assert status["phase"] == "Healthy"
+    assert "StableBroken" not in [each["type"] for each in status["conditions"]]

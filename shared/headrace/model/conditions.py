@@ -22,6 +22,7 @@ class ConditionType(StrEnum):
     COMPLETED = "Completed"
     HEALTHY = "Healthy"
     REPLICA_FAILURE = "ReplicaFailure"
+    STABLE_BROKEN = "StableBroken"
 
 
 class ConditionStatus(StrEnum):
@@ -71,6 +72,7 @@ class Reason(StrEnum):
     ROLLOUT_DELETED = "RolloutDeleted"
     ROLLOUT_UPDATED = "RolloutUpdated"
     NEW_REPLICA_SET_CREATED = "NewReplicaSetCreated"
+    STABLE_BROKEN = "StableBroken"
     REPLICA_SET_CREATE_ERROR = "ReplicaSetCreateError"
     REPLICA_SET_UPDATE_ERROR = "ReplicaSetUpdateError"
     SCALING_REPLICA_SET = "ScalingReplicaSet"

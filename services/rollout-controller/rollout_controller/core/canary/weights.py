@@ -124,7 +124,8 @@ def gate_holds(draft: Draft, weight: int) -> bool:
     """Return whether stable has the pods for what the canary does not get (canary 5.3).
 
     A lowering is not held when the canary has nobody who could answer and stable has at least
-    one pod: then every request to the canary fails for certain.
+    one pod: then every request to the canary fails for certain. Nor is a raise when nobody is
+    left in stable and the canary can answer: the update may be the repair (decision 12).
     """
     stable = draft.stable
     if stable is None:
@@ -136,9 +137,20 @@ def gate_holds(draft: Draft, weight: int) -> bool:
     threshold = draft.canary.replica_progress_threshold
     if threshold is not None and threshold_met(threshold, size, needed):
         return True
+    if weight > _persisted_weight(draft) and fixes_forward(draft):
+        return True
     canary_is_empty = not has_pods(draft, abandoned_canary(draft) or draft.new_hash)
     is_lowering = weight < _persisted_weight(draft)
     return is_lowering and canary_is_empty and stable.available > 0
+
+
+def fixes_forward(draft: Draft) -> bool:
+    """Return whether only the new version can answer, since stable has no available pod."""
+    new, stable = draft.new, draft.stable
+    if new is None or stable is None or new is stable or not draft.has_routers:
+        return False
+    is_broken = stable.available == 0 and draft.observed.replicas > 0
+    return is_broken and new.available > 0 and not draft.is_aborted
 
 
 def apply_order(draft: Draft) -> ApplyOrder:

@@ -11,11 +11,15 @@ from headrace.model.rollout import PROGRESS_DEADLINE_SECONDS_DEFAULT
 from headrace.model.rollout_status import RolloutStatus
 from rollout_controller.core.bluegreen.counts import is_saturated
 from rollout_controller.core.canary.counts import at_desired_counts
+from rollout_controller.core.canary.weights import fixes_forward
 from rollout_controller.core.draft import Draft
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
 AVAILABLE_MESSAGE = "Rollout has minimum availability"
+STABLE_BROKEN_MESSAGE = (
+    "The stable version has no available pods: the new version takes traffic by its steps"
+)
 NOT_AVAILABLE_MESSAGE = "Rollout does not have minimum availability"
 
 
@@ -190,6 +194,7 @@ def calculate(draft: Draft, status: RolloutStatus, *, holds_route: bool) -> list
     else:
         _set_progressing(draft, status, conditions, became_unhealthy, is_paused)
     _set_available(draft, status, conditions)
+    _set_stable_broken(draft, conditions)
     _set_replica_failure(draft, conditions)
     _set_completed(draft, status, conditions)
     _set_paused(draft, status, conditions, is_paused)
@@ -298,6 +303,16 @@ def _is_available(draft: Draft, status: RolloutStatus) -> bool:
     return any(
         is_saturated(draft, rs) for rs in draft.observed.replica_sets if rs.pod_hash == active
     )
+
+
+def _set_stable_broken(draft: Draft, conditions: ConditionList) -> None:
+    """Say why a canary takes traffic although the gate would hold it (decision 12)."""
+    if fixes_forward(draft):
+        conditions.set(
+            ConditionType.STABLE_BROKEN, TRUE, Reason.STABLE_BROKEN, STABLE_BROKEN_MESSAGE
+        )
+    else:
+        conditions.remove(ConditionType.STABLE_BROKEN)
 
 
 def _set_replica_failure(draft: Draft, conditions: ConditionList) -> None:
