@@ -1,4 +1,4 @@
-"""A settled Rollout causes no write: no object of its namespace changes, no Event is added."""
+"""A settled Rollout causes no write, and a patch is answered by one at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from headrace_lab.application import CANARY, NAME, ROOT, SPLIT, STABLE, Application
 from headrace_lab.kube import SERVICES
 from headrace_lab.recording import ROLLOUTS, TRAFFIC_SPLITS
+from headrace_lab.services import Fleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -85,3 +86,41 @@ def test_a_settled_rollout_causes_no_writes(
     time.sleep(60.0 if is_long else 12.0)
     assert versions(still_application) == before
     assert still_application.phase() == phase
+
+
+REACTION_SECONDS = 0.3
+ABORT = {"status": {"abort": True}}
+RESUME = {"status": {"pauseConditions": None}}
+
+
+def reaction_seconds(application: Application, body: Any) -> float:
+    """Return how long after the answer to a patch the Rollout was written again."""
+    answer = application.patch(ROLLOUTS, NAME, body, subresource="status")
+    answered_at = time.monotonic()
+    version = answer["metadata"]["resourceVersion"]
+    while application.rollout()["metadata"]["resourceVersion"] == version:
+        assert time.monotonic() < answered_at + 10.0, "no reaction at all"
+    return time.monotonic() - answered_at
+
+
+@pytest.mark.parametrize("body", [RESUME, ABORT], ids=["promote", "abort"])
+def test_a_patch_is_answered_by_a_write_at_once(still_application: Application, body: Any) -> None:
+    paused(still_application)
+    time.sleep(SETTLE_SECONDS)
+    assert reaction_seconds(still_application, body) <= REACTION_SECONDS
+
+
+def test_an_abort_does_not_wait_for_an_acknowledgement(
+    fleets: Callable[..., Fleet], applications: Callable[..., Application], unique: str
+) -> None:
+    fleet = fleets(unique)
+    application = applications(fleet.instance_id, has_processes=False)
+    paused(application)
+    fleet["traffic-router"].kill()
+    application.promote()
+    application.wait(
+        lambda: application.headrace()["epoch"] > application.headrace()["acknowledged"]["epoch"],
+        "a route is outstanding",
+    )
+    time.sleep(SETTLE_SECONDS)
+    assert reaction_seconds(application, ABORT) <= REACTION_SECONDS
