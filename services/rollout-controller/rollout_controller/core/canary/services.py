@@ -22,8 +22,7 @@ def reconcile_services(draft: Draft) -> None:
     canary = draft.canary.canary_service
     if draft.new is draft.stable or draft.is_aborted:
         if is_drained(draft):
-            is_urgent = draft.is_aborted and draft.has_routers and not draft.is_fully_promoted
-            ensure_target(draft, canary, draft.stable, check_availability=not is_urgent)
+            ensure_target(draft, canary, draft.stable, check_availability=not _is_urgent(draft))
     elif _may_leave(draft, canary):
         ensure_target(draft, canary, draft.new)
 
@@ -44,6 +43,17 @@ def _is_ready_for(service: ServiceObject, rs: ReplicaSet) -> bool:
     if not service.managed_by and not (rs.replicas > 0 and rs.replicas <= rs.available):
         return False
     return rs.available >= 1
+
+
+def _is_urgent(draft: Draft) -> bool:
+    """Return whether the canary Service leaves the canary at once, whoever answers at stable.
+
+    Not while the canary answers and stable has nobody: then requests would fail that now do not.
+    """
+    if not draft.is_aborted or not draft.has_routers or draft.is_fully_promoted:
+        return False
+    stable, new = draft.stable, draft.new
+    return new is None or not new.available or (stable is not None and stable.available > 0)
 
 
 def _may_leave(draft: Draft, name: str) -> bool:

@@ -7,7 +7,9 @@ import pytest
 from headrace.model.headrace_status import Acknowledged
 from rollout_controller.core import samples
 from rollout_controller.core.canary.services import reconcile_services
+from rollout_controller.core.decide import decide
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import SwitchService
 
@@ -75,10 +77,24 @@ def test_a_missing_service_or_name_is_left_alone() -> None:
 
 
 @pytest.mark.spec("canary 10.5")
-def test_an_abort_needs_no_available_pods_where_a_router_serves() -> None:
-    down = (samples.replica_set("stable", 4, available=0), samples.replica_set("new", 1))
-    observed = samples.routed(STEPS, weight=10, status={"abort": True}, replica_sets=down)
-    assert switches(observed) == {"preview": "stable"}
+@pytest.mark.parametrize(
+    ("stable", "canary", "is_switched"),
+    [
+        pytest.param(1, 1, True, id="stable needs not all of its pods"),
+        pytest.param(0, 0, True, id="nor any when nobody answers anyway"),
+        pytest.param(0, 1, False, id="but the last pods that answer are not left"),
+    ],
+)
+def test_an_abort_does_not_wait_for_pods_where_a_router_serves(
+    stable: int, canary: int, is_switched: bool
+) -> None:
+    sets = (
+        samples.replica_set("stable", 4, available=stable),
+        samples.replica_set("new", 1, available=canary),
+    )
+    observed = samples.routed(STEPS, weight=10, status={"abort": True}, replica_sets=sets)
+    assert switches(observed) == ({"preview": "stable"} if is_switched else {})
+    check(observed, decide(observed, now=samples.NOW))
 
 
 def test_an_abort_without_routers_waits_for_stable() -> None:
