@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := headrace rollout_controller traffic_router analysis_runner headrace_all_in_one \
-	headrace_cli headrace_demo headrace_gen headrace_lab headrace_sandbox
+	headrace_cli headrace_demo headrace_gen headrace_lab \
+	headrace_rehearsal headrace_sandbox
 SOURCES := shared services tools tests examples
 LAB := .lab
 

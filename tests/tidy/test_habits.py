@@ -27,6 +27,7 @@ ADAPTERS = {"KafkaBus", "KubeCluster", "MemoryBroker", "MemoryBus", "MemoryClust
 COMPOSITION = (
     "shared/headrace/runtime/process.py",
     "tools/demo/headrace_demo/world.py",
+    "tools/rehearsal/headrace_rehearsal/world.py",
     "tools/cli/headrace_cli/",
     "tools/sandbox/headrace_sandbox/world.py",
 )

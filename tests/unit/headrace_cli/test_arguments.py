@@ -51,7 +51,7 @@ def test_the_help_lists_commands_in_the_order_of_a_release() -> None:
     names = [line.split()[0] for line in lines if line.strip()]
     assert names[:6] == ["get", "list", "status", "explain", "events", "set"]
     assert sorted(names) == sorted(set(names))
-    assert names[-3:] == ["lint", "version", "completion"]
+    assert names[-4:] == ["lint", "plan", "version", "completion"]
     assert not any(line.endswith("...") for line in lines)
 
 

@@ -17,6 +17,7 @@ from headrace_cli.commands import (
     lint,
     listing,
     pause,
+    plan,
     promote,
     restart,
     retry,
@@ -31,7 +32,7 @@ _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 
 _ORDER: Final = (
     *("get", "list", "status", "explain", "events"),
     *("set", "promote", "pause", "abort", "retry", "undo", "restart", "terminate"),
-    *("lint", "version", "completion"),
+    *("lint", "plan", "version", "completion"),
 )
 
 
@@ -71,6 +72,7 @@ def build() -> typer.Typer:
         terminate,
         events,
         lint,
+        plan,
         version,
         completion,
     ):

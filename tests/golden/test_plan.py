@@ -1,0 +1,66 @@
+"""What `headrace plan` shows, compared with files.
+
+`HEADRACE_WRITE_GOLDEN=1` writes the files anew; read the difference before you commit it.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from headrace_cli.operations.manifests import read_manifests
+from headrace_cli.views.rehearsal import document, lines
+from headrace_rehearsal.rehearse import NotRehearsed, rehearse
+
+FOLDER = Path(__file__).parent / "plan"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def compare(path: Path, text: str) -> None:
+    if os.environ.get("HEADRACE_WRITE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+async def test_goes_as_it_always_did(path: Path) -> None:
+    found = await rehearse(read_manifests(path))
+    compare(path.with_suffix(".txt"), "".join(f"{line}\n" for line in lines(found)))
+
+
+async def test_is_the_same_as_json() -> None:
+    found = await rehearse(read_manifests(FOLDER / "routed.yaml"))
+    compare(FOLDER / "routed.json", json.dumps(document(found), indent=2) + "\n")
+
+
+@pytest.mark.parametrize("name", ["canary-manual-approval", "canary-with-metrics"])
+async def test_the_examples_come_to_their_end(name: str) -> None:
+    files = sorted((EXAMPLES / name).glob("*.yaml"))
+    found = await rehearse([manifest for file in files for manifest in read_manifests(file)])
+    assert found.moments[-1].new == 4
+    assert found.moments[-1].old == 0
+
+
+async def test_no_step_ends_before_its_weight_is_there() -> None:
+    found = await rehearse(read_manifests(FOLDER / "routed.yaml"))
+    ended = {m.message: m.weight for m in found.moments if m.reason == "RolloutStepCompleted"}
+    assert ended["Rollout step 1/4 completed (setWeight: 20)"] == 20
+    assert ended["Rollout step 4/4 completed (setWeight: 60)"] == 60
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({"strategy": {"canary": {"steps": [{"setWeight": 101}]}}}, "is invalid: "),
+        (None, "there are 0 Rollouts in the files, not one"),
+    ],
+)
+async def test_says_why_it_cannot_be_rehearsed(spec: object, why: str) -> None:
+    manifests = read_manifests(FOLDER / "basic.yaml")
+    if spec is None:
+        manifests = []
+    else:
+        manifests[0]["spec"] = {**manifests[0]["spec"], **spec}  # type: ignore[dict-item]
+    with pytest.raises(NotRehearsed, match=why):
+        await rehearse(manifests)

@@ -1,0 +1,31 @@
+"""`plan`: rehearses the update of a file's Rollout, without a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from headrace_cli.failures import Failure
+from headrace_cli.operations.manifests import read_manifests
+from headrace_cli.output import Terminal
+from headrace_cli.views import rehearsal as view
+from headrace_rehearsal.rehearse import NotRehearsed, rehearse
+
+
+def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: bool) -> None:
+    """Print how the update goes.
+
+    Raises:
+        Failure: The files cannot be read, or their Rollout cannot be rehearsed.
+    """
+    manifests = [manifest for path in paths for manifest in read_manifests(path)]
+    try:
+        found = asyncio.run(rehearse(manifests))
+    except NotRehearsed as error:
+        raise Failure(str(error)) from error
+    if is_json:
+        terminal.print(json.dumps(view.document(found), ensure_ascii=False, indent=2))
+    else:
+        terminal.print(*view.lines(found, terminal.palette(no_color=no_color)))

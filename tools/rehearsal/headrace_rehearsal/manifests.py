@@ -1,0 +1,94 @@
+"""What a rehearsal needs beside the Rollout: the version before, Services, templates.
+
+What the files do not have is made up, and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any, Final
+
+from headrace.kubernetes.resources import (
+    ANALYSIS_TEMPLATES,
+    CLUSTER_ANALYSIS_TEMPLATES,
+    DEPLOYMENTS,
+    ROLLOUTS,
+    SERVICES,
+    Manifest,
+    Resource,
+)
+
+KINDS: Final[Mapping[str, Resource]] = {
+    resource.kind: resource
+    for resource in (
+        ROLLOUTS,
+        SERVICES,
+        ANALYSIS_TEMPLATES,
+        CLUSTER_ANALYSIS_TEMPLATES,
+        DEPLOYMENTS,
+    )
+}
+"""Kinds that are taken from the files; others play no part."""
+
+_BEFORE: Final = "headrace.io/rehearsal"
+_SERVICE_FIELDS: Final = (
+    "stableService",
+    "canaryService",
+    "activeService",
+    "previewService",
+    "pingService",
+    "pongService",
+)
+_METRIC: Final[dict[str, Any]] = {
+    "name": "assumed",
+    "provider": {"prometheus": {"address": "http://assumed", "query": "vector(1)"}},
+}
+
+
+def version_before(manifest: Manifest) -> Manifest:
+    """Return a Rollout or Deployment with another pod template: the version that is updated."""
+    before = deepcopy(dict(manifest))
+    template = before["spec"].get("template")
+    if template:
+        metadata = template.setdefault("metadata", {}) or {}
+        template["metadata"] = metadata
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), _BEFORE: "before"}
+    return before
+
+
+def missing(rollout: Manifest, given: Iterable[Manifest]) -> Iterator[tuple[Resource, Manifest]]:
+    """Yield the Services and templates that the Rollout names and the files do not have."""
+    known = {(each.get("kind"), (each.get("metadata") or {}).get("name")) for each in given}
+    namespace = rollout["metadata"]["namespace"]
+    for resource, name in sorted(set(_named(rollout["spec"])), key=lambda each: each[1]):
+        if (resource.kind, name) in known:
+            continue
+        metadata = {"name": name, "namespace": namespace}
+        if resource == SERVICES:
+            selector = ((rollout["spec"].get("selector") or {}).get("matchLabels")) or {}
+            yield resource, {"metadata": metadata, "spec": {"selector": selector}}
+        else:
+            if resource == CLUSTER_ANALYSIS_TEMPLATES:
+                del metadata["namespace"]
+            yield resource, {"metadata": metadata, "spec": {"metrics": [_METRIC]}}
+
+
+def _named(value: Any) -> Iterator[tuple[Resource, str]]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _named(each)
+    if not isinstance(value, dict):
+        return
+    if value.get("templateName"):
+        is_cluster_wide = bool(value.get("clusterScope"))
+        yield (
+            CLUSTER_ANALYSIS_TEMPLATES if is_cluster_wide else ANALYSIS_TEMPLATES,
+            str(value["templateName"]),
+        )
+    for field in _SERVICE_FIELDS:
+        if value.get(field):
+            yield SERVICES, str(value[field])
+    for name, each in value.items():
+        if name != "template":
+            yield from _named(each)

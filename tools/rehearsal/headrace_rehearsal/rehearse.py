@@ -1,0 +1,294 @@
+"""One update from its first to its last moment, as the engine would carry it out.
+
+Where the engine would wait for somebody, the rehearsal goes on and notes it: a person promotes
+at once, every analysis and experiment succeeds at once, a step plugin is done at once. What is
+left is the least time that the update takes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from headrace import intents
+from headrace.kubernetes.resources import (
+    ANALYSIS_RUNS,
+    CLUSTER_ANALYSIS_TEMPLATES,
+    EXPERIMENTS,
+    REPLICA_SETS,
+    ROLLOUTS,
+    SERVICES,
+    Manifest,
+    Resource,
+)
+from headrace.model.quantities import Instant
+from headrace.runtime.cluster_memory import Request
+from headrace_rehearsal.manifests import KINDS, missing, version_before
+from headrace_rehearsal.world import World
+
+_ROUNDS_MAX: Final = 20_000
+_HASH: Final = "rollouts-pod-template-hash"
+
+
+class NotRehearsed(Exception):
+    """The update cannot be rehearsed; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happens.
+
+    Attributes:
+        seconds: Since the update was applied.
+        reason: Of the Kubernetes Event; one word of our own where the rehearsal stands in.
+        new: Pods of the new version.
+        old: Pods of all others.
+        weight: Of the canary; None without a router.
+        selects: Service -> `new` or `old`.
+        is_assumed: The rehearsal did it, not the engine.
+    """
+
+    seconds: float
+    reason: str
+    message: str
+    new: int
+    old: int
+    weight: int | None
+    selects: Mapping[str, str]
+    is_assumed: bool = False
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """How an update goes.
+
+    Attributes:
+        key: `<namespace>/<name>`.
+        moments: In order.
+        least_seconds: From the update to its end.
+        writes: (verb, kind, name) -> how often.
+        made_up: Objects that the files do not have.
+        assumed: What the rehearsal stood in for -> how often.
+    """
+
+    key: str
+    moments: list[Moment] = field(default_factory=list)
+    least_seconds: float = 0.0
+    writes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    made_up: list[str] = field(default_factory=list)
+    assumed: Counter[str] = field(default_factory=Counter)
+
+
+async def rehearse(manifests: Sequence[Manifest]) -> Rehearsal:
+    """Return how an update to the Rollout of these manifests goes.
+
+    Raises:
+        NotRehearsed: There is not exactly one Rollout, it is refused, or its update never ends.
+    """
+    rollouts = [each for each in manifests if each.get("kind") == ROLLOUTS.kind]
+    if len(rollouts) != 1:
+        raise NotRehearsed(f"there are {len(rollouts)} Rollouts in the files, not one")
+    return await _Stage(_placed(rollouts[0]), manifests).play()
+
+
+def _placed(rollout: Manifest) -> Manifest:
+    metadata = rollout.get("metadata") or {}
+    if not metadata.get("name"):
+        raise NotRehearsed("the Rollout has no name")
+    return {**rollout, "metadata": {**metadata, "namespace": metadata.get("namespace", "default")}}
+
+
+class _Stage:
+    """The world of one rehearsal, and the notes about it."""
+
+    def __init__(self, rollout: Manifest, manifests: Sequence[Manifest]) -> None:
+        metadata = rollout["metadata"]
+        self._rollout, self._manifests = rollout, manifests
+        self._notes = Rehearsal(f"{metadata['namespace']}/{metadata['name']}")
+        self._world = World(self._notes.key, self)
+        self._began: Instant | None = None
+
+    async def play(self) -> Rehearsal:
+        await self._deploy_version_before()
+        await self._run()
+        self._began = self._world.clock.now()
+        written = len(self._world.writes())
+        await self._update()
+        await self._run()
+        notes = self._notes
+        notes.least_seconds = notes.moments[-1].seconds if notes.moments else 0.0
+        for request in self._world.writes()[written:]:
+            notes.writes[request.verb, request.resource, _name(request)] += 1
+        return notes
+
+    async def record(
+        self, involved: Manifest, reason: str, message: str, type: str = "Normal"
+    ) -> None:
+        """Note an Event of the controller with what is the case at that moment."""
+        await self._note(str(reason), message, is_assumed=False)
+
+    async def _deploy_version_before(self) -> None:
+        world, namespace = self._world, self._rollout["metadata"]["namespace"]
+        made_up = list(missing(self._rollout, self._manifests))
+        self._notes.made_up = [f"{each.kind} {body['metadata']['name']}" for each, body in made_up]
+        for kind, body in made_up:
+            await world.user.create(kind, body)
+        for manifest in self._manifests:
+            resource = KINDS.get(str(manifest.get("kind")))
+            if resource is None or resource == ROLLOUTS:
+                continue
+            metadata = dict(manifest.get("metadata") or {})
+            if resource != CLUSTER_ANALYSIS_TEMPLATES:
+                metadata["namespace"] = namespace
+            await world.user.create(resource, version_before({**manifest, "metadata": metadata}))
+        await world.user.create(ROLLOUTS, version_before(self._rollout))
+
+    async def _update(self) -> None:
+        """Apply the manifests as they are: only the pod template differs from before."""
+        world, namespace = self._world, self._rollout["metadata"]["namespace"]
+        for manifest in (*self._manifests, self._rollout):
+            resource = KINDS.get(str(manifest.get("kind")))
+            template = (manifest.get("spec") or {}).get("template")
+            if resource is None or not template:
+                continue
+            name = manifest["metadata"]["name"]
+            stored = await world.user.get(resource, namespace, name)
+            spec = {**stored["spec"], "template": template}
+            await world.user.replace(resource, {**stored, "spec": spec})
+
+    async def _run(self) -> None:
+        """Let everything happen until the Rollout has nothing left to do."""
+        world = self._world
+        for _ in range(_ROUNDS_MAX):
+            outcome = await world.look()
+            rollout = await world.get()
+            self._check(rollout, outcome.message if outcome.is_error else "")
+            if world.acknowledge(rollout) or await self._stand_in(rollout):
+                continue
+            if outcome.kind == "busy" or await world.has_moved():
+                continue
+            if await self._is_over(rollout):
+                return
+            times = (outcome.wake_at, world.cluster.wake_at())
+            due = [at for at in times if at is not None]
+            if not due:
+                break
+            world.advance_to(min(due))
+        waiting = _headrace(await world.get()).get("waiting") or {}
+        wait = f"{waiting.get('reason', 'nothing')} ({waiting.get('on', '-')})"
+        raise NotRehearsed(f"the update does not end: it waits for {wait}")
+
+    def _check(self, rollout: Manifest, error: str) -> None:
+        if error:
+            raise NotRehearsed(error)
+        status = rollout.get("status") or {}
+        for condition in status.get("conditions") or ():
+            if condition.get("type") == "InvalidSpec":
+                raise NotRehearsed(condition["message"])
+        if status.get("abort"):
+            raise NotRehearsed(f"the update is aborted: {status.get('message', '')}")
+
+    async def _is_over(self, rollout: Manifest) -> bool:
+        status = rollout.get("status") or {}
+        if status.get("phase") != "Healthy" or status.get("stableRS") != status["currentPodHash"]:
+            return False
+        _, old = await self._pods(rollout)
+        return old == 0
+
+    # In place of others
+
+    async def _stand_in(self, rollout: Manifest) -> bool:
+        """Do what others would do; return whether there was something to do."""
+        for resource, what in ((ANALYSIS_RUNS, "analysis"), (EXPERIMENTS, "experiment")):
+            if await self._succeed(resource, what):
+                return True
+        if _step(rollout).get("plugin") is not None:
+            await self._assume("StepPlugin", "done by its worker", "step plugin")
+            await self._world.patch(intents.skip_current_step(rollout))
+            return True
+        waiting = _headrace(rollout).get("waiting") or {}
+        if waiting.get("reason") in ("Person", "ManualPause"):
+            await self._assume("Promote", "a person promotes; without one it stays here", "person")
+            await self._world.patch(intents.promote(rollout))
+            return True
+        return False
+
+    async def _succeed(self, resource: Resource, what: str) -> bool:
+        for each in await self._world.list(resource):
+            if not (each.get("status") or {}).get("phase"):
+                name = each["metadata"]["name"]
+                await self._assume(f"{resource.kind}Successful", f"{name} succeeds", what)
+                await self._world.set_status(resource, name, {"phase": "Successful"})
+                return True
+        return False
+
+    async def _assume(self, reason: str, message: str, what: str) -> None:
+        if self._began is not None:
+            self._notes.assumed[what] += 1
+        await self._note(reason, message, is_assumed=True)
+
+    # Notes
+
+    async def _note(self, reason: str, message: str, *, is_assumed: bool) -> None:
+        if self._began is None:
+            return
+        rollout = await self._world.get()
+        new, old = await self._pods(rollout)
+        route = _headrace(rollout).get("route")
+        self._notes.moments.append(
+            Moment(
+                seconds=round(self._world.clock.now() - self._began, 3),
+                reason=reason,
+                message=message,
+                new=new,
+                old=old,
+                weight=None if route is None else int(route["weights"]["canary"]),
+                selects=await self._selects(),
+                is_assumed=is_assumed,
+            )
+        )
+
+    async def _pods(self, rollout: Manifest) -> tuple[int, int]:
+        """Return how many pods the newest revision shall have, and all others together."""
+        sets = sorted(await self._world.list(REPLICA_SETS), key=_revision)
+        sizes = [int(rs["spec"].get("replicas") or 0) for rs in sets]
+        return (sizes[-1], sum(sizes[:-1])) if sizes else (0, 0)
+
+    async def _selects(self) -> Mapping[str, str]:
+        sets = sorted(await self._world.list(REPLICA_SETS), key=_revision)
+        newest = sets[-1]["metadata"]["labels"].get(_HASH) if sets else None
+        return {
+            service["metadata"]["name"]: "new" if pod_hash == newest else "old"
+            for service in await self._world.list(SERVICES)
+            if (pod_hash := (service["spec"].get("selector") or {}).get(_HASH))
+        }
+
+
+def _headrace(rollout: Manifest) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (rollout.get("status") or {}).get("headrace") or {}
+    return found
+
+
+def _step(rollout: Manifest) -> Mapping[str, Any]:
+    canary = rollout["spec"]["strategy"].get("canary") or {}
+    status, steps = rollout.get("status") or {}, canary.get("steps") or ()
+    index = status.get("currentStepIndex")
+    is_under_way = status.get("stableRS") != status.get("currentPodHash")
+    found: Mapping[str, Any] = (
+        steps[index] if is_under_way and index is not None and index < len(steps) else {}
+    )
+    return found
+
+
+def _revision(replica_set: Manifest) -> int:
+    annotations = replica_set["metadata"].get("annotations") or {}
+    return int(annotations.get("rollout.argoproj.io/revision", 0))
+
+
+def _name(request: Request) -> str:
+    if request.name:
+        return request.name
+    body = request.body if isinstance(request.body, dict) else {}
+    return str((body.get("metadata") or {}).get("name", ""))
