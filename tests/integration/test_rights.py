@@ -32,9 +32,12 @@ from headrace.kubernetes.resources import (
     ROLLOUTS,
     SECRETS,
     SERVICES,
+    TRAFFIC_SPLITS,
     Manifest,
 )
 from headrace.model.analysis import Metric
+from headrace.model.route import Fence
+from headrace.routes import stamp
 from headrace.runtime.bus_memory import MemoryBroker, MemoryBus
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.cluster import Cluster, MergePatch
@@ -326,6 +329,12 @@ ROLLOUT: Manifest = {
 }
 
 
+SPLIT: Manifest = {
+    "apiVersion": TRAFFIC_SPLITS.api_version,
+    "kind": "TrafficSplit",
+    "metadata": {"name": "left", "namespace": "default"},
+    "spec": {"service": "root", "backends": [{"service": "stable", "weight": 100}]},
+}
 EXPERIMENT: Manifest = {
     "apiVersion": "argoproj.io/v1alpha1",
     "kind": "Experiment",
@@ -423,5 +432,8 @@ async def tell_the_story(world: World) -> None:
     await world.patch(image("v4"))
     await world.has_used("rollout-controller", ("delete", "services"), ("delete", "experiments"))
 
-    await person.delete(ROLLOUTS, "default", "app")
+    # One that is not ours to delete keeps the fence of a Rollout that is gone.
+    left = stamp(SPLIT, Fence(uid="gone", rollout="default/gone", epoch=1, level="written"))
+    await person.create(TRAFFIC_SPLITS, left)
     await world.has_used("traffic-router", ("get", "rollouts"))
+    await person.delete(ROLLOUTS, "default", "app")
