@@ -266,10 +266,14 @@ def reasons(events: Iterable[tuple[str, str, str]]) -> list[str]:
 # An Experiment on its own
 
 
+@pytest.mark.spec("experiment 1.2")
+@pytest.mark.spec("experiment 4")
 @pytest.mark.spec("experiment 4.1")
 @pytest.mark.spec("experiment 4.2")
 @pytest.mark.spec("experiment 4.4")
 @pytest.mark.spec("experiment 6")
+@pytest.mark.spec("experiment 7")
+@pytest.mark.spec("experiment 10.10")
 async def test_an_experiment_runs_for_its_duration_and_goes_down_after_its_delay() -> None:
     async with running() as world:
         spec = {"templates": [template("a"), template("b")], "duration": "60s"}
@@ -295,6 +299,10 @@ async def test_an_experiment_runs_for_its_duration_and_goes_down_after_its_delay
         assert world.writes(since) == []
         status = await world.status()
         assert [t["availableReplicas"] for t in status["templateStatuses"]] == [0, 0]
+        (condition,) = status["conditions"]
+        assert (condition["type"], condition["status"]) == ("Progressing", "False")
+        assert condition["reason"] == "ExperimentCompleted"
+        assert condition["message"] == 'Experiment "exp" has successfully ran and completed.'
         told = await world.events()
     assert told[:2] == [
         ("Normal", "NewReplicaSetCreated", 'Created new replica set "exp-a" with size 0'),
@@ -310,7 +318,7 @@ async def test_an_experiment_runs_for_its_duration_and_goes_down_after_its_delay
     ]
 
 
-@pytest.mark.spec("experiment 10")
+@pytest.mark.spec("experiment 1.1")
 async def test_an_experiment_without_a_duration_runs_until_it_is_terminated() -> None:
     async with running() as world:
         await world.create({"templates": [template()], "scaleDownDelaySeconds": 0})
@@ -326,7 +334,7 @@ async def test_an_experiment_without_a_duration_runs_until_it_is_terminated() ->
         assert world.clock.now() - ended < 4
 
 
-@pytest.mark.spec("experiment 10")
+@pytest.mark.spec("experiment 10.7")
 async def test_a_duration_that_cannot_be_read_never_passes() -> None:
     async with running() as world:
         await world.create({"templates": [template()], "duration": "soon"})
@@ -335,7 +343,7 @@ async def test_a_duration_that_cannot_be_read_never_passes() -> None:
         assert (await world.status())["phase"] == "Running"
 
 
-@pytest.mark.spec("experiment 10")
+@pytest.mark.spec("experiment 10.5")
 async def test_a_running_experiment_is_rescaled_but_its_template_stays() -> None:
     async with running() as world:
         await world.create({"templates": [template()]})
@@ -350,7 +358,7 @@ async def test_a_running_experiment_is_rescaled_but_its_template_stays() -> None
         assert (await world.status())["phase"] == "Running"
 
 
-@pytest.mark.spec("experiment 10")
+@pytest.mark.spec("experiment 10.6")
 async def test_a_removed_template_is_ignored() -> None:
     async with running() as world:
         await world.create({"templates": [template("a"), template("b")], "duration": "30s"})
@@ -381,7 +389,7 @@ async def test_pods_that_never_come_fail_the_experiment_at_the_deadline() -> Non
     assert ("Warning", "ExperimentFailed", "Experiment transitioned from Pending -> Failed") in told
 
 
-@pytest.mark.spec("experiment 10")
+@pytest.mark.spec("experiment 10.8")
 async def test_pods_that_flap_bring_the_experiment_back_to_pending() -> None:
     async with running() as world:
         await world.create({"templates": [template(replicas=1)]})
@@ -393,6 +401,15 @@ async def test_pods_that_flap_bring_the_experiment_back_to_pending() -> None:
         assert (await world.template())["status"] == "Progressing"
         await world.until_phase("Running")
         assert (await world.status())["availableAt"] == available_at
+
+
+@pytest.mark.spec("experiment 10.3")
+async def test_a_name_of_any_length_is_taken() -> None:
+    name = "e" * 60
+    async with running() as world:
+        await world.create({"templates": [template("candidate")]}, name)
+        await world.until_phase("Running", name)
+        assert await world.size(f"{name}-candidate") == 2
 
 
 # Analyses
@@ -800,6 +817,8 @@ class Canary:
 
 @pytest.mark.spec("canary 8")
 @pytest.mark.spec("experiment 9")
+@pytest.mark.spec("experiment 10.1")
+@pytest.mark.spec("experiment 10.2")
 async def test_a_step_runs_its_experiment_and_goes_on() -> None:
     async with running() as world:
         canary = Canary(world)
@@ -838,6 +857,8 @@ async def test_a_step_runs_its_experiment_and_goes_on() -> None:
         await canary.until_experiment(name, "Running")
         hashes = [await world.hash(f"{name}-base"), await world.hash(f"{name}-new")]
         assert not {status["currentPodHash"], status["stableRS"]} & set(hashes)
+        replica_set = await world.person.get(REPLICA_SETS, "default", f"{name}-base")
+        assert replica_set["spec"]["selector"]["matchLabels"][HASH] == hashes[0]
         await canary.until_experiment(name, "Successful")
         await canary.until("paused", lambda status: status.get("pauseConditions"))
         status = await canary.status()
@@ -1020,3 +1041,23 @@ async def test_a_template_of_no_known_version_is_told_as_the_wait() -> None:
             "told", lambda s: s["headrace"].get("waiting", {}).get("unblock") == text
         )
         assert (await canary.status())["currentStepIndex"] == 1
+
+
+@pytest.mark.spec("experiment 10.4")
+async def test_a_paused_rollout_does_not_stop_its_experiment() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        step = experiment_step(part("new", "canary"), duration="30s")
+        await canary.deploy(rollout({"setWeight": 25}, step, {"pause": {}}))
+        await canary.release("app:v2")
+        name = await canary.experiment()
+        await canary.until_experiment(name, "Running")
+        paused = MergePatch({"spec": {"paused": True}})
+        await world.person.patch(ROLLOUTS, "default", "app", paused)
+        await canary.until_experiment(name, "Successful")
+        await asyncio.sleep(30)
+        assert (await canary.status())["currentStepIndex"] == 1
+        await world.person.patch(
+            ROLLOUTS, "default", "app", MergePatch({"spec": {"paused": False}})
+        )
+        await canary.until("the next step", lambda status: status["currentStepIndex"] == 2)

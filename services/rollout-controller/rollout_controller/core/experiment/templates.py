@@ -1,4 +1,4 @@
-"""The ReplicaSets of the templates: made, sized, judged (experiment 4)."""
+"""The ReplicaSets of the templates: made, sized, judged (experiment 4, 8)."""
 
 from __future__ import annotations
 
