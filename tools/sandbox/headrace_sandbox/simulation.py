@@ -149,7 +149,9 @@ class Simulation:
     def _rest(self) -> None:
         """Nothing is written when nothing is left to do."""
         world = self.world
-        world.run(DELAYS_SECONDS, self._is_stopped)
+        # A deadline that the fastest clock wrote may be read by the slowest one.
+        skew = self._scenario.plan.clock_skew_seconds_max
+        world.run(DELAYS_SECONDS + 2 * skew, self._is_stopped)
         untold = self.stage.untold
         self.checkers.require(not untold, "the story is told", "; ".join(untold))
         for name, expectation in self._scenario.expect.items():

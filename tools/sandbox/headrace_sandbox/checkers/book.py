@@ -200,8 +200,10 @@ class Book:
         return max(weights)
 
     def share(self, rollout: Manifest, pod_hash: str) -> int:
-        """Return the highest weight that may reach the pods of a hash."""
+        """Return the highest weight that may reach the pods of a hash, 0 without routers."""
         canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+        if not canary.get("trafficRouting"):
+            return 0
         names = (canary.get("canaryService"), canary.get("stableService"))
         objects = self._world.objects
         return max(
