@@ -45,7 +45,7 @@ tidy: setup ## Check the house rules
 	$(BIN)/pytest -q tests/tidy
 
 test: setup ## Run all tests that need no server
-	$(BIN)/pytest -q -n auto -m "not lab" tests
+	$(BIN)/pytest -q -n auto -m "not lab and not long" tests
 
 unit: setup ## Run the unit tests only
 	$(BIN)/pytest -q tests/unit
@@ -67,7 +67,7 @@ e2e: setup ## Run the tests on the real parts, with short times
 e2e-long: setup ## Run them with the defaults and full counts
 	$(BIN)/python -m headrace_lab check-tools
 	HEADRACE_E2E_LONG=1 $(BIN)/python -m headrace_lab run --dir $(LAB) -- \
-		$(BIN)/pytest -q -m lab tests
+		$(BIN)/pytest -q -m "lab or long" tests
 
 bench: setup ## Measure speed and cost on the lab
 	$(BIN)/python -m headrace_lab check-tools
