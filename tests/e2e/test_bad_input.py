@@ -71,9 +71,9 @@ INVALID = {
         "spec.strategy.steps[0].setWeight: Invalid value: 101: "
         "SetWeight needs to be between 0 and 100",
     ),
-    "a step of a later version": (
-        lambda spec: spec["steps"].insert(0, {"experiment": {"templates": []}}),
-        "Forbidden: not supported by this version",
+    "a step that the router cannot carry out": (
+        lambda spec: spec["steps"].insert(0, {"setHeaderRoute": {"name": "beta"}}),
+        "SetHeaderRoute requires TrafficRouting, supports Istio and ALB and Apisix",
     ),
     "a router of a later version": (
         lambda spec: spec.update({"trafficRouting": {"nginx": {"stableIngress": "x"}}}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -61,8 +62,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.fixture
+def label() -> str:
+    """Marks the objects of this run of a test: a second try must not meet those of the first."""
+    return f"reflector-{time.time_ns()}"
+
+
 async def create(cluster: KubeCluster, name: str, label: str) -> Manifest:
-    metadata = {"name": name, "namespace": NAMESPACE, "labels": {"test": label}}
+    metadata = {"name": f"{label}-{name}", "namespace": NAMESPACE, "labels": {"test": label}}
     async with asyncio.timeout(60):
         while True:
             try:
@@ -72,32 +79,32 @@ async def create(cluster: KubeCluster, name: str, label: str) -> Manifest:
 
 
 def names(store: Store) -> list[str]:
-    return sorted(found["metadata"]["name"] for found in store.list())
+    return sorted(found["metadata"]["name"].rpartition("-")[2] for found in store.list())
 
 
-async def test_survives_a_restart_of_the_server(lab: Lab, cluster: KubeCluster) -> None:
-    await create(cluster, "restart-a", "restart")
-    async with reflecting(cluster, "test=restart") as (reflector, store):
+async def test_survives_a_restart_of_the_server(lab: Lab, cluster: KubeCluster, label: str) -> None:
+    await create(cluster, "a", label)
+    async with reflecting(cluster, f"test={label}") as (reflector, store):
         server = lab.part("apiserver")
         server.kill()
         await until(lambda: reflector.last_error is not None)
-        assert names(store) == ["restart-a"]
+        assert names(store) == ["a"]
         await asyncio.to_thread(server.start)
-        await create(cluster, "restart-b", "restart")
-        await until(lambda: names(store) == ["restart-a", "restart-b"])
+        await create(cluster, "b", label)
+        await until(lambda: names(store) == ["a", "b"])
         assert reflector.last_error is None
 
 
-async def test_survives_a_forgotten_version(lab: Lab, cluster: KubeCluster) -> None:
-    for name in ("expired-a", "expired-b"):
-        await create(cluster, name, "expired")
-    async with reflecting(cluster, "test=expired") as (_, store):
+async def test_survives_a_forgotten_version(lab: Lab, cluster: KubeCluster, label: str) -> None:
+    for name in ("a", "b"):
+        await create(cluster, name, label)
+    async with reflecting(cluster, f"test={label}") as (_, store):
         heard: list[str] = []
         store.listen(lambda change, _old, _new: heard.append(change))
         await asyncio.to_thread(lab.expire_watches)
-        await create(cluster, "expired-c", "expired")
-        await cluster.delete(CONFIG_MAPS, NAMESPACE, "expired-a")
+        await create(cluster, "c", label)
+        await cluster.delete(CONFIG_MAPS, NAMESPACE, f"{label}-a")
         patch = MergePatch({"data": {"x": "1"}})
-        await cluster.patch(CONFIG_MAPS, NAMESPACE, "expired-b", patch)
+        await cluster.patch(CONFIG_MAPS, NAMESPACE, f"{label}-b", patch)
         await until(lambda: sorted(heard) == ["ADDED", "DELETED", "MODIFIED"])
-        assert names(store) == ["expired-b", "expired-c"]
+        assert names(store) == ["b", "c"]
