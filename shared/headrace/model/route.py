@@ -254,6 +254,7 @@ class Fence(Model):
         rollout: `<namespace>/<name>`.
         split: What was rendered at this epoch; a difference to it is drift.
         backends: Services that we added, so that foreign backends are never touched.
+        rules: Names of the header routes that we added.
     """
 
     uid: str
@@ -262,3 +263,4 @@ class Fence(Model):
     level: Level
     split: tuple[BackendShare, ...] = ()
     backends: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ from headrace.routes.registry import (
     router_of_object,
 )
 from headrace.routes.router import Router
-from headrace.routes.splits import Split, raises
+from headrace.routes.splits import Split, adds_rules, raises
 from headrace.routes.targets import (
     ApiVersions,
     ObjectRef,
@@ -52,6 +52,7 @@ __all__ = [
     "Sighting",
     "Split",
     "Targets",
+    "adds_rules",
     "is_confirmed",
     "is_expired",
     "locate",

@@ -5,8 +5,8 @@ in-progress label and our fence are ours. A Service as parent (a mesh) and a Gat
 rendered alike; only their status tells them apart.
 
 Destinations of an experiment are appended to the first rule that has the canary or the stable
-Service, and taken out again when the route no longer names them. GRPCRoutes, TCPRoutes, TLSRoutes
-and header routes are refused with a clear text.
+Service, and taken out again when the route no longer names them. GRPCRoutes, TCPRoutes and
+TLSRoutes are refused with a clear text. Mirror routes change nothing (11.4).
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ from headrace.model.meta import LabelSelector
 from headrace.model.route import BackendShare, Fence, Level, RouteDocument, RouterConfig
 from headrace.routes.changes import Change, CreateObject, json_change
 from headrace.routes.fence import read_fence, unstamp, with_metadata
+from headrace.routes.gateway_headers import (
+    is_managed,
+    with_header_rules,
+    without_header_rules,
+)
 from headrace.routes.splits import Split, all_to_stable, wanted_split
 from headrace.routes.targets import ApiVersions, ObjectRef, ObjectSelector, RenderError, Targets
 
@@ -79,6 +84,11 @@ class GatewayApiConfig(Model):
         names = [route.name for route in self.http_routes]
         return tuple(dict.fromkeys([*names, *filter(None, (self.http_route,))]))
 
+    def serves_headers(self, name: str) -> bool:
+        """Return whether header steps make rules in this HTTPRoute."""
+        named = (route.name for route in self.http_routes if route.use_header_routes)
+        return name in (self.http_route, *named)
+
     def unsupported(self) -> str | None:
         """Return the first field that names a kind of route we do not serve."""
         for kind in ("grpc", "tcp", "tls"):
@@ -132,14 +142,17 @@ def render(
         # As the API server says it, which is what users of the reference see.
         plural = f"{ref.resource.plural}.{ref.resource.group}"
         return RenderError(f'{plural} "{ref.name}" not found')
-    if document.managed.header:
-        return RenderError(f"header routes: {_UNSUPPORTED}")
     wanted = split(document)
     found = {share.service for share in observe(manifest, wanted, document.managed.names)}
     if not {wanted[0].service, wanted[-1].service} <= found:
         return RenderError(_BACKEND_NOT_FOUND)
     config = GatewayApiConfig.model_validate_json(router.config)
-    members = _with_destinations(manifest, document)
+    ruled: Manifest | RenderError = manifest
+    if config.serves_headers(ref.name):
+        ruled = with_header_rules(manifest, document)
+    if isinstance(ruled, RenderError):
+        return ruled
+    members = _with_destinations(ruled, document)
     weighted = _with_weights(members, wanted, document.managed.names)
     is_in_progress = document.weights.canary != 0 or bool(document.weights.additional)
     return _with_label(weighted, config, is_in_progress=is_in_progress)
@@ -191,7 +204,8 @@ def release(manifest: Manifest, fence: Fence, router: RouterConfig | None) -> Ma
         router: The configuration that named the object, None when it is not known any more.
     """
     config = GatewayApiConfig.model_validate_json(router.config) if router else GatewayApiConfig()
-    own = _without_backends(manifest, frozenset(fence.backends))
+    weighted = without_header_rules(manifest, fence.rules)
+    own = _without_backends(weighted, frozenset(fence.backends))
     lowered = _with_weights(own, all_to_stable(_without(fence.split, fence.backends)), ())
     return unstamp(_with_label(lowered, config, is_in_progress=False), fence.uid)
 
@@ -206,18 +220,8 @@ def _weighted_rules(
 ) -> Iterator[Manifest]:
     canary = wanted[0].service if wanted else ""
     for rule in (manifest.get("spec") or {}).get("rules") or ():
-        if not _is_managed(rule, canary, managed):
+        if not is_managed(rule, canary, managed):
             yield rule
-
-
-def _is_managed(rule: Manifest, canary: str, managed: tuple[str, ...]) -> bool:
-    """Whether a header step made this rule: by its name, or with the canary as only backend."""
-    name = rule.get("name") or ""
-    base, _, number = name.rpartition("-")
-    if name and (name in managed or (base in managed and number.isdecimal())):
-        return True
-    refs: list[Manifest] = rule.get("backendRefs") or []
-    return len(refs) == 1 and refs[0].get("name") == canary
 
 
 def _with_weights(manifest: Manifest, wanted: Split, managed: tuple[str, ...]) -> Manifest:
@@ -227,7 +231,7 @@ def _with_weights(manifest: Manifest, wanted: Split, managed: tuple[str, ...]) -
     spec = manifest.get("spec") or {}
     rules: list[Manifest] = list(spec.get("rules") or ())
     rewritten = [
-        rule if _is_managed(rule, wanted[0].service, managed) else _reweighted(rule, weights)
+        rule if is_managed(rule, wanted[0].service, managed) else _reweighted(rule, weights)
         for rule in rules
     ]
     return manifest if rewritten == rules else {**manifest, "spec": {**spec, "rules": rewritten}}
@@ -248,7 +252,7 @@ def _with_destinations(manifest: Manifest, document: RouteDocument) -> Manifest:
     for index, rule in enumerate(rules):
         refs: list[Manifest] = list(rule.get("backendRefs") or ())
         names = {ref.get("name") for ref in refs}
-        if _is_managed(rule, document.services.canary or "", document.managed.names):
+        if is_managed(rule, document.services.canary or "", document.managed.names):
             continue
         if not names & services:
             continue

@@ -77,7 +77,9 @@ def read_back(
     if not sightings:
         return answer.model_copy(update={"error": module.NO_OBJECTS})
     rendered = module.split(document)
-    readings = [read_object(module, document, each, acknowledged_epoch) for each in sightings]
+    readings = [
+        read_object(module, router, document, each, acknowledged_epoch) for each in sightings
+    ]
     level = min((each.level for each in readings), key=rank)
     found = [each.fence.epoch for each in readings if each.fence is not None]
     differing = (each.observed for each in readings if each.observed != rendered)

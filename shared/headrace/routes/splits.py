@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from headrace.kubernetes.resources import Manifest
 from headrace.model.route import BackendShare, RouteDocument
 
 Split = tuple[BackendShare, ...]
@@ -47,6 +48,12 @@ def raises(rendered: Split, observed: Split, stable: str | None) -> bool:
         _share_max(rendered, service) > _share_min(observed, service)
         for service in {share.service for share in rendered} - {stable}
     )
+
+
+def adds_rules(document: RouteDocument, old: Manifest | None, new: Manifest) -> bool:
+    """Return whether a write may send requests by their headers to the canary, at any weight."""
+    before = old.get("spec") if old is not None else None
+    return bool(document.managed.header) and new.get("spec") != before
 
 
 def _share_max(split: Split, service: str) -> Fraction:

@@ -18,7 +18,6 @@ from headrace.model.headrace_status import Acknowledged
 from headrace.model.meta import format_micro_time, format_time, parse_time
 from headrace.model.route import (
     Hashes,
-    ManagedRoutes,
     RouteDocument,
     RouterConfig,
     Services,
@@ -34,6 +33,7 @@ from rollout_controller.core.canary.weights import (
     gate_holds,
 )
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.managed_routes import cleared, managed_routes
 from rollout_controller.core.routers import raised, router_configs, shares_of
 from rollout_controller.core.services import selected_hash
 
@@ -69,6 +69,7 @@ def reconcile_route(draft: Draft) -> None:
     document = _document(draft, wanted)
     if stored is not None and _same_route(stored, document) and stored.epoch == draft.epoch:
         is_desired = wanted.weight == desired.weight
+        is_desired = is_desired and document.managed == managed_routes(draft, desired)
         draft.is_route_settled = is_desired and _is_acknowledged(draft, stored)
         _keep_alive(draft, stored, may_renew=True)
         return
@@ -88,6 +89,7 @@ def _withdraw(draft: Draft, stored: RouteDocument | None) -> None:
             "withdraw": tuple(WithdrawnObject(router=router) for router in stored.routers),
             "weights": Weights(canary=0, stable=stored.weights.base, base=stored.weights.base),
             "order": "remove-hash-weight",
+            "managed": cleared(stored.managed),
         }
     )
     _request(draft, given_up)
@@ -189,7 +191,9 @@ def _wanted(draft: Draft, desired: DesiredWeight) -> DesiredWeight:
     """
     service = draft.canary.canary_service
     is_elsewhere = bool(service) and selected_hash(draft, service) != draft.new_hash
-    return replace(desired, weight=0) if is_elsewhere else desired
+    if not is_elsewhere:
+        return desired
+    return replace(desired, weight=0, keeps_managed_routes=False)
 
 
 def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:
@@ -200,12 +204,14 @@ def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:
         return True  # nobody answers anywhere: no Service moves to pods that nobody wants
     if not _points_at(draft, draft.canary.stable_service, _stable_hash(draft)):
         return False
-    if not (wanted.weight or wanted.additional):
+    managed = managed_routes(draft, wanted)
+    is_reached = bool(wanted.weight or managed.header or managed.mirror)
+    if not (is_reached or wanted.additional):
         return True
     if draft.observed.server_offset_seconds is None and not wanted.only_lowers:
         return False
     canary_hash = wanted.canary_hash or draft.new_hash
-    return wanted.weight == 0 or _points_at(draft, draft.canary.canary_service, canary_hash)
+    return not is_reached or _points_at(draft, draft.canary.canary_service, canary_hash)
 
 
 def _points_at(draft: Draft, service_name: str, pod_hash: str) -> bool:
@@ -245,7 +251,7 @@ def _document(draft: Draft, wanted: DesiredWeight) -> RouteDocument:
         weights=_weights(draft, wanted),
         order=apply_order(draft),
         withdraw=_withdrawn(draft, router_configs(routing)),
-        managed=ManagedRoutes(names=tuple(route.name for route in routing.managed_routes)),
+        managed=managed_routes(draft, wanted),
         verify=Verify(),
     )
 
@@ -316,8 +322,10 @@ def _server_time(draft: Draft) -> float:
 
 
 def is_raise(document: RouteDocument) -> bool:
-    """Return whether a backend other than stable gets anything."""
-    return document.weights.canary > 0 or any(x.weight > 0 for x in document.weights.additional)
+    """Return whether a backend other than stable gets anything, by weight or by a header."""
+    managed, weights = document.managed, document.weights
+    has_weight = weights.canary > 0 or any(each.weight > 0 for each in weights.additional)
+    return has_weight or bool(managed.header or managed.mirror)
 
 
 def _valid_until(draft: Draft) -> str:
@@ -379,6 +387,7 @@ def reconcile_stored_abort(draft: Draft) -> None:
                 "aborted": True,
                 "weights": Weights(canary=0, stable=base, base=base),
                 "order": "remove-hash-weight",
+                "managed": cleared(stored.managed),
             }
         ),
     )

@@ -50,11 +50,15 @@ def _json(value: Mapping[str, Any]) -> str:
 
 
 def shares_of(route: RouteDocument) -> dict[str, int]:
-    """Return the weight of each hash that a route asks for; hashes without any are left out."""
+    """Return the weight of each hash that a route asks for; hashes without any are left out.
+
+    A header or mirror route brings requests to the canary at any weight: it counts as one.
+    """
     shares: dict[str, int] = {}
+    has_rules = bool(route.managed.header or route.managed.mirror)
     pairs = [
         (route.hashes.stable, route.weights.stable),
-        (route.hashes.canary, route.weights.canary),
+        (route.hashes.canary, max(route.weights.canary, int(has_rules))),
         *((extra.hash, extra.weight) for extra in route.weights.additional),
     ]
     for pod_hash, weight in pairs:

@@ -7,7 +7,7 @@ static), other Rollouts go on.
 from __future__ import annotations
 
 from headrace.errors import InvariantViolation
-from headrace.routes import Split, raises, read_fence, router_of_object
+from headrace.routes import Split, adds_rules, raises, read_fence, router_of_object
 from traffic_router.core.observed import Observed
 from traffic_router.core.plan import Plan, Purpose, Write
 
@@ -45,6 +45,7 @@ def _check_route(observed: Observed, write: Write) -> None:
         _require(found is None or found.epoch <= fence.epoch, write, "the fence goes back")
         before = router.observe(write.previous, fence.split, document.managed.names)
     is_raise = raises(fence.split, before, document.services.stable)
+    is_raise = is_raise or adds_rules(document, write.previous, write.desired)
     is_allowed = not is_raise or document.aborted or not rollout.is_aborted
     _require(is_allowed, write, "traffic is raised while the Rollout is aborted")
 

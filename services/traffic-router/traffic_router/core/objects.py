@@ -30,6 +30,7 @@ from headrace.routes import (
     Router,
     Sighting,
     Split,
+    adds_rules,
     is_expired,
     raises,
     rank,
@@ -70,7 +71,7 @@ def judge(
 ) -> Write | Halt | None:
     """Return the write that the object needs, why it is not written, or None when it holds."""
     document, acked = request.document, request.rollout.acknowledged_epoch
-    reading = read_object(router, document, sighting, acked)
+    reading = read_object(router, config, document, sighting, acked)
     if reading.fence is not None and reading.fence.epoch > document.epoch:
         text = f"epoch {document.epoch} is older than epoch {reading.fence.epoch}"
         return Halt(Reason.OLDER_EPOCH, f"{text} found on {sighting.ref.label}")
@@ -81,7 +82,9 @@ def judge(
         return _raise_level(router, document, sighting, reading)
     purpose = _purpose(reading, document, acked)
     rendered = router.split(document)
-    is_raise = raises(rendered, reading.observed, document.services.stable)
+    is_raise = raises(rendered, reading.observed, document.services.stable) or adds_rules(
+        document, sighting.manifest, desired
+    )
     halt = _halt(request, sighting, purpose, is_raise=is_raise)
     if halt is not None:
         return halt
@@ -191,6 +194,7 @@ def _fence(document: RouteDocument, split: Split, level: Level) -> Fence:
         level=level,
         split=split,
         backends=tuple(each.service for each in document.weights.additional),
+        rules=tuple(each.name for each in document.managed.header),
     )
 
 

@@ -13,7 +13,6 @@ from headrace.model.route import (
     BackendShare,
     Fence,
     Hashes,
-    HeaderRoute,
     ManagedRoutes,
     RouteDocument,
     RouterConfig,
@@ -158,10 +157,11 @@ def test_foreign_backends_keep_their_weight() -> None:
         {"backendRefs": [{"name": "web-canary"}]},
     ],
 )
-def test_managed_rules_are_left_alone(managed: dict[str, Any]) -> None:
+def test_managed_rules_get_no_weights(managed: dict[str, Any]) -> None:
     doc = document(managed=ManagedRoutes(names=("header",)))
     kept = {"backendRefs": [{"name": "web-canary", "weight": 1}], **managed}
-    assert rendered(doc, stored(rule(), kept))["spec"]["rules"][1] is kept
+    unserved = config(httpRoutes=[{"name": "web"}])
+    assert rendered(doc, stored(rule(), kept), unserved)["spec"]["rules"][1] is kept
 
 
 @pytest.mark.parametrize("name", ["header-x", "other-2", "headers"])
@@ -185,13 +185,6 @@ def test_canary_and_stable_may_lie_in_different_rules() -> None:
 def test_a_missing_route_is_said_as_the_api_server_says_it() -> None:
     error = gateway_api.render(CONFIG, document(), REF, None)
     assert error == RenderError('httproutes.gateway.networking.k8s.io "web" not found')
-
-
-def test_header_routes_are_refused() -> None:
-    header = document(managed=ManagedRoutes(header=(HeaderRoute(name="h"),)))
-    error = gateway_api.render(CONFIG, header, REF, stored(rule()))
-    assert isinstance(error, RenderError)
-    assert error.message.endswith("not supported by this version")
 
 
 def with_experiment(**weights: int) -> RouteDocument:

@@ -158,7 +158,9 @@ def test_gateway_weights_are_verified_by_reading_back() -> None:
     doc = document()
     targets = locate(GATEWAY, doc, ApiVersions())
     refs = [{"name": share.service, "weight": share.weight} for share in SPLIT]
-    route = {"metadata": {"name": "web"}, "spec": {"rules": [{"backendRefs": refs}]}}
+    labels = {"rollouts.argoproj.io/gatewayapi-canary": "in-progress"}
+    metadata = {"name": "web", "labels": labels}
+    route = {"metadata": metadata, "spec": {"rules": [{"backendRefs": refs}]}}
     fence = Fence(uid=UID, rollout="shop/web", epoch=7, level="written", split=SPLIT)
     for manifest, verified in ((stamp(route, fence), True), (route, False)):
         sightings = resolve(targets, {targets.refs[0]: manifest})

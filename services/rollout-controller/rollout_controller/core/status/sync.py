@@ -149,6 +149,8 @@ def _is_step_completed(draft: Draft) -> bool:
         return draft.is_experiment_done
     if step.analysis is not None:
         return is_step_run_successful(draft)
+    if step.set_header_route is not None or step.set_mirror_route is not None:
+        return draft.is_route_settled
     if step.plugin is not None:
         return plugins.is_completed(draft, draft.index, step.plugin.name)
     return False

@@ -2,7 +2,7 @@
 
 A Rollout that asks for it is told so, instead of being rolled out in another way than it says.
 The path is that of the field in the manifest, strategy included:
-`spec.strategy.canary.steps[2].experiment`, `spec.strategy.canary.trafficRouting.plugins[a/b]`.
+`spec.strategy.canary.pingPong`, `spec.strategy.canary.trafficRouting.plugins[a/b]`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Final
 
 from headrace.model.rollout import CanaryStrategy, RolloutSpec
 from headrace.model.route import RouterConfig
-from headrace.model.steps import CanaryStep
 from headrace.model.traffic import TrafficRouting
 from headrace.routes.registry import router_of
 from headrace.routes.targets import RenderError
@@ -34,22 +33,12 @@ def _unsupported(spec: RolloutSpec) -> Iterator[str]:
 
 
 def _of_canary(strategy: CanaryStrategy) -> Iterator[str]:
-    for index, step in enumerate(strategy.steps):
-        yield from _of_step(step, f"{_CANARY}.steps[{index}]")
     if strategy.traffic_routing is not None:
         yield from _of_routing(strategy.traffic_routing, f"{_CANARY}.trafficRouting")
     fields_used = {
         "pingPong": strategy.ping_pong is not None,
     }
     yield from (f"{_CANARY}.{name}" for name, is_used in fields_used.items() if is_used)
-
-
-def _of_step(step: CanaryStep, path: str) -> Iterator[str]:
-    actions = {
-        "setHeaderRoute": step.set_header_route,
-        "setMirrorRoute": step.set_mirror_route,
-    }
-    yield from (f"{path}.{name}" for name, action in actions.items() if action is not None)
 
 
 def _of_routing(routing: TrafficRouting, path: str) -> Iterator[str]:

@@ -22,8 +22,6 @@ def canary(**strategy: Any) -> dict[str, Any]:
     ("raw", "path"),
     [
         (canary(pingPong={}), f"{CANARY}.pingPong"),
-        (canary(steps=[{"setHeaderRoute": {}}]), f"{CANARY}.steps[0].setHeaderRoute"),
-        (canary(steps=[{"setMirrorRoute": {}}]), f"{CANARY}.steps[0].setMirrorRoute"),
         *(
             (canary(trafficRouting={router: {}}), f"{CANARY}.trafficRouting.{router}")
             for router in ("istio", "nginx", "alb", "ambassador", "appMesh", "traefik", "apisix")
@@ -55,6 +53,8 @@ def test_serves_the_whole_main_job() -> None:
             {"pause": {"duration": "1m"}},
             {"analysis": {"templates": [{"templateName": "t"}]}},
             {"plugin": {"name": "acme/approve"}},
+            {"setHeaderRoute": {"name": "m"}},
+            {"setMirrorRoute": {"name": "m"}},
         ],
         analysis={"templates": [{"templateName": "t"}], "startingStep": 1},
         canaryMetadata={"labels": {"role": "canary"}},
