@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_experiments import Canary, World, rollout, running
+from experiment_world import Canary, World, rollout, running
 
 from headrace.kubernetes.resources import HTTP_ROUTES, Manifest
 from headrace.runtime.cluster import MergePatch
