@@ -32,7 +32,7 @@ def managed_routes(draft: Draft, wanted: DesiredWeight) -> ManagedRoutes:
         names=tuple(route.name for route in routing.managed_routes),
         step_names=tuple(dict.fromkeys(used)),
     )
-    if not wanted.keeps_managed_routes or draft.revision <= 1 or not _has_scale(draft):
+    if not wanted.keeps_managed_routes or draft.revision <= 1:
         return empty
     header, mirror = _left(draft)
     step = draft.step
@@ -40,6 +40,8 @@ def managed_routes(draft: Draft, wanted: DesiredWeight) -> ManagedRoutes:
         header = _with(header, step.set_header_route.name, _header(step.set_header_route))
     if step is not None and step.set_mirror_route is not None:
         mirror = _with(mirror, step.set_mirror_route.name, _mirror(step.set_mirror_route))
+    if not (header or mirror) or not _has_scale(draft):
+        return empty
     return empty.model_copy(update={"header": header, "mirror": mirror})
 
 

@@ -18,6 +18,7 @@ from headrace.model.headrace_status import Acknowledged
 from headrace.model.meta import format_micro_time, format_time, parse_time
 from headrace.model.route import (
     Hashes,
+    ManagedRoutes,
     RouteDocument,
     RouterConfig,
     Services,
@@ -62,14 +63,16 @@ def reconcile_route(draft: Draft) -> None:
     draft.request = stored
     desired = desired_weight(draft)
     wanted = _wanted(draft, desired)
-    if not _may_request(draft, wanted):
+    managed = managed_routes(draft, wanted)
+    if not _may_request(draft, wanted, managed):
         draft.is_route_settled = False
         _keep_alive(draft, stored, may_renew=False)
         return
-    document = _document(draft, wanted)
+    document = _document(draft, wanted, managed)
     if stored is not None and _same_route(stored, document) and stored.epoch == draft.epoch:
-        is_desired = wanted.weight == desired.weight
-        is_desired = is_desired and document.managed == managed_routes(draft, desired)
+        is_desired = wanted is desired or (
+            wanted.weight == desired.weight and managed == managed_routes(draft, desired)
+        )
         draft.is_route_settled = is_desired and _is_acknowledged(draft, stored)
         _keep_alive(draft, stored, may_renew=True)
         return
@@ -196,7 +199,7 @@ def _wanted(draft: Draft, desired: DesiredWeight) -> DesiredWeight:
     return replace(desired, weight=0, keeps_managed_routes=False)
 
 
-def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:
+def _may_request(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) -> bool:
     """Return whether everything the route relies on is observed."""
     if not gate_holds(draft, wanted.weight):
         return False
@@ -204,7 +207,6 @@ def _may_request(draft: Draft, wanted: DesiredWeight) -> bool:
         return True  # nobody answers anywhere: no Service moves to pods that nobody wants
     if not _points_at(draft, draft.canary.stable_service, _stable_hash(draft)):
         return False
-    managed = managed_routes(draft, wanted)
     is_reached = bool(wanted.weight or managed.header or managed.mirror)
     if not (is_reached or wanted.additional):
         return True
@@ -225,7 +227,7 @@ def _stable_hash(draft: Draft) -> str:
     return draft.stable.pod_hash if draft.stable else ""
 
 
-def _document(draft: Draft, wanted: DesiredWeight) -> RouteDocument:
+def _document(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) -> RouteDocument:
     strategy = draft.canary
     routing = strategy.traffic_routing or TrafficRouting()
     smi_root = routing.smi.root_service if routing.smi else ""
@@ -251,7 +253,7 @@ def _document(draft: Draft, wanted: DesiredWeight) -> RouteDocument:
         weights=_weights(draft, wanted),
         order=apply_order(draft),
         withdraw=_withdrawn(draft, router_configs(routing)),
-        managed=managed_routes(draft, wanted),
+        managed=managed,
         verify=Verify(),
     )
 
