@@ -69,7 +69,6 @@ from rollout_controller.core.plan import (
 from rollout_controller.creation import create_under_free_name
 from rollout_controller.patches import (
     check_kept,
-    owner_of,
     ownership_operations,
     replica_set_operations,
     scale_operations,
@@ -342,7 +341,7 @@ class Actor:
         metadata = live["metadata"]
         if metadata["uid"] != observed.uid or metadata.get("deletionTimestamp"):
             raise Conflict(f"the Rollout {observed.key} is another one, or being deleted")
-        await self._own(observed, written.replica_sets[effect.name], owner=owner_of(observed))
+        await self._own(observed, written.replica_sets[effect.name], owner=observed.owner_reference)
 
     async def _own(
         self, observed: Observed, replica_set: Manifest, *, owner: Mapping[str, Any] | None

@@ -141,18 +141,6 @@ def _annotation_operations(
     return operations
 
 
-def owner_of(observed: Observed) -> dict[str, Any]:
-    """Return the controller reference to a Rollout."""
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Rollout",
-        "name": observed.name,
-        "uid": observed.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-
-
 def ownership_operations(
     current: Manifest, uid: str, owner: Mapping[str, Any] | None
 ) -> list[dict[str, Any]]:

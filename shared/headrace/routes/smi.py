@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from headrace.kubernetes.resources import TRAFFIC_SPLITS, Manifest
+from headrace.kubernetes.owners import controller_reference
+from headrace.kubernetes.resources import ROLLOUTS, TRAFFIC_SPLITS, Manifest
 from headrace.model.route import BackendShare, Fence, Level, RouteDocument, RouterConfig
 from headrace.model.traffic import SmiTrafficRouting
 from headrace.routes.changes import Change, CreateObject, merge_change
@@ -126,14 +127,9 @@ def _spec(root: str, wanted: Split, version: str) -> dict[str, Any]:
 
 
 def _new(document: RouteDocument, ref: ObjectRef, spec: dict[str, Any]) -> Manifest:
-    owner = {
-        "apiVersion": document.api_version,
-        "kind": "Rollout",
-        "name": document.rollout,
-        "uid": document.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    owner = controller_reference(
+        document.api_version, ROLLOUTS.kind, document.rollout, document.uid
+    )
     return {
         "apiVersion": ref.resource.api_version,
         "kind": ref.resource.kind,

@@ -198,7 +198,7 @@ def _manifest(draft: Draft, kind: RunKind, analysis: RolloutAnalysis) -> Manifes
                 labels.CAUSE: cause_of(draft, kind),
                 "headrace.io/key": observed.key,
             },
-            "ownerReferences": [owner_reference(draft)],
+            "ownerReferences": [draft.observed.owner_reference],
         },
         "spec": run_spec(
             observed,
@@ -206,16 +206,4 @@ def _manifest(draft: Draft, kind: RunKind, analysis: RolloutAnalysis) -> Manifes
             latest_hash=draft.new_hash,
             stable_hash=draft.stable.pod_hash if draft.stable else "",
         ),
-    }
-
-
-def owner_reference(draft: Draft) -> dict[str, object]:
-    """Return the controller reference to the Rollout."""
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Rollout",
-        "name": draft.observed.name,
-        "uid": draft.observed.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
     }

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from headrace.kubernetes.resources import Manifest
+from headrace.kubernetes.owners import controller_reference
+from headrace.kubernetes.resources import ROLLOUTS, Manifest
 from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import parse_time
@@ -345,6 +346,11 @@ class Observed:
     def key(self) -> str:
         """`<namespace>/<name>`."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def owner_reference(self) -> dict[str, Any]:
+        """The controller reference of what the Rollout owns."""
+        return controller_reference(ROLLOUTS.api_version, ROLLOUTS.kind, self.name, self.uid)
 
     @property
     def replicas(self) -> int:

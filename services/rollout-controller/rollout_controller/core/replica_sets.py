@@ -15,7 +15,6 @@ from headrace.model.conditions import Reason
 from headrace.model.rollout import REVISION_HISTORY_LIMIT_DEFAULT
 from headrace.model.steps import TemplateMetadata
 from rollout_controller.core import anti_affinity, labels
-from rollout_controller.core.analysis import owner_reference
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
 from rollout_controller.core.plan import (
@@ -139,7 +138,7 @@ def _manifest(draft: Draft, revision: int) -> Manifest:
             "namespace": observed.namespace,
             "labels": set_labels,
             "annotations": annotations,
-            "ownerReferences": [owner_reference(draft)],
+            "ownerReferences": [draft.observed.owner_reference],
         },
         "spec": {"replicas": 0, "selector": selector, "template": template},
     }

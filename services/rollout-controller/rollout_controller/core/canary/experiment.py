@@ -24,7 +24,6 @@ from headrace.model.steps import (
     RolloutExperimentTemplate,
 )
 from rollout_controller.core import labels
-from rollout_controller.core.analysis import owner_reference
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ExperimentObject, ReplicaSet
 from rollout_controller.core.plan import CreateExperiment, DeleteExperiment, TerminateExperiment
@@ -147,7 +146,7 @@ def _manifest(draft: Draft, experiment: RolloutExperiment) -> Manifest:
                 labels.CAUSE: _cause(draft),
                 KEY_ANNOTATION: observed.key,
             },
-            "ownerReferences": [owner_reference(draft)],
+            "ownerReferences": [draft.observed.owner_reference],
         },
         "spec": spec,
     }

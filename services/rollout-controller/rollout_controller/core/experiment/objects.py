@@ -11,7 +11,8 @@ from typing import Any
 
 from headrace.events.topics import KEY_ANNOTATION
 from headrace.kubernetes.hashes import pod_template_hash
-from headrace.kubernetes.resources import Manifest
+from headrace.kubernetes.owners import controller_reference
+from headrace.kubernetes.resources import EXPERIMENTS, Manifest
 from headrace.model.experiment import ExperimentAnalysis, ExperimentTemplate
 from rollout_controller.core import labels
 from rollout_controller.core.experiment.observed import Observed
@@ -88,7 +89,7 @@ def _metadata(observed: Observed, name: str, template: str) -> dict[str, Any]:
         "name": name,
         "namespace": observed.namespace,
         "annotations": {labels.EXPERIMENT: observed.name, labels.EXPERIMENT_TEMPLATE: template},
-        "ownerReferences": [_owner_reference(observed)],
+        "ownerReferences": [_owner(observed)],
     }
 
 
@@ -118,18 +119,13 @@ def run(
                 labels.CAUSE: cause,
                 KEY_ANNOTATION: observed.key,
             },
-            "ownerReferences": [_owner_reference(observed)],
+            "ownerReferences": [_owner(observed)],
         },
         "spec": dict(spec),
     }
 
 
-def _owner_reference(observed: Observed) -> dict[str, object]:
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Experiment",
-        "name": observed.name,
-        "uid": observed.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+def _owner(observed: Observed) -> dict[str, Any]:
+    return controller_reference(
+        EXPERIMENTS.api_version, EXPERIMENTS.kind, observed.name, observed.uid
+    )
