@@ -13,10 +13,14 @@ from headrace.events.analysis import AnalysisJudged
 from headrace.events.envelope import Event
 from headrace.events.traffic import RouteApplied, RouteDrifted, RouteRefused
 from headrace.kubernetes.resources import Manifest, Resource
+from headrace.model.analysis import AnalysisPhase
 from headrace.runtime.store import ChangeType, Store
 from headrace.runtime.workqueue import Lane
 from rollout_controller.caches import Caches, Facts, Verdict, managing_rollout, workload_key
 from rollout_controller.gather import acknowledgement_of
+
+_ABORTING = (AnalysisPhase.FAILED, AnalysisPhase.ERROR)
+"""Phases of a run that end an update; one that nothing depends on costs a look ahead of others."""
 
 Add = Callable[[str, Lane], None]
 """Puts a key into the queue."""
@@ -124,7 +128,7 @@ class Waker:
         One about what is not cached is about what is gone: it would be kept for ever. What the
         watch has yet to bring comes with the same fact in it.
         """
-        payload = event.payload
+        payload, lane = event.payload, Lane.FACT
         is_there = _is_there(self._caches.rollouts, payload.namespace, payload.rollout, payload.uid)
         if isinstance(payload, RouteApplied | RouteRefused):
             if is_there:
@@ -136,11 +140,13 @@ class Waker:
                 self._facts.verdicts[payload.run_uid] = Verdict(
                     payload.resource_version, payload.phase, payload.message
                 )
+            if payload.phase in _ABORTING:
+                lane = Lane.ABORT
         elif not isinstance(payload, RouteDrifted):
             return
         if is_there:
             self._facts.causes[payload.uid] = (event.id, event.actor)
-            self._add(payload.key, Lane.FACT)
+            self._add(payload.key, lane)
 
 
 def _is_there(store: Store, namespace: str, name: str, uid: str) -> bool:
@@ -158,12 +164,18 @@ def _generation(manifest: Manifest) -> object:
 
 
 def _lane(old: Manifest | None, new: Manifest | None) -> Lane:
-    """Return how urgent a change of a Rollout is: aborts first, then what a person wrote."""
+    """Return how urgent a change of a Rollout is: aborts first, then what a person wrote.
+
+    Only the controller writes `status.headrace`; what follows on its own writes waits until
+    everybody's first answer is given.
+    """
     if new is None or old is None:
         return Lane.REST
     before, after = old.get("status") or {}, new.get("status") or {}
     if after.get("abort") and not before.get("abort"):
         return Lane.ABORT
+    if before.get("headrace") != after.get("headrace"):
+        return Lane.FACT
     fields = ("pauseConditions", "promoteFull", "currentStepIndex", "abort")
     is_status_changed = any(before.get(name) != after.get(name) for name in fields)
     is_spec_changed = _generation(old) != _generation(new)

@@ -22,7 +22,7 @@ from headrace.backoff import RECONCILE, Backoff, Rng
 from headrace.model.quantities import Instant
 from headrace.runtime.clock import Clock, Timer
 
-_TURNS_BEFORE_FAIRNESS: Final = 8
+_TURNS_BEFORE_FAIRNESS: Final = 16
 """After so many keys in a row that passed by a lower lane, the lower lane gets one turn."""
 
 _TIMER_SECONDS_MIN: Final = 0.001
@@ -35,8 +35,9 @@ _TIMER_SECONDS_MAX: Final = 30.0
 class Lane(IntEnum):
     """How urgent a key is; lower goes first.
 
-    FACT and REST are the background: only some of the workers serve them at once, so that the
-    API server has room for what is urgent.
+    FACT and REST are the background: only some of the workers serve them at once, and only one
+    while something urgent waits or is under way, so that the API server has room for what is
+    urgent.
     """
 
     ABORT = 0
@@ -143,7 +144,8 @@ class KeyedQueue:
     """The queue without an event loop.
 
     A key is ready, processing, both (added while processing), waiting for a time, or unknown. At
-    most `background_max` keys of the background are processed at once. Two due times are kept per
+    most `background_max` keys of the background are processed at once; no further one begins while
+    something urgent is about and one of them is under way. Two due times are kept per
     key: the earliest one that somebody added, which is kept until it comes, and the one that the
     last pass planned, which every pass replaces.
     """
@@ -302,9 +304,7 @@ class KeyedQueue:
         return began
 
     def _choose_lane(self) -> Lane | None:
-        limit = self._background_max
-        is_full = limit is not None and len(self._background) >= limit
-        open_lanes = _URGENT if is_full else Lane
+        open_lanes = _URGENT if self._is_background_full else Lane
         waiting = [lane for lane in open_lanes if self._lanes[lane]]
         if not waiting:
             return None
@@ -316,6 +316,14 @@ class KeyedQueue:
             return waiting[0]
         self._passed_by = 0
         return min(waiting[1:], key=lambda lane: next(iter(self._lanes[lane].values())))
+
+
+    @property
+    def _is_background_full(self) -> bool:
+        if self._background_max is None:
+            return False
+        has_urgent = self.is_urgent or len(self._processing) > len(self._background)
+        return len(self._background) >= (1 if has_urgent else self._background_max)
 
 
 class WorkQueue:

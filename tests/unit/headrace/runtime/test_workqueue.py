@@ -121,8 +121,25 @@ def test_keeps_workers_free_for_what_is_urgent() -> None:
     assert queue.is_urgent
     assert [popped(queue), popped(queue), popped(queue)] == ["ns/abort", "ns/user", None]
     assert not queue.is_urgent
-    queue.done("ns/fact-1")
+    for key in ("ns/abort", "ns/user", "ns/fact-1"):
+        queue.done(key)
     assert popped(queue) == "ns/fact-2"
+
+
+def test_the_background_has_one_worker_while_something_urgent_is_about() -> None:
+    queue = KeyedQueue(background_max=3)
+    queue.add("ns/user", T0, Lane.USER)
+    for number in range(4):
+        queue.add(f"ns/fact-{number}", T0, Lane.FACT)
+    assert [popped(queue), popped(queue), popped(queue)] == ["ns/user", "ns/fact-0", None]
+    queue.done("ns/user")
+    assert [popped(queue), popped(queue), popped(queue)] == ["ns/fact-1", "ns/fact-2", None]
+    queue.add("ns/user", T0, Lane.USER)
+    queue.done("ns/fact-0")
+    assert [popped(queue), popped(queue)] == ["ns/user", None]
+    queue.done("ns/fact-1")
+    queue.done("ns/fact-2")
+    assert popped(queue) == "ns/fact-3"
 
 
 def test_serves_the_background_with_one_worker_too() -> None:
