@@ -77,7 +77,10 @@ def _existing(
     desired = draft.desired(template)
     name, pod_hash = reconcile_service(draft, template, rs, desired)
     update: dict[str, object] = {"service_name": name, "pod_template_hash": pod_hash}
-    if _scale(draft, template, rs, desired):
+    is_scaled = _scale(draft, template, rs, desired)
+    is_ending = rs.replicas != desired and not is_completed(old.status)
+    if is_scaled or is_ending:
+        # Else the deadline would count from the last change of a template that ran well for long.
         update["last_transition_time"] = draft.now
     return old.model_copy(update=update)
 
@@ -106,7 +109,8 @@ def _scale(draft: Draft, template: ExperimentTemplate, rs: ReplicaSet, desired: 
         return False
     if desired == 0 and not _may_go_down(draft, template, rs):
         return False
-    removed = {labels.SCALE_DOWN_DEADLINE: None} if rs.scale_down_deadline and desired else None
+    is_void = rs.scale_down_deadline and (desired or draft.scale_down_delay_seconds <= 0)
+    removed = {labels.SCALE_DOWN_DEADLINE: None} if is_void else None
     patch = PatchReplicaSet(rs.name, replicas=desired, annotations=removed)
     direction = "up" if desired > rs.replicas else "down"
     text = f"Scaled {direction} ReplicaSet {rs.name} from {rs.replicas} to {desired}"
