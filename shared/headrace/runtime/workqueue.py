@@ -317,7 +317,6 @@ class KeyedQueue:
         self._passed_by = 0
         return min(waiting[1:], key=lambda lane: next(iter(self._lanes[lane].values())))
 
-
     @property
     def _is_background_full(self) -> bool:
         if self._background_max is None:
