@@ -14,6 +14,7 @@ from headrace_lab.application import Application
 from headrace_lab.borrow import borrowed_lab
 from headrace_lab.lab import Lab
 from headrace_lab.load import Load
+from headrace_lab.people import CommandLine, Person
 from headrace_lab.services import Fleet, three
 from headrace_lab.steady_load import SteadyLoad
 
@@ -84,6 +85,12 @@ def still_application(fleet: Fleet, applications: MakeApplication) -> Iterator[A
     """The same with pods that need no time to start and answer no requests."""
     yield applications(fleet.instance_id, has_processes=False)
     assert fleet.crashes() == []
+
+
+@pytest.fixture(params=["plugin", "headrace"])
+def person(request: pytest.FixtureRequest, still_application: Application) -> Person:
+    """Somebody who drives it: by the existing plugin's requests, then by our command line."""
+    return CommandLine(still_application) if request.param == "headrace" else still_application
 
 
 @pytest.fixture

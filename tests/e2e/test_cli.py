@@ -7,13 +7,13 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 import pytest
 
 from headrace_lab.application import CANARY, NAME, STABLE, Application
+from headrace_lab.people import CommandLine
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
@@ -22,27 +22,9 @@ FIRST_PAUSE, SECOND_PAUSE = 2, 5
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def command(application: Application, *words: str) -> list[str]:
-    return [sys.executable, "-m", "headrace_cli", "-n", application.namespace, *words]
-
-
-def environ(application: Application) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
-    return {**kept, "KUBECONFIG": str(application.lab.kubeconfig("person")), "TERM": "xterm"}
-
-
 @pytest.fixture
 def headrace(application: Application) -> Run:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(application, *words),
-            env=environ(application),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
+    return CommandLine(application).run
 
 
 def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -142,9 +124,10 @@ def test_a_command_that_cannot_be_applied_is_refused(
 def test_a_watch_on_a_terminal_follows_the_release(application: Application, headrace: Run) -> None:
     application.deploy()
     controller, terminal = pty.openpty()
+    line = CommandLine(application)
     process = subprocess.Popen(
-        command(application, "get", "rollout", NAME, "--watch"),
-        env=environ(application),
+        line.command("get", "rollout", NAME, "--watch"),
+        env=line.environ(),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

@@ -21,7 +21,9 @@ from headrace_lab.kube import MERGE_PATCH, SERVICES, Object, Resource
 from headrace_lab.lab import Lab
 from headrace_lab.recording import (
     ANALYSIS_RUNS,
+    DEPLOYMENTS,
     EVENTS,
+    EXPERIMENTS,
     HTTP_ROUTES,
     REPLICA_SETS,
     ROLLOUTS,
@@ -134,12 +136,13 @@ class Application:
 
     def set_image(self, tag: str, name: str = NAME) -> None:
         """Release a version: read, change, write back, as `set image` does."""
+        path = self._template_path(name)
         for _ in range(5):
-            rollout = self.get(ROLLOUTS, name)
-            for container in _containers(rollout):
+            holder = self.api.get(path)
+            for container in _containers(holder):
                 container["image"] = f"{self.image}:{tag}"
             try:
-                self.api.request("PUT", ROLLOUTS.path(self.namespace, name), rollout)
+                self.api.request("PUT", path, holder)
             except ApiError as error:
                 if error.status != 409:
                     raise
@@ -167,13 +170,25 @@ class Application:
         """Begin again after an abort."""
         self.patch_status({"status": {"abort": False}}, name)
 
-    def undo(self, name: str = NAME) -> None:
-        """Write back the template of the revision before."""
-        owned = self.replica_sets(name)
-        ranked = sorted(owned, key=lambda rs: int(rs["metadata"]["annotations"].get(REVISION, 0)))
-        template = copy.deepcopy(ranked[-2]["spec"]["template"])
+    def undo(self, name: str = NAME, revision: int = 0) -> None:
+        """Write back the template of a revision; 0 is the one before."""
+        owned = {
+            int(item["metadata"]["annotations"].get(REVISION, 0)): item
+            for item in self.replica_sets(name)
+        }
+        chosen = owned[revision or sorted(owned)[-2]]
+        template = copy.deepcopy(chosen["spec"]["template"])
         del template["metadata"]["labels"][HASH]
-        self.patch(ROLLOUTS, name, [{"op": "replace", "path": "/spec/template", "value": template}])
+        body: Any = [{"op": "replace", "path": "/spec/template", "value": template}]
+        self.api.request("PATCH", self._template_path(name), body, content_type=JSON_PATCH)
+
+    def terminate_experiment(self, name: str) -> None:
+        """End an Experiment now."""
+        self.patch(EXPERIMENTS, name, {"spec": {"terminate": True}})
+
+    def retry_experiment(self, name: str) -> None:
+        """Begin an Experiment again: nothing is left of its status."""
+        self.patch(EXPERIMENTS, name, {"status": None})
 
     def patch_status(self, body: Object, name: str = NAME) -> None:
         """Send a merge patch to the status."""
@@ -195,6 +210,10 @@ class Application:
         headrace: Object = self.status(name).get("headrace", {})
         return headrace
 
+    def experiment(self, name: str) -> Object:
+        """Return an Experiment as seen last; {} when there is none."""
+        return self.recording.get(EXPERIMENTS, name) or {}
+
     def replica_sets(self, name: str = NAME) -> list[Object]:
         """Return the Rollout's ReplicaSets."""
         uid = self.rollout(name).get("metadata", {}).get("uid")
@@ -207,7 +226,11 @@ class Application:
 
     def events(self, name: str = NAME) -> list[Object]:
         """Return the Kubernetes Events on the Rollout."""
-        uid = self.rollout(name).get("metadata", {}).get("uid")
+        return self.events_on(self.rollout(name))
+
+    def events_on(self, item: Object) -> list[Object]:
+        """Return the Kubernetes Events on an object."""
+        uid = item.get("metadata", {}).get("uid")
         found = self.recording.all(EVENTS)
         return [event for event in found if event["involvedObject"].get("uid") == uid]
 
@@ -290,6 +313,14 @@ class Application:
             seconds,
         )
 
+    def wait_experiment(self, name: str, phase: str, seconds: float | None = None) -> None:
+        """Return when an Experiment has a phase."""
+        self.wait(
+            lambda: self.experiment(name).get("status", {}).get("phase") == phase,
+            f"{name} is {phase}",
+            seconds,
+        )
+
     def wait_weight(self, weight: int, seconds: float | None = None) -> None:
         """Return when the TrafficSplit gives so much to the canary Service."""
         self.wait(lambda: self.canary_weight == weight, f"weight {weight}", seconds)
@@ -308,6 +339,13 @@ class Application:
         """Apply an example and wait until its first version is Healthy."""
         self.apply_example(example, edit)
         self.wait_phase("Healthy")
+
+    def _template_path(self, name: str) -> str:
+        """Return where the pod template is: the Rollout, or the Deployment that it refers to."""
+        reference = self.get(ROLLOUTS, name)["spec"].get("workloadRef")
+        if reference is None:
+            return ROLLOUTS.path(self.namespace, name)
+        return DEPLOYMENTS.path(self.namespace, reference["name"])
 
     def _delete(self, path: str) -> None:
         try:

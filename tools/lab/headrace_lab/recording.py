@@ -21,6 +21,8 @@ from headrace_lab.kube import DELETED, PODS, SERVICES, Kube, Object, Resource
 ROLLOUTS: Final = Resource("argoproj.io", "v1alpha1", "rollouts")
 ANALYSIS_RUNS: Final = Resource("argoproj.io", "v1alpha1", "analysisruns")
 ANALYSIS_TEMPLATES: Final = Resource("argoproj.io", "v1alpha1", "analysistemplates")
+EXPERIMENTS: Final = Resource("argoproj.io", "v1alpha1", "experiments")
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments")
 REPLICA_SETS: Final = Resource("apps", "v1", "replicasets")
 EVENTS: Final = Resource("", "v1", "events")
 TRAFFIC_SPLITS: Final = Resource("split.smi-spec.io", "v1alpha4", "trafficsplits")
@@ -29,6 +31,7 @@ HTTP_ROUTES: Final = Resource("gateway.networking.k8s.io", "v1", "httproutes")
 RECORDED: Final = (
     ROLLOUTS,
     ANALYSIS_RUNS,
+    EXPERIMENTS,
     REPLICA_SETS,
     PODS,
     SERVICES,
@@ -203,10 +206,10 @@ class Recording:
                 )
             for item in self.all(TRAFFIC_SPLITS) + self.all(HTTP_ROUTES):
                 yield f"{item['metadata']['name']}: {item['spec']}"
-            for item in self.all(ANALYSIS_RUNS):
+            for item in self.all(ANALYSIS_RUNS) + self.all(EXPERIMENTS):
                 status = item.get("status", {})
                 yield (
-                    f"analysisrun {item['metadata']['name']}: {status.get('phase')}"
+                    f"{item['metadata']['name']}: {status.get('phase')}"
                     f" {status.get('message', '')!r}"
                 )
 
