@@ -32,6 +32,7 @@ from headrace.runtime.consumer import ConsumerSettings, EventConsumer
 from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.guard import Caches
 from headrace.runtime.metrics import ConsumerMetrics, Metrics, ReconcileMetrics
+from headrace.runtime.on_demand import OnDemand
 from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.reflector import Reflector, Source
 from headrace.runtime.service import Part, queue_part
@@ -152,6 +153,11 @@ class AnalysisRunner:
     def topics(self) -> tuple[Topic, ...]:
         """The topics that it hears."""
         return (self._ports.topics.steps,)
+
+    @property
+    def on_demand(self) -> tuple[OnDemand, ...]:
+        """No kinds."""
+        return ()
 
     async def discover(self) -> tuple[Reflector, ...]:
         """Return what fills the cache."""

@@ -63,7 +63,8 @@ from rollout_controller.settings import ControllerSettings
 from rollout_controller.voice import Voice
 from rollout_controller.wake import Waker
 from rollout_controller.watchdog import Watchdog
-from rollout_controller.workers import Workers
+from rollout_controller.worker_posts import HttpPosts
+from rollout_controller.workers import Posts, Workers
 
 log = structlog.get_logger(__name__)
 
@@ -86,12 +87,19 @@ class _Farewell:
 class RolloutController:
     """One controller over its ports.
 
+    Args:
+        ports: The outside.
+        settings: Limits and addresses.
+        posts: Carries calls of step plugins over HTTP, where that is not `HttpPosts`.
+
     Attributes:
         objects: Everything that it has read.
         queue: Rollouts that must be looked at.
     """
 
-    def __init__(self, ports: Ports, settings: ControllerSettings) -> None:
+    def __init__(
+        self, ports: Ports, settings: ControllerSettings, posts: Posts | None = None
+    ) -> None:
         self._ports = ports
         self._settings = settings
         self.objects, self.facts = Caches(), Facts()
@@ -123,7 +131,8 @@ class RolloutController:
             return ports.ownership.guard(ports.cluster, key, cached)
 
         sources = (self.objects, self.facts)
-        self._workers = Workers(ports, sources, self._answered)
+        self._http = HttpPosts(ports)
+        self._workers = Workers(ports, sources, self._answered, posts or self._http)
         self._actor = Actor(port, self.facts, self._voice, self._workers)
         self._reconciler = Reconciler(
             CoreShell(_Farewell(self._gatherer, self._voice), decide, check, self._actor, freeze),
@@ -176,7 +185,7 @@ class RolloutController:
     @property
     def work(self) -> tuple[Part, ...]:
         """The parts that hear and act; they come after the Leases."""
-        calls = Part("plugin calls", run=self._workers.run, close=self._workers.close)
+        calls = Part("plugin calls", run=self._http.run, close=self._http.close)
         consumer = Part("rollout facts", start=self.begin, run=self._consumer.run)
         resync = Part("rollout resync", run=self._resync)
         watchdog = Part("rollout watchdog", run=self._watchdog.run)
@@ -186,8 +195,13 @@ class RolloutController:
 
     @property
     def loops(self) -> tuple[Loop, ...]:
-        """The queue of Rollouts."""
-        return (Loop(self.queue, self._reconciler),)
+        """The queues of Rollouts and of Experiments."""
+        return Loop(self.queue, self._reconciler), self._experiments.loop
+
+    @property
+    def on_demand(self) -> tuple[OnDemand, ...]:
+        """The kinds that Rollouts take their pod templates from."""
+        return tuple(self._workloads.values())
 
     @property
     def topics(self) -> tuple[Topic, ...]:
@@ -212,8 +226,9 @@ class RolloutController:
             await reflector.wait_synced()
 
     async def begin(self) -> None:
-        """Feed the queue from now on: the caches are complete."""
+        """Feed the queues from now on: the caches are complete."""
         self._feeder.begin()
+        self._experiments.begin()
 
     async def _resync(self) -> None:
         await self._feeder.resync(self._settings.resync_seconds)

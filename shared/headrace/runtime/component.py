@@ -17,6 +17,7 @@ from headrace.runtime.bus import Bus
 from headrace.runtime.clock import Clock
 from headrace.runtime.cluster import Cluster
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.on_demand import OnDemand
 from headrace.runtime.ownership import Ownership
 from headrace.runtime.reconciler import Reconciler
 from headrace.runtime.recorder import Recorder
@@ -71,6 +72,11 @@ class Drivable(Protocol):
     @property
     def topics(self) -> Sequence[Topic]:
         """The topics that it hears."""
+        ...
+
+    @property
+    def on_demand(self) -> Sequence[OnDemand]:
+        """The kinds that it follows only while they are wanted, beside those of `discover`."""
         ...
 
     async def discover(self) -> tuple[Reflector, ...]:

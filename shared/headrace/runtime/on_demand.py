@@ -38,12 +38,25 @@ class OnDemand:
         begun.set()
         ended.clear()
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the kind is needed now."""
+        return self._wanted.is_set()
+
+    def begin(self) -> Reflector:
+        """Return what follows the kind from now on."""
+        return self._make()
+
+    def end(self) -> None:
+        """Forget what was followed."""
+        self._store.replace(Listing((), ""))
+
     async def run(self) -> None:
         """Follow whenever that is wanted, until cancelled."""
         while True:
             await self._wanted.wait()
             async with asyncio.TaskGroup() as group:
-                following = group.create_task(self._make().run())
+                following = group.create_task(self.begin().run())
                 await self._unwanted.wait()
                 following.cancel()
-            self._store.replace(Listing((), ""))
+            self.end()

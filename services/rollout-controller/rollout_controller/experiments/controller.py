@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from headrace.events.envelope import Event
 from headrace.kubernetes.resources import Manifest
 from headrace.runtime.cluster import Cluster
-from headrace.runtime.component import Ports
+from headrace.runtime.component import Loop, Ports
 from headrace.runtime.feeder import QueueFeeder
 from headrace.runtime.metrics import ReconcileMetrics
 from headrace.runtime.reconciler import CoreShell, Reconciler
@@ -66,9 +66,14 @@ class ExperimentController:
     @property
     def work(self) -> tuple[Part, ...]:
         """The parts that act; they come after the Leases."""
-        resync = Part("experiment resync", start=self._begin, run=self._resync)
+        resync = Part("experiment resync", run=self._resync)
         workers = self._settings.workers
         return resync, queue_part("experiments", self._reconciler, self.queue, workers)
+
+    @property
+    def loop(self) -> Loop:
+        """The queue, and what reconciles its keys."""
+        return Loop(self.queue, self._reconciler)
 
     @property
     def frozen(self) -> dict[str, str]:
@@ -79,7 +84,8 @@ class ExperimentController:
         """Take a fact of the topic `verdicts`."""
         await self._waker.hear(event)
 
-    async def _begin(self) -> None:
+    def begin(self) -> None:
+        """Feed the queue from now on: the caches are complete."""
         self._feeder.begin()
 
     async def _resync(self) -> None:
