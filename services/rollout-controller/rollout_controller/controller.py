@@ -110,7 +110,7 @@ class RolloutController:
         self._reflectors = tuple(self._reflector(*entry) for entry in self._kinds())
         followed = Selection(settings.watched_namespace)
         self._workloads = {
-            resource: OnDemand(store, partial(self._reflector, resource, store, followed))
+            resource: OnDemand(resource, store, partial(self._reflector, resource, store, followed))
             for resource, store in self.objects.workloads.items()
         }
         self.objects.rollouts.listen(self._want_workloads)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from headrace.kubernetes.resources import Resource
 from headrace.runtime.cluster import Listing
 from headrace.runtime.reflector import Reflector
 from headrace.runtime.store import Store
@@ -20,11 +21,13 @@ class OnDemand:
     The store is no proof of absence, then: who misses an object in it reads it live.
 
     Args:
+        resource: The kind.
         store: What the Reflector feeds.
         make: Returns a new Reflector of that store.
     """
 
-    def __init__(self, store: Store, make: Callable[[], Reflector]) -> None:
+    def __init__(self, resource: Resource, store: Store, make: Callable[[], Reflector]) -> None:
+        self.resource = resource
         self._store = store
         self._make = make
         self._wanted, self._unwanted = asyncio.Event(), asyncio.Event()

@@ -13,6 +13,7 @@ from headrace.kubernetes.resources import (
     ROLLOUTS,
     SERVICES,
     TRAFFIC_SPLITS,
+    Manifest,
     Resource,
 )
 from headrace.runtime.cluster import MergePatch
@@ -21,7 +22,7 @@ from headrace_sandbox.fleet import Fleet
 from headrace_sandbox.nodes import drive
 from headrace_sandbox.scenario import Happening
 from headrace_sandbox.users import ACTIONS, Users
-from headrace_sandbox.workload import NAMESPACE, image_of, split_of
+from headrace_sandbox.workload import HASH, NAMESPACE, image_of, replica_sets, split_of
 from headrace_sandbox.world import World, Write
 
 KUBELET: Final = "kubelet"
@@ -94,8 +95,10 @@ class Stage:
                 return
 
     def edit_split(self, name: str, weight: int) -> None:
-        """Move a Rollout's traffic by hand: so much to its canary."""
+        """Move a Rollout's traffic by hand: so much to its canary, or to some colour."""
         record = self.world.objects.find(ROLLOUTS, NAMESPACE, name)
+        if record is not None and "blueGreen" in record.manifest["spec"]["strategy"]:
+            self._edit_active(record.manifest, weight)
         found = split_of(self.world.objects, record.manifest) if record is not None else None
         if record is None or found is None:
             return
@@ -112,11 +115,23 @@ class Stage:
         else:
             rules = split["spec"]["rules"]
             for rule in rules:
+                if len(rule["backendRefs"]) < 2:  # a header route's
+                    continue
                 for backend in rule["backendRefs"]:
                     backend["weight"] = weights.get(backend["name"], backend.get("weight", 1))
             body = {"spec": {"rules": rules}}
         client = self.world.cluster.client(STRANGER)
         drive(client.patch(found[0].resource, NAMESPACE, found[0].name, MergePatch(body)))
+
+    def _edit_active(self, rollout: Manifest, size: int) -> None:
+        """Point the active Service of blue-green at some revision by hand."""
+        hashes = sorted(replica_sets(self.world.objects, rollout["metadata"]["uid"]))
+        service = rollout["spec"]["strategy"]["blueGreen"]["activeService"]
+        if not hashes or self.world.objects.find(SERVICES, NAMESPACE, service) is None:
+            return
+        body = {"spec": {"selector": {HASH: hashes[size % len(hashes)]}}}
+        client = self.world.cluster.client(STRANGER)
+        drive(client.patch(SERVICES, NAMESPACE, service, MergePatch(body)))
 
 
 def _matches(rollout: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ A crash loses everything but what is stored in the API server.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -24,6 +24,7 @@ from headrace.runtime.component import Drivable, Loop, Ports
 from headrace.runtime.lease import Lease
 from headrace.runtime.metric_catalog import ServiceName
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.on_demand import OnDemand
 from headrace.runtime.ownership import Layout, Membership, Ownership
 from headrace.runtime.reconciler import Outcome
 from headrace.runtime.recorder import Recorder
@@ -106,6 +107,8 @@ class _Process:
     component: Drivable
     topics: frozenset[str]
     reflectors: dict[TableKey, Reflector]
+    on_demand: set[TableKey] = field(default_factory=set)
+    has_discovered: bool = False
     has_begun: bool = False
 
 
@@ -207,7 +210,8 @@ class Node:
         if self.is_cut_off:
             self.later(_AGAIN_SECONDS, self._boot)
             return
-        if not process.reflectors:
+        if not process.has_discovered:
+            process.has_discovered = True
             found = drive(process.component.discover())
             process.reflectors = {table_key(each.resource): each for each in found}
             for lease in process.ownership.leases:
@@ -288,11 +292,14 @@ class Node:
         process = self._process
         if process is None:
             return
+        reflector = process.reflectors.get(kind)
+        if reflector is None:
+            return
         process.cluster.show(kind, version)
         if self._world.faults.strikes(Kind.WATCH_GAP, self.name) is not None:
             self._world.tell("fault", f"{self.name} loses its watch", kind=kind[1])
             process.cluster.lose_watch(kind)
-        error = drive(process.reflectors[kind].follow())
+        error = drive(reflector.follow())
         if isinstance(error, TransientError) and "at once" not in str(error):
             self.later(_AGAIN_SECONDS, lambda: self._come_through(kind, version))
 
@@ -337,12 +344,26 @@ class Node:
         process = self._process
         if process is None:
             return
+        for kind in process.component.on_demand:
+            self._follow_on_demand(process, kind)
         for number, loop in enumerate(process.component.loops):
             busy = self._working.get(number, 0)
             if loop.queue.depth and busy < WORKERS:
                 self._working[number] = busy + 1
                 think = self._rng.expovariate(1 / _THINK_SECONDS)
                 self.later(think, partial(self._work, number, loop))
+
+    def _follow_on_demand(self, process: _Process, kind: OnDemand) -> None:
+        """Follow a kind from when it is wanted, and no longer."""
+        key = table_key(kind.resource)
+        if kind.is_wanted and key not in process.reflectors:
+            process.reflectors[key] = kind.begin()
+            process.on_demand.add(key)
+            self.later(0.0, lambda: self._come_through(key, self._world.objects.version))
+        elif not kind.is_wanted and key in process.on_demand:
+            process.on_demand.remove(key)
+            del process.reflectors[key]
+            kind.end()
 
     def _work(self, number: int, loop: Loop) -> None:
         working = self._working

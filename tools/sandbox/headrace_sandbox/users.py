@@ -9,13 +9,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
 from headrace import intents
 from headrace.errors import Conflict, InvalidSpec, NotFound
 from headrace.intents import Patches
-from headrace.kubernetes.resources import REPLICA_SETS, ROLLOUTS, Manifest
+from headrace.kubernetes.resources import (
+    DEPLOYMENTS,
+    EXPERIMENTS,
+    REPLICA_SETS,
+    ROLLOUTS,
+    Manifest,
+    Resource,
+)
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import MemoryClient
@@ -61,7 +69,7 @@ class Users:
         rng = Random(size)
         action = rng.choice(BY_CHANCE)
         argument: Any = None
-        if action == "scale":
+        if action in ("scale", "scale-experiment"):
             argument = rng.randint(0, 5)
         elif action == "set-image":
             argument = rng.choice(CHARACTERS)
@@ -114,21 +122,71 @@ class Users:
         else:
             self._versions[name] += 1
             image = f"{name}:v{self._versions[name] + 1}-{text}"
-        containers = rollout["spec"]["template"]["spec"]["containers"]
+        source = self._source(name, rollout)
+        containers = source.manifest["spec"]["template"]["spec"]["containers"]
         changed = [{**containers[0], "image": image}, *containers[1:]]
-        self.patch(name, {"spec": {"template": {"spec": {"containers": changed}}}})
+        self._give(source, {"template": {"spec": {"containers": changed}}})
+
+    def _source(self, name: str, rollout: Manifest) -> _Source:
+        """Return the object that holds the pod template of a Rollout."""
+        reference = rollout["spec"].get("workloadRef")
+        if reference is None:
+            return _Source(ROLLOUTS, rollout)
+        record = self._world.objects.find(DEPLOYMENTS, NAMESPACE, reference["name"])
+        if record is None:
+            raise NotFound(f"deployments {reference['name']}")
+        return _Source(DEPLOYMENTS, record.copy())
+
+    def _give(self, source: _Source, spec: Mapping[str, Any]) -> None:
+        name = source.manifest["metadata"]["name"]
+        drive(self._client.patch(source.resource, NAMESPACE, name, MergePatch({"spec": spec})))
 
     def undo(self, name: str, rollout: Manifest, revision: Any) -> None:
         """Go back to an earlier revision."""
         found = [record.copy() for record in self._world.objects.all(REPLICA_SETS)]
         target = intents.undo_target(rollout, found, int(revision or 0))
-        self.patch(name, {"spec": {"template": intents.restored_template(target)}})
+        self._give(self._source(name, rollout), {"template": intents.restored_template(target)})
 
     def edit_steps(self, name: str, rollout: Manifest, steps: Any) -> None:
-        """Give the canary other steps: the given ones, or the same with one more weight."""
+        """Give the canary other steps: the given ones, or the same with one more weight.
+
+        Raises:
+            InvalidSpec: It is no canary.
+        """
+        if "canary" not in rollout["spec"]["strategy"]:
+            raise InvalidSpec("no canary")
         old = (rollout["spec"]["strategy"].get("canary") or {}).get("steps") or []
         new = steps if steps is not None else [{"setWeight": 5 + 5 * (len(old) % 4)}, *old[:6]]
         self.patch(name, {"spec": {"strategy": {"canary": {"steps": new}}}})
+
+    def end_experiment(self, rollout: Manifest) -> None:
+        """Ask the newest Experiment of a Rollout to end. Raises NotFound."""
+        name = self._experiment(rollout)
+        body = MergePatch({"spec": {"terminate": True}})
+        drive(self._client.patch(EXPERIMENTS, NAMESPACE, name, body))
+
+    def retry_experiment(self, rollout: Manifest) -> None:
+        """Let the newest Experiment of a Rollout begin from scratch. Raises NotFound."""
+        name = self._experiment(rollout)
+        drive(self._client.patch(EXPERIMENTS, NAMESPACE, name, MergePatch({"status": None})))
+
+    def scale_experiment(self, rollout: Manifest, count: int) -> None:
+        """Give the first template of the newest Experiment other pods. Raises NotFound."""
+        name = self._experiment(rollout)
+        found = self._world.objects.get(EXPERIMENTS, NAMESPACE, name).copy()
+        first, *others = found["spec"]["templates"]
+        spec = {"templates": [{**first, "replicas": count}, *others]}
+        drive(self._client.patch(EXPERIMENTS, NAMESPACE, name, MergePatch({"spec": spec})))
+
+    def _experiment(self, rollout: Manifest) -> str:
+        found = [
+            record
+            for record in self._world.objects.dependents(rollout["metadata"]["uid"])
+            if record.resource.plural == EXPERIMENTS.plural and not record.is_terminating
+        ]
+        if not found:
+            raise NotFound("no experiment")
+        return max(found, key=lambda record: int(record.metadata["resourceVersion"])).name
 
     def create(self, name: str) -> None:
         """Create the Rollout of an application."""
@@ -138,7 +196,7 @@ class Users:
     def recreate(self, name: str, rollout: Manifest) -> None:
         """Delete a Rollout, and create it again soon."""
         drive(self._client.delete(ROLLOUTS, NAMESPACE, name))
-        image = image_of(rollout)
+        image = image_of(self._source(name, rollout).manifest)
 
         def again() -> None:
             manifest = self._applications[name].rollout(image)
@@ -148,8 +206,22 @@ class Users:
         self._world.after(3.0, again)
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What holds a pod template."""
+
+    resource: Resource
+    manifest: Manifest
+
+
 def _is_timed(rollout: Manifest, status: Mapping[str, Any]) -> bool:
     """Return whether a pause ends by itself."""
+    if any(each["reason"].startswith("Inconclusive") for each in status["pauseConditions"]):
+        return False
+    blue_green = rollout["spec"]["strategy"].get("blueGreen")
+    if blue_green is not None:
+        is_automatic = blue_green.get("autoPromotionEnabled") is not False
+        return is_automatic and bool(blue_green.get("autoPromotionSeconds"))
     steps = (rollout["spec"]["strategy"].get("canary") or {}).get("steps") or []
     index = int(status.get("currentStepIndex") or 0)
     step = steps[index] if index < len(steps) else {}
@@ -181,6 +253,11 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "edit-steps": lambda users, name, rollout, steps: users.edit_steps(name, rollout, steps),
     "recreate": lambda users, name, rollout, _: users.recreate(name, rollout),
     "patch": lambda users, name, rollout, body: users.patch(name, body),
+    "end-experiment": lambda users, name, rollout, _: users.end_experiment(rollout),
+    "retry-experiment": lambda users, name, rollout, _: users.retry_experiment(rollout),
+    "scale-experiment": lambda users, name, rollout, count: users.scale_experiment(
+        rollout, int(count)
+    ),
 }
 
 BY_CHANCE: Final = (
@@ -198,4 +275,7 @@ BY_CHANCE: Final = (
     "restart",
     "edit-steps",
     "recreate",
+    "end-experiment",
+    "retry-experiment",
+    "scale-experiment",
 )

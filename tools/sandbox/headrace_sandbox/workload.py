@@ -7,12 +7,12 @@ so that it cannot agree with it by construction.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from headrace.kubernetes.resources import (
-    ANALYSIS_TEMPLATES,
+    DEPLOYMENTS,
     HTTP_ROUTES,
     REPLICA_SETS,
     ROLLOUTS,
@@ -45,6 +45,10 @@ class Application:
         canary: Further fields of the canary strategy.
         spec: Further fields of the spec.
         route: HTTPRoute to share with others; empty for one of its own.
+        blue_green: Fields of the blue-green strategy, instead of a canary; its Services are
+            `<name>-active` and `<name>-preview`.
+        scale_down: What happens to the Deployment of its name that gives it its pod template:
+            `never`, `onsuccess` or `progressively`; empty for a template of its own.
     """
 
     name: str
@@ -54,6 +58,8 @@ class Application:
     canary: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
     route: str = ""
+    blue_green: Mapping[str, Any] | None = None
+    scale_down: str = ""
 
     @property
     def key(self) -> str:
@@ -71,6 +77,16 @@ class Application:
         return f"{self.name}-canary"
 
     @property
+    def active(self) -> str:
+        """The active Service of blue-green."""
+        return f"{self.name}-active"
+
+    @property
+    def preview(self) -> str:
+        """The preview Service of blue-green."""
+        return f"{self.name}-preview"
+
+    @property
     def root(self) -> str:
         """The Service that users call."""
         return f"{self.name}-root"
@@ -82,10 +98,16 @@ class Application:
 
     def rollout(self, image: str) -> Manifest:
         """Return the Rollout."""
-        strategy: dict[str, Any] = {"steps": copy.deepcopy([*self.steps]), **self.canary}
-        if self.router:
-            strategy |= {"stableService": self.stable, "canaryService": self.canary_service}
-            strategy["trafficRouting"] = self._routing()
+        source: dict[str, Any] = {"template": self._template(image)}
+        if self.scale_down:
+            source = {
+                "workloadRef": {
+                    "apiVersion": DEPLOYMENTS.api_version,
+                    "kind": DEPLOYMENTS.kind,
+                    "name": self.name,
+                    "scaleDown": self.scale_down,
+                }
+            }
         return {
             "apiVersion": ROLLOUTS.api_version,
             "kind": ROLLOUTS.kind,
@@ -93,14 +115,31 @@ class Application:
             "spec": {
                 "replicas": self.replicas,
                 "selector": {"matchLabels": {"app": self.name}},
-                "template": {
-                    "metadata": {"labels": {"app": self.name}},
-                    "spec": {"containers": [{"name": "app", "image": image}]},
-                },
-                "strategy": {"canary": strategy},
+                **source,
+                "strategy": self._strategy(),
                 **self.spec,
             },
         }
+
+    def _template(self, image: str) -> dict[str, Any]:
+        container = {"name": "app", "image": image, "ports": [{"containerPort": 80}]}
+        return {"metadata": {"labels": {"app": self.name}}, "spec": {"containers": [container]}}
+
+    def _strategy(self) -> dict[str, Any]:
+        if self.blue_green is not None:
+            services = {"activeService": self.active, "previewService": self.preview}
+            return {"blueGreen": {**services, **copy.deepcopy(dict(self.blue_green))}}
+        strategy: dict[str, Any] = {"steps": copy.deepcopy([*self.steps]), **self.canary}
+        if self.router:
+            strategy |= {"stableService": self.stable, "canaryService": self.canary_service}
+            strategy["trafficRouting"] = {**self._routing(), **self._managed_routes()}
+        return {"canary": strategy}
+
+    def _managed_routes(self) -> dict[str, Any]:
+        kinds = ("setHeaderRoute", "setMirrorRoute")
+        named = [step[kind]["name"] for step in self.steps for kind in kinds if kind in step]
+        routes = [{"name": name} for name in dict.fromkeys(named)]
+        return {"managedRoutes": routes} if routes else {}
 
     def _routing(self) -> dict[str, Any]:
         if self.router == "gateway":
@@ -109,7 +148,9 @@ class Application:
 
     def others(self) -> Iterator[tuple[Resource, Manifest]]:
         """Return what a Rollout needs beside it, the shared HTTPRoute aside."""
-        for name in (self.stable, self.canary_service, self.root) if self.router else ():
+        if self.scale_down:
+            yield DEPLOYMENTS, self._deployment()
+        for name in self._services():
             yield (
                 SERVICES,
                 {
@@ -117,6 +158,21 @@ class Application:
                     "spec": {"selector": {"app": self.name}, "ports": [{"port": 80}]},
                 },
             )
+
+    def _services(self) -> tuple[str, ...]:
+        if self.blue_green is not None:
+            return self.active, self.preview
+        return (self.stable, self.canary_service, self.root) if self.router else ()
+
+    def _deployment(self) -> Manifest:
+        return {
+            "metadata": {"name": self.name, "namespace": NAMESPACE},
+            "spec": {
+                "replicas": self.replicas,
+                "selector": {"matchLabels": {"app": self.name}},
+                "template": self._template(f"{self.name}:v1-good"),
+            },
+        }
 
     def backends(self) -> list[dict[str, Any]]:
         """Return the backendRefs of an HTTPRoute's rule for it."""
@@ -158,8 +214,6 @@ ANALYSIS: Final = {
     "args": [{"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}],
 }
 
-CREATED: Final = (ROLLOUTS, SERVICES, HTTP_ROUTES, ANALYSIS_TEMPLATES)
-
 
 class Versions:
     """How the versions of all applications behave.
@@ -190,7 +244,7 @@ def image_of(workload: Manifest) -> str:
 
 
 def split_of(objects: Objects, rollout: Manifest) -> tuple[Record, dict[str, int]] | None:
-    """Return the traffic object of a Rollout and the weights of its own two Services in it."""
+    """Return the traffic object of a Rollout and the weights of its Services in it."""
     canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
     routing = canary.get("trafficRouting") or {}
     services = (canary.get("canaryService"), canary.get("stableService"))
@@ -199,21 +253,38 @@ def split_of(objects: Objects, rollout: Manifest) -> tuple[Record, dict[str, int
         record = objects.find(TRAFFIC_SPLITS, NAMESPACE, name)
         if record is None:
             return None
-        backends = record.manifest["spec"].get("backends") or ()
-        return record, {b["service"]: number(b["weight"]) for b in backends}
+        return record, weights_in(record.manifest, services)
     plugin = (routing.get("plugins") or {}).get(GATEWAY)
     if plugin is None:
         return None
     record = objects.find(HTTP_ROUTES, NAMESPACE, plugin["httpRoute"])
     if record is None:
         return None
-    found = {
-        backend["name"]: int(backend.get("weight", 1))
-        for rule in record.manifest["spec"].get("rules") or ()
-        for backend in rule.get("backendRefs") or ()
-        if backend["name"] in services
-    }
-    return record, found
+    return record, weights_in(record.manifest, services)
+
+
+def weights_in(manifest: Manifest, services: Collection[str | None]) -> dict[str, int]:
+    """Return the weights by which a traffic object shares traffic between some Services.
+
+    Of an HTTPRoute it is the rule that has all of them: others match requests by their headers.
+    """
+    spec = manifest["spec"]
+    if "backends" in spec:
+        return {b["service"]: number(b["weight"]) for b in spec["backends"] or ()}
+    for rule in spec.get("rules") or ():
+        weights = {b["name"]: int(b.get("weight", 1)) for b in rule.get("backendRefs") or ()}
+        if weights.keys() >= {*services}:
+            return weights
+    return {}
+
+
+def header_rules(route: Manifest, service: str) -> list[str]:
+    """Return the names of the rules of an HTTPRoute that send matching requests to a Service."""
+    return [
+        str(rule.get("name"))
+        for rule in route["spec"].get("rules") or ()
+        if [backend["name"] for backend in rule.get("backendRefs") or ()] == [service]
+    ]
 
 
 def number(weight: Any) -> int:

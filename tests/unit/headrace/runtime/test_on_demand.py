@@ -23,7 +23,7 @@ class World:
         self.clock = LoopClock()
         self.memory = MemoryCluster(self.clock)
         self.store = Store()
-        self.kind = OnDemand(self.store, self._reflector)
+        self.kind = OnDemand(DEPLOYMENTS, self.store, self._reflector)
 
     def _reflector(self) -> Reflector:
         source = Source(self.memory.client("reader"), DEPLOYMENTS)

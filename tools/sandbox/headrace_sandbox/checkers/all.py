@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from headrace.kubernetes.resources import Resource
 from headrace.runtime.bus_queue import Outgoing
 from headrace.runtime.reconciler import Outcome
+from headrace_sandbox.checkers.bluegreen import BlueGreenRules
 from headrace_sandbox.checkers.book import Book
 from headrace_sandbox.checkers.claims import ClaimRules
 from headrace_sandbox.checkers.protections import Protections
@@ -31,6 +32,7 @@ class Checkers(Findings):
         self._traffic = TrafficRules(world, self._book, self)
         self._claims = ClaimRules(world, self._book, self)
         self._protections = Protections(world, self._book, self)
+        self._blue_green = BlueGreenRules(world, self._book, self)
         self._rows = Rows(world, self._book, self.seen)
         world.watch(self)
 
@@ -38,7 +40,9 @@ class Checkers(Findings):
         """Hear of a committed change."""
         self._book.note(write)
         self._rows.written(write)
+        self._blue_green.selected(write, by_others=write.identity not in self._nodes)
         if write.identity in self._nodes:
+            self._blue_green.written(write)
             self._traffic.written(write)
             self._claims.written(write)
             self._protections.written(write)
@@ -84,3 +88,4 @@ class Checkers(Findings):
     def at_rest(self) -> None:
         """Look at the settled world."""
         self._claims.at_rest()
+        self._blue_green.at_rest()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from headrace.kubernetes.resources import ROLLOUTS, Manifest
+from headrace.kubernetes.resources import EXPERIMENTS, ROLLOUTS, Manifest
 from headrace.model.meta import parse_time
 from headrace_sandbox.workload import selected_hash, split_of
 from headrace_sandbox.world import World, Write
@@ -105,6 +105,14 @@ class Book:
         ends = [entry[0] for entry in entries[1:]] + [float("inf")]
         return any(
             entry[1] >= count and end > since for entry, end in zip(entries, ends, strict=True)
+        )
+
+    def experiment_had_pods(self, uid: str, pod_hash: str, since: float) -> bool:
+        """Return whether a ReplicaSet of an Experiment of a Rollout had pods from `since` on."""
+        return any(
+            self.had_pods(record.uid, pod_hash, 1, since)
+            for record in self._world.objects.dependents(uid)
+            if record.resource.plural == EXPERIMENTS.plural
         )
 
     def note(self, write: Write) -> None:

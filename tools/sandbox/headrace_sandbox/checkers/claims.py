@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from headrace.kubernetes.resources import REPLICA_SETS, ROLLOUTS, Manifest
+from headrace.kubernetes.resources import (
+    ANALYSIS_RUNS,
+    EXPERIMENTS,
+    REPLICA_SETS,
+    ROLLOUTS,
+    Manifest,
+)
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book
 from headrace_sandbox.checkers.violations import Findings
-from headrace_sandbox.workload import HASH, available, replica_sets, selected_hash, split_of
+from headrace_sandbox.workload import (
+    HASH,
+    available,
+    header_rules,
+    replica_sets,
+    selected_hash,
+    split_of,
+)
 from headrace_sandbox.world import World, Write
 
 _CLAIMS = "status never claims what is not so"
 _ONCE = "one effect per intent"
+_TEMPLATE: Final = "experiment.argoproj.io/template-name"
 
 
 class ClaimRules:
@@ -34,7 +48,7 @@ class ClaimRules:
                 self._rollout(new.manifest, before)
             case "replicasets" if old is None:
                 self._once(new.manifest, "replicasets")
-            case "analysisruns" if old is None:
+            case "analysisruns" | "experiments" if old is None:
                 self._once_per_cause(new.manifest)
 
     def _rollout(self, rollout: Manifest, before: Mapping[str, Any]) -> None:
@@ -92,12 +106,14 @@ class ClaimRules:
 
     def _once(self, manifest: Manifest, kind: str) -> None:
         pod_hash = (manifest["metadata"].get("labels") or {}).get(HASH, "")
+        template = (manifest["metadata"].get("annotations") or {}).get(_TEMPLATE)
         for owner in manifest["metadata"].get("ownerReferences") or ():
             same = [
                 record.name
                 for record in self._world.objects.dependents(owner["uid"])
                 if record.resource.plural == kind
                 and (record.metadata.get("labels") or {}).get(HASH) == pod_hash
+                and (record.metadata.get("annotations") or {}).get(_TEMPLATE) == template
             ]
             self._require(len(same) <= 1, _ONCE, f"{kind} of {pod_hash}: {same}")
 
@@ -138,6 +154,9 @@ class ClaimRules:
             name = canary["stableService"]
             text = f"{record.name}: {name} selects {selected_hash(objects, name)}, not {stable}"
             self._require(selected_hash(objects, name) == stable, _CLAIMS, text)
+            rules = header_rules(split[0].manifest, canary["canaryService"])
+            text = f"{record.name}: {rules} still send requests to the canary"
+            self._require(not rules, "no managed route outlives the rollout", text)
             weight = split[1].get(canary["canaryService"], 0)
             claimed = ((status.get("canary") or {}).get("weights") or {}).get("canary") or {}
             text = f"{record.name}: the canary gets {weight}, the status says {claimed}"
@@ -146,4 +165,7 @@ class ClaimRules:
 
 def manifest_plural(manifest: Manifest) -> str:
     """Return the plural of a created object's kind."""
-    return {"AnalysisRun": "analysisruns", REPLICA_SETS.kind: REPLICA_SETS.plural}[manifest["kind"]]
+    return _PLURALS[manifest["kind"]]
+
+
+_PLURALS: Final = {kind.kind: kind.plural for kind in (ANALYSIS_RUNS, EXPERIMENTS, REPLICA_SETS)}

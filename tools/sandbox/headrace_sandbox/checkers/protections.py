@@ -8,6 +8,7 @@ from headrace import errors
 from headrace.events.envelope import decode
 from headrace.events.traffic import RouteRefused
 from headrace.kubernetes.resources import (
+    EXPERIMENTS,
     LEASES,
     ROLLOUTS,
     SERVICES,
@@ -26,7 +27,10 @@ from headrace_sandbox.world import World, Write
 _CLOCK_ERROR_SECONDS: Final = 1.5
 """How wrong a node may be about the API server's time, plus a request under way."""
 
-_CONDITIONAL: Final = (ROLLOUTS, SERVICES, TRAFFIC_SPLITS)
+_CONDITIONAL: Final = (ROLLOUTS, SERVICES, TRAFFIC_SPLITS, EXPERIMENTS)
+_LEASED: Final = frozenset(
+    {"rollouts", "services", "trafficsplits", "replicasets", "experiments", "deployments"}
+)
 
 
 class Protections:
@@ -47,7 +51,7 @@ class Protections:
                 known = node.cached(resource, "default", name)
                 version = known["metadata"]["resourceVersion"] if known else ""
                 self._known[node.name, resource.plural, name] = version
-        if resource.plural in ("rollouts", "services", "trafficsplits", "replicasets"):
+        if resource.plural in _LEASED:
             self._lease(node, resource, name)
 
     def _lease(self, node: Node, resource: Resource, name: str) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from headrace.kubernetes.resources import ROLLOUTS, Manifest
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book, fence_of
 from headrace_sandbox.checkers.violations import Findings
-from headrace_sandbox.workload import HASH, selected_hash, split_of
+from headrace_sandbox.workload import (
+    HASH,
+    header_rules,
+    selected_hash,
+    split_of,
+    weights_in,
+)
 from headrace_sandbox.world import World, Write
 
 _VALID_SECONDS: Final = 62.0
@@ -45,13 +51,19 @@ class TrafficRules:
             found = split_of(self._world.objects, rollout)
             if found is None or found[0].uid != new.uid:
                 continue
-            before = _weights(old.manifest if old is not None else None, found[1])
+            canary = rollout["spec"]["strategy"]["canary"]
+            pair = (canary["canaryService"], canary["stableService"])
+            before = weights_in(old.manifest, pair) if old is not None else {}
             self._sum(rollout, found[1])
             self._epoch(rollout, old.manifest if old is not None else None, new.manifest)
-            canary = rollout["spec"]["strategy"]["canary"]["canaryService"]
-            weight = found[1].get(canary, 0)
-            if weight > before.get(canary, 0):
-                self._raised(write, rollout, weight)
+            for service, weight in found[1].items():
+                if weight <= before.get(service, 0):
+                    continue
+                if service == pair[0]:
+                    self._raised(write, rollout, weight)
+                elif service != pair[1]:
+                    self._destination_raised(rollout, service, weight)
+            self._matched(rollout, old.manifest if old is not None else None, new.manifest)
 
     def _sum(self, rollout: Manifest, weights: Mapping[str, int]) -> None:
         total = sum(weights.values())
@@ -102,6 +114,28 @@ class TrafficRules:
                 text,
             )
 
+    def _destination_raised(self, rollout: Manifest, service: str, weight: int) -> None:
+        """The Service of an experiment gets traffic only with pods behind it."""
+        pod_hash = selected_hash(self._world.objects, service)
+        had_pods = self._book.experiment_had_pods(
+            rollout["metadata"]["uid"], pod_hash, self._world.now - _VALID_SECONDS - LAG_SECONDS
+        )
+        text = f"{rollout['metadata']['name']}: {weight} to {service}, hash {pod_hash or 'none'}"
+        self._require(had_pods, "nobody gets traffic without ready pods", text)
+
+    def _matched(self, rollout: Manifest, old: Manifest | None, new: Manifest) -> None:
+        """A header rule begins to send requests to the canary only with pods behind it."""
+        service = rollout["spec"]["strategy"]["canary"]["canaryService"]
+        before = header_rules(old, service) if old is not None else []
+        made = [name for name in header_rules(new, service) if name not in before]
+        if not made:
+            return
+        pod_hash, uid = selected_hash(self._world.objects, service), rollout["metadata"]["uid"]
+        since = self._world.now - _VALID_SECONDS - LAG_SECONDS
+        text = f"{rollout['metadata']['name']}: rules {made} to {pod_hash or 'everybody'}"
+        had_pods = self._book.had_pods(uid, pod_hash, 1, since)
+        self._require(had_pods, "nobody is matched to a revision without ready pods", text)
+
     # Services
 
     def _service(self, write: Write) -> None:
@@ -147,6 +181,19 @@ class TrafficRules:
             lost = self._book.had_pods(record.uid, pod_hash, 1, self._world.now)
             text = f"{new.name}: {before} → {count} pods, its share of {share} needs {needed}"
             self._require(count >= needed or not lost, "no ReplicaSet goes below its share", text)
+            if count == 0 and lost:
+                self._unmatched(record.manifest, pod_hash)
+
+    def _unmatched(self, rollout: Manifest, pod_hash: str) -> None:
+        """The last pods of a canary go after the header rules that send requests to them."""
+        canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+        service = canary.get("canaryService") or ""
+        found = split_of(self._world.objects, rollout)
+        if found is None or selected_hash(self._world.objects, service) != pod_hash:
+            return
+        rules = header_rules(found[0].manifest, service)
+        text = f"{rollout['metadata']['name']}: {pod_hash} goes, {rules} send requests there"
+        self._require(not rules, "nobody is matched to a revision without ready pods", text)
 
     def _needed(self, rollout: Manifest, share: int, pod_hash: str) -> int:
         if share == 0:
@@ -161,20 +208,6 @@ class TrafficRules:
         if has_scale and not is_stable:
             return 1
         return max(1, math.ceil(share * least / 100))
-
-
-def _weights(manifest: Manifest | None, names: Mapping[str, int]) -> dict[str, int]:
-    """Return the weights of some Services in a traffic object of either kind."""
-    if manifest is None:
-        return {}
-    spec: Mapping[str, Any] = manifest["spec"]
-    found: dict[str, int] = {}
-    for backend in spec.get("backends") or ():
-        found[backend["service"]] = int(str(backend["weight"]))
-    for rule in spec.get("rules") or ():
-        for backend in rule.get("backendRefs") or ():
-            found[backend["name"]] = int(backend.get("weight", 1))
-    return {name: weight for name, weight in found.items() if name in names}
 
 
 def _selector(service: Manifest) -> str:

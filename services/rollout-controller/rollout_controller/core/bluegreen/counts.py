@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
+from rollout_controller.core.rollback import is_fast_rollback
 
 
 def desired_new_count(draft: Draft) -> int:
-    """Return the wanted pods of the new ReplicaSet (bluegreen 3.2)."""
+    """Return the wanted pods of the new ReplicaSet (bluegreen 3.2).
+
+    What goes back at once, and stable where the active Service was moved away by hand, is no
+    preview: it waits for all of its pods, and would wait for ever for the rest of a few.
+    """
     status, replicas = draft.status, draft.observed.replicas
     preview = draft.blue_green.preview_replica_count
-    if preview is None or status.promote_full or not _does_another_serve(draft):
+    is_fast = status.promote_full or is_fast_rollback(draft)
+    if preview is None or is_fast or not _does_another_serve(draft):
         return replicas
     is_paused = draft.spec.paused or bool(status.pause_conditions)
     is_this_update = draft.new_hash == status.current_pod_hash

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from headrace.model.meta import format_time
+from headrace.model.quantities import Instant
 from rollout_controller.core import samples
 from rollout_controller.core.bluegreen.counts import (
     desired_new_count,
@@ -14,6 +16,15 @@ from rollout_controller.core.draft import Draft
 
 CHECKED = {"blueGreen": {"scaleUpPreviewCheckPoint": True}}
 PAUSED = {"pauseConditions": [{"reason": "BlueGreenPause", "startTime": "2027-01-15T08:00:00Z"}]}
+
+
+STABLE = samples.replica_set("stable")
+NEW = samples.replica_set("new")
+OLDER = samples.replica_set(
+    "new",
+    created_at=samples.NOW - 2000,
+    scale_down_deadline=format_time(Instant(samples.NOW + 60)),
+)
 
 
 def drafted(preview: int | None = 1, **more: Any) -> Draft:
@@ -55,6 +66,19 @@ def test_the_first_rule_that_matches_gives_the_size(
     preview: int | None, more: dict[str, Any], wanted: int
 ) -> None:
     assert desired_new_count(drafted(preview, **more)) == wanted
+
+
+@pytest.mark.spec("bluegreen 9", "bluegreen 10.8")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"replica_sets": (STABLE, OLDER), "status": {"stableRS": "stable"}},
+        {"replica_sets": (STABLE, NEW), "status": {"stableRS": "new"}, "active": "stable"},
+    ],
+    ids=["within its delay", "stable, but moved away from by hand"],
+)
+def test_what_goes_back_at_once_has_all_pods(more: dict[str, Any]) -> None:
+    assert desired_new_count(drafted(1, **more)) == 4
 
 
 @pytest.mark.spec("bluegreen 4")
