@@ -101,7 +101,7 @@ MUTANTS: Final = (
             ),
             Edit(f"{_ROUTER}/gather.py", "and fence.uid != uid\n", "and False\n"),
         ),
-        seed=9,
+        scenario="storm-gateway",
     ),
     Mutant(
         "share of unacknowledged routes",
@@ -123,7 +123,8 @@ MUTANTS: Final = (
                 "return True",
             ),
         ),
-        seed=2,
+        scenario="storm-over-one-canary",
+        seed=7,
     ),
     Mutant(
         "expiry of raises",
@@ -153,7 +154,7 @@ MUTANTS: Final = (
                 "        for effect in plan.effects:\n",
             ),
         ),
-        seed=1,
+        scenario="storm-analysis",
     ),
     Mutant(
         "read-back",
@@ -192,12 +193,14 @@ MUTANTS: Final = (
                 'body = {"status": changes}',
             ),
         ),
-        seed=1,
+        scenario="storm-over-one-canary",
+        seed=3,
     ),
     Mutant(
         "Lease check before a write",
         (Edit("shared/headrace/runtime/guard.py", "if not self._may_write():", "if False:"),),
-        seed=24,
+        scenario="storm-over-one-canary",
+        seed=27,
     ),
 )
 
