@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from headrace_lab.application import NAME, Application
 from headrace_lab.load import Load
 from headrace_lab.load_report import Report
+from headrace_lab.people import CommandLine, Person
+from headrace_lab.recording import ROLLOUTS
 from headrace_lab.steady_load import SteadyLoad
 
 pytestmark = [
@@ -21,20 +19,6 @@ pytestmark = [
 
 ACTIVE = "rollout-blue-green-active"
 PREVIEW = "rollout-blue-green-preview"
-
-
-def headrace(application: Application, *words: str) -> list[str]:
-    """What our command line prints; it must succeed."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "headrace_cli", "-n", application.namespace, *words],
-        env={**kept, "KUBECONFIG": str(application.lab.kubeconfig("person"))},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 def live_users(application: Application) -> SteadyLoad:
@@ -62,27 +46,27 @@ def assert_nothing_failed(report: Report) -> None:
 
 
 def test_all_traffic_moves_when_a_person_says_so_and_back(application: Application) -> None:
+    headrace = CommandLine(application)
     application.deploy("blue-green")
     assert serves(application, "v1", preview="v1")
     with live_users(application) as load:
-        headrace(application, "set", "image", NAME, f"{NAME}=headrace/sample-app:v2")
+        headrace("set", "image", NAME, f"{NAME}=headrace/sample-app:v2")
         application.wait_phase("Paused")
         assert application.status()["message"] == "BlueGreenPause"
         assert serves(application, "v1", preview="v2")
         assert application.sizes == {"v1": 2, "v2": 2}
-        shown = headrace(application, "get", "rollout", NAME)
-        assert shown[4:7] == [
+        assert headrace("get", "rollout", NAME)[4:7] == [
             "Strategy:        BlueGreen",
             "Images:          headrace/sample-app:v1 (stable, active)",
             "                 headrace/sample-app:v2 (preview)",
         ]
-        _, listed = headrace(application, "list", "rollouts")
+        _, listed = headrace("list", "rollouts")
         assert listed.split() == [NAME, "BlueGreen", "Paused", "-", "-", "2/4", "2", "2", "2"]
         assert load.measure(200).versions == ["v1"]
 
-        assert headrace(application, "promote", NAME) == [f"rollout '{NAME}' promoted"]
+        assert headrace("promote", NAME) == [f"rollout '{NAME}' promoted"]
         wait_served(application, "v2")
-        assert headrace(application, "status", NAME) == ["Healthy"]
+        assert headrace("status", NAME) == ["Healthy"]
         assert load.measure(200).versions == ["v2"]
 
         application.undo()
@@ -115,3 +99,44 @@ def test_an_abort_keeps_the_old_version_and_a_retry_offers_the_new_one_again(
         assert load.measure(200).versions == ["v2"]
         report = load.stop()
     assert_nothing_failed(report)
+
+
+@pytest.mark.spec("bluegreen 4", "bluegreen 8", "cli-and-clients 2.5")
+def test_a_person_aborts_retries_promotes_and_goes_back_fast(
+    still_application: Application, person: Person
+) -> None:
+    app = still_application
+    app.deploy("blue-green")
+    app.wait_next_second()
+    person.set_image("v2")
+    app.wait_phase("Paused")
+    assert serves(app, "v1", preview="v2")
+    person.abort()
+    app.wait_phase("Degraded")
+    assert serves(app, "v1", preview="v2")
+    person.retry()
+    app.wait_phase("Paused")
+    person.promote()
+    wait_served(app, "v2")
+
+    # v1 still has its pods, so that going back waits for nothing and nobody.
+    assert app.sizes == {"v1": 2, "v2": 2}
+    since = len(app.recording.versions(ROLLOUTS, NAME))
+    person.undo()
+    wait_served(app, "v1")
+    back = app.recording.versions(ROLLOUTS, NAME)[since:]
+    assert {each["status"]["phase"] for each in back} <= {"Healthy", "Progressing"}
+    message = f"Rollout completed update to revision 3 ({app.hash_of('v1')}): Fast rollback"
+    app.wait(
+        lambda: message in [each["message"] for each in app.events()], "the fast rollback is told"
+    )
+
+    person.set_image("v2")
+    app.wait_phase("Paused")
+    person.undo()
+    wait_served(app, "v1")
+    person.set_image("v3")
+    app.wait_phase("Paused")
+    person.promote_full()
+    wait_served(app, "v3")
+    assert app.status()["stableRS"] == app.hash_of("v3")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-
 import pytest
 
 from headrace_lab.application import Application
-from headrace_lab.kube import Object, Resource
-from headrace_lab.recording import REPLICA_SETS, ROLLOUTS
-from headrace_lab.services import Fleet
+from headrace_lab.kube import Object
+from headrace_lab.people import CommandLine, Person
+from headrace_lab.recording import DEPLOYMENTS, REPLICA_SETS, ROLLOUTS
 
 pytestmark = [
     pytest.mark.lab,
@@ -20,7 +15,6 @@ pytestmark = [
     pytest.mark.spec("rollout-api 2.3", "cli-and-clients 2.4", "cli-and-clients 2.5"),
 ]
 
-DEPLOYMENTS = Resource("apps", "v1", "deployments")
 GENERATION = "rollout.argoproj.io/workload-generation"
 NAME = "web"
 REPLICAS = 4
@@ -53,19 +47,6 @@ def rollout(scale_down: str) -> Object:
     }
 
 
-def headrace(application: Application, *words: str) -> str:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "headrace_cli", "-n", application.namespace, *words],
-        env={**kept, "KUBECONFIG": str(application.lab.kubeconfig("person"))},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def pods_of_deployment(application: Application) -> int:
     """How many pods the Deployment has ready: the sum over its own ReplicaSets."""
     return sum(
@@ -77,9 +58,9 @@ def pods_of_deployment(application: Application) -> int:
 
 @pytest.mark.parametrize("mode", ["onsuccess", "progressively"])
 def test_a_rollout_takes_the_place_of_a_deployment(
-    fleet: Fleet, applications: Callable[..., Application], mode: str
+    still_application: Application, person: Person, mode: str
 ) -> None:
-    application = applications(fleet.instance_id, has_processes=False)
+    application = still_application
     application.apply(DEPLOYMENT)
     application.wait(
         lambda: pods_of_deployment(application) == REPLICAS, "the Deployment serves", seconds=20
@@ -107,11 +88,30 @@ def test_a_rollout_takes_the_place_of_a_deployment(
     application.wait(is_observed, "the scaling of the Deployment is observed", seconds=5)
     assert application.status(NAME)["readyReplicas"] == REPLICAS
 
-    said = headrace(application, "set", "image", NAME, f"{NAME}=headrace/still-app:v2")
-    assert said == f'deployment "{NAME}" image updated'
+    person.set_image("v2", NAME)
     application.wait_paused(1, name=NAME)
     assert application.get(DEPLOYMENTS, NAME)["spec"]["replicas"] == 0
-    assert headrace(application, "undo", NAME) == f"rollout '{NAME}' undo"
+    person.undo(NAME)
     application.wait_phase("Healthy", name=NAME)
     assert application.status(NAME)["stableRS"] == application.hash_of("v1", NAME)
+    person.set_image("v3", NAME)
+    application.wait_paused(1, name=NAME)
+    person.promote(NAME)
+    application.wait_phase("Healthy", name=NAME)
+    assert application.status(NAME)["stableRS"] == application.hash_of("v3", NAME)
     assert pods_of_deployment(application) == 0
+
+
+@pytest.mark.spec("rollout-api 2.3")
+def test_what_a_person_does_is_said_of_the_deployment(still_application: Application) -> None:
+    application, headrace = still_application, CommandLine(still_application)
+    application.apply(DEPLOYMENT)
+    application.apply(rollout("never"))
+    application.wait_phase("Healthy", name=NAME)
+    assert pods_of_deployment(application) == REPLICAS
+    said = headrace("set", "image", NAME, f"{NAME}=headrace/still-app:v2")
+    assert said == [f'deployment "{NAME}" image updated']
+    application.wait_paused(1, name=NAME)
+    assert headrace("undo", NAME) == [f"rollout '{NAME}' undo"]
+    application.wait_phase("Healthy", name=NAME)
+    assert application.get(DEPLOYMENTS, NAME)["spec"]["replicas"] == REPLICAS

@@ -8,6 +8,7 @@ it by construction.
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ import yaml
 
 from headrace_lab.api import ApiClient
 from headrace_lab.errors import ApiError, LabError
-from headrace_lab.kube import MERGE_PATCH, SERVICES, Object, Resource
+from headrace_lab.kube import MERGE_PATCH, SERVICES, Object, Resource, timestamp
 from headrace_lab.lab import Lab
 from headrace_lab.recording import (
     ANALYSIS_RUNS,
@@ -36,6 +37,7 @@ INSTANCE_ID: Final = "argo-rollouts.argoproj.io/controller-instance-id"
 HASH: Final = "rollouts-pod-template-hash"
 REVISION: Final = "rollout.argoproj.io/revision"
 JSON_PATCH: Final = "application/json-patch+json"
+_POLL_SECONDS: Final = 0.05
 
 # Names of the examples.
 SAMPLE_IMAGE: Final = "headrace/sample-app"
@@ -320,6 +322,15 @@ class Application:
             f"{name} is {phase}",
             seconds,
         )
+
+    def wait_next_second(self, name: str = NAME) -> None:
+        """Return when what is created now is younger than all ReplicaSets of the Rollout.
+
+        Ways back compare creationTimestamps, which have whole seconds.
+        """
+        newest = max(item["metadata"]["creationTimestamp"] for item in self.replica_sets(name))
+        while timestamp() <= newest:
+            time.sleep(_POLL_SECONDS)
 
     def wait_weight(self, weight: int, seconds: float | None = None) -> None:
         """Return when the TrafficSplit gives so much to the canary Service."""
