@@ -26,7 +26,8 @@ def answer(call: dict[str, Any]) -> dict[str, Any]:
     file = FOLDER / Path((call.get("config") or {}).get("file", call["rollout"])).name
     asked = {"asked": (call.get("status") or {}).get("asked", 0) + 1}
     if not file.exists():
-        return {"phase": "Running", "message": f"waiting for {file}", "status": asked}
+        waiting = {"phase": "Running", "message": f"waiting for {file}", "status": asked}
+        return {**waiting, "requeueAfter": "11s"}  # as soon as may be
     word = file.read_text().strip()
     phase = "Successful" if word == "yes" else "Failed"
     return {"phase": phase, "message": f"{file} says {word}", "status": asked}

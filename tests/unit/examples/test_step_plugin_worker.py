@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import json
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,24 +13,35 @@ from typing import Any
 import pytest
 import yaml
 
-from headrace.events.plugins import WorkerAnswer
+from headrace.events.envelope import Event, decode, encode
+from headrace.events.plugins import PluginAnswered, PluginRequested, WorkerAnswer
 from rollout_controller.plugin_table import parse
 
 pytestmark = pytest.mark.spec("canary 9")
 
 FOLDER = Path(__file__).parents[3] / "examples" / "step-plugin-worker"
+NOW = 1_700_000_000.0
 CALL = {"operation": "Run", "rollout": "sample-app", "config": {"file": "sample-app"}}
+
+
+def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return a script of the example as it is when it starts."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    for known in ("worker", "kafka_worker"):
+        monkeypatch.delitem(sys.modules, known, raising=False)
+    return importlib.import_module(name)
 
 
 @pytest.fixture
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setenv("FOLDER", str(tmp_path))
-    specification = importlib.util.spec_from_file_location("worker", FOLDER / "worker.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load("worker", monkeypatch)
+
+
+@pytest.fixture
+def kafka_worker(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setenv("BOOTSTRAP_SERVERS", "nowhere:9092")
+    return load("kafka_worker", monkeypatch)
 
 
 def asked(worker: ModuleType, **members: Any) -> WorkerAnswer:
@@ -44,6 +58,10 @@ def test_waits_for_a_word_and_takes_it(worker: ModuleType, tmp_path: Path) -> No
     assert asked(worker).phase == "Failed"
 
 
+def test_asks_to_be_looked_at_again_soon(worker: ModuleType) -> None:
+    assert asked(worker).requeue_after == "11s"
+
+
 @pytest.mark.parametrize("operation", ["Terminate", "Abort"])
 def test_has_nothing_to_undo(worker: ModuleType, operation: str) -> None:
     assert asked(worker, operation=operation).phase == "Successful"
@@ -52,6 +70,51 @@ def test_has_nothing_to_undo(worker: ModuleType, operation: str) -> None:
 def test_never_leaves_its_folder(worker: ModuleType) -> None:
     answer = asked(worker, config={"file": "../../etc/passwd"})
     assert answer.phase == "Running"
+
+
+def requested(kafka_worker: ModuleType) -> Event:
+    payload = PluginRequested(
+        namespace="shop",
+        rollout="web",
+        uid="u-1",
+        call="5f0e0c1e-6f6f-5d5d-8a8a-000000000001",
+        cause="1",
+        plugin=kafka_worker.PLUGIN,
+        operation="Run",
+        step=0,
+        expires_at=NOW + 10,
+        object={},
+    )
+    return Event.of(payload, source="cluster", time=NOW)
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def test_takes_calls_of_its_own_until_they_expire(kafka_worker: ModuleType) -> None:
+    event = requested(kafka_worker)
+    _, headers, value = encode(event)
+    call = json.loads(value)
+    assert kafka_worker.is_ours(headers, call, at(NOW))
+    assert not kafka_worker.is_ours(headers, call, at(NOW + 11))
+    assert not kafka_worker.is_ours(headers, {**call, "plugin": "acme/other"}, at(NOW))
+    assert not kafka_worker.is_ours({"ce_type": "headrace.rollout.updated.v1"}, {}, at(NOW))
+
+
+def test_an_answer_on_kafka_can_be_read_and_is_the_same_when_given_again(
+    kafka_worker: ModuleType,
+) -> None:
+    event = requested(kafka_worker)
+    call = json.loads(encode(event)[2])
+    value = json.dumps(kafka_worker.answered(call, {"phase": "Successful"})).encode()
+    headers = kafka_worker.attributes(call, event.source, at(NOW))
+    read = decode("shop/web", headers, value)
+    assert isinstance(read.payload, PluginAnswered)
+    assert (read.payload.call, read.payload.answer.phase) == (call["call"], "Successful")
+    assert read.source == "cluster"
+    again = kafka_worker.attributes(call, event.source, at(NOW + 1))
+    assert again["ce_id"] == headers["ce_id"]
 
 
 def test_the_rollout_uses_the_plugin_that_is_configured() -> None:
