@@ -141,7 +141,12 @@ class World:
             "decided_at": format_time(now),
             "valid_until": format_time(now + 60),
             "routers": (SMI,),
-            "services": Services(canary="web-canary", stable="web-stable"),
+            "services": Services(
+                canary="web-canary",
+                stable="web-stable",
+                canary_role="web-canary",
+                stable_role="web-stable",
+            ),
             "hashes": Hashes(canary="c1", stable="s1"),
             "weights": Weights(canary=canary, stable=100 - canary),
         }

@@ -20,6 +20,7 @@ from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
+from headrace.model.route import Services
 from rollout_controller.core import aftermath, samples
 from rollout_controller.core.decide import decide
 from rollout_controller.core.invariants import check
@@ -36,6 +37,8 @@ from rollout_controller.core.plan import (
     Plan,
     SwitchService,
 )
+from rollout_controller.core.roles import ping_pong_roles, routed_roles
+from rollout_controller.core.routers import weight_of
 from rollout_controller.core.status.lifecycle import TRANSITIONS, Arc, State, state_of
 
 pytestmark = pytest.mark.timeout(240)
@@ -55,6 +58,9 @@ TEMPLATES = {
 }
 
 PLUGINS = {"a/b": StepPlugin("a/b"), "a/off": StepPlugin("a/off", is_disabled=True)}
+
+SELECTED = {"active": "stable", "preview": "new", "ping": "stable", "pong": "new"}
+"""The Services, and what each mostly selects."""
 
 counts = st.integers(0, 6)
 ages = st.integers(-5, 2000)
@@ -113,6 +119,11 @@ def canaries(draw: st.DrawFn) -> dict[str, Any]:
     strategy: dict[str, Any] = {"steps": draw(st.lists(steps, max_size=4))}
     if routing is not None:
         strategy["trafficRouting"] = routing
+    if draw(st.integers(0, 3)) == 0:
+        strategy |= {name: samples.PING_PONG[name] for name in ("pingPong", "trafficRouting")}
+        if draw(rarely):
+            del strategy["trafficRouting"]
+        routing = None
     if routing or draw(maybe):
         strategy |= {"stableService": "active", "canaryService": "preview"}
     optional = {
@@ -246,6 +257,7 @@ def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
             {},
             optional={
                 "weights": st.just(weights),
+                "stablePingPong": st.sampled_from(["", "ping", "pong"]),
                 "stepPluginStatuses": st.lists(
                     plugin_entries,
                     max_size=4,
@@ -279,6 +291,10 @@ def remembered(draw: st.DrawFn) -> HeadraceStatus:
         return HeadraceStatus()
     epoch, weight = draw(st.integers(1, 5)), draw(st.integers(0, 100))
     stored = samples.route(weight, epoch=epoch, aborted=draw(maybe) and not weight)
+    if draw(maybe):
+        canary, stable = draw(st.permutations(["ping", "pong"]))
+        roles = Services(ping="ping", pong="pong", canary_role=canary, stable_role=stable)
+        stored = stored.model_copy(update={"services": roles})
     if draw(maybe):
         decided_at = format_time(NOW - draw(ages))
         stored = stored.model_copy(update={"decided_at": decided_at})
@@ -330,7 +346,7 @@ def snapshots(draw: st.DrawFn) -> Observed:
             draw(st.sampled_from([role, role, "", *HASHES])),
             managed_by=draw(st.sampled_from(["", "app"])),
         )
-        for name, role in (("active", "stable"), ("preview", "new"))
+        for name, role in SELECTED.items()
     )
     observed = samples.rollout(
         {},
@@ -410,6 +426,33 @@ def test_all_traffic_moves_only_to_somebody_who_answers(observed: Observed) -> N
             assert effect.pod_hash in available | {active}
         if isinstance(effect, PatchReplicaSet) and effect.replicas == 0:
             assert effect.name != f"app-{active}"
+
+
+@many
+@given(snapshots())
+def test_ping_and_pong_never_change_under_traffic(observed: Observed) -> None:
+    """Only by the claim of a promotion they swap their roles; else the stable one has no switch."""
+    canary = observed.spec.strategy.canary
+    if canary is None or canary.ping_pong is None or observed.spec_error:
+        return
+    before, plan = observed.status, decide(observed, now=NOW)
+    roles = ping_pong_roles(canary, before.canary.stable_ping_pong)
+    is_routed = routed_roles(canary, before.canary.stable_ping_pong) == roles
+    for effect in plan.effects:
+        if not isinstance(effect, SwitchService) or effect.name not in ("ping", "pong"):
+            continue
+        if roles is not None and effect.name == roles.stable:
+            assert effect.pod_hash == before.stable_rs
+        elif canary.traffic_routing is not None and is_routed and before.stable_rs:
+            route, known = observed.headrace.route, observed.headrace.acknowledged
+            assert route is not None
+            assert known is not None
+            assert known.epoch == route.epoch
+            allowed = max((step.set_weight or 0 for step in canary.steps), default=0)
+            assert (weight_of(route, effect.name) or 0) <= allowed
+    if plan.claim is not None:
+        swaps = plan.claim.status.canary.stable_ping_pong != before.canary.stable_ping_pong
+        assert swaps is (plan.claim.status.stable_rs != before.stable_rs)
 
 
 @many
@@ -501,6 +544,7 @@ CANARIES: list[dict[str, Any]] = [
     {"steps": [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}], "analysis": ANALYSIS},
     {**DIVIDED, "steps": []},
     {"steps": []},
+    {**samples.PING_PONG, "steps": [{"setWeight": 20}, {"pause": {}}, {"setWeight": 60}]},
 ]
 SERVICES = {"activeService": "active", "previewService": "preview"}
 BLUE_GREENS: list[dict[str, Any]] = [
@@ -523,7 +567,7 @@ class History:
         self.rng = rng
         self.now = NOW
         born = dict.fromkeys(("currentPodHash", "currentStepHash", "currentStepIndex", "stableRS"))
-        services = (samples.service("active"), samples.service("preview"))
+        services = tuple(samples.service(name) for name in SELECTED)
         observed = samples.rollout(
             {},
             spec={"strategy": strategy},

@@ -65,9 +65,19 @@ def split(canary: int) -> tuple[BackendShare, ...]:
     )
 
 
+def asked(document: RouteDocument) -> tuple[BackendShare, ...]:
+    """The split of the document: canary first, whichever Service plays it."""
+    services, weights = document.services, document.weights
+    return (
+        BackendShare(service=services.canary_role or "", weight=weights.canary),
+        BackendShare(service=services.stable_role or "", weight=weights.stable),
+    )
+
+
 @st.composite
 def documents(draw: st.DrawFn) -> RouteDocument:
     canary = draw(canaries)
+    canary_role, stable_role = draw(st.permutations(["c", "s"]))
     return RouteDocument(
         cluster="c",
         namespace="shop",
@@ -79,7 +89,7 @@ def documents(draw: st.DrawFn) -> RouteDocument:
         valid_until=draw(st.sampled_from([None, format_time(NOW - 1), format_time(NOW + 1)])),
         aborted=draw(st.booleans()),
         routers=draw(st.sampled_from([(SMI,), (GATEWAY,), (SMI, GATEWAY)])),
-        services=Services(canary="c", stable="s"),
+        services=Services(canary_role=canary_role, stable_role=stable_role),
         hashes=Hashes(),
         weights=Weights(canary=canary, stable=100 - canary),
         verify=Verify(wanted=draw(st.booleans()), level=draw(st.sampled_from(LEVELS))),
@@ -214,7 +224,7 @@ def test_a_rendered_split_reads_back_and_is_left_alone(
     ref = ObjectRef(TRAFFIC_SPLITS, "shop", "web")
     made = smi.render(SMI, document, ref, manifest)
     assert isinstance(made, dict)
-    assert smi.observe(made, ()) == split(document.weights.canary)
+    assert smi.observe(made, ()) == asked(document)
     assert smi.render(SMI, document, ref, made) is made
 
 
@@ -225,7 +235,7 @@ def test_a_rendered_route_reads_back_and_is_left_alone(
     ref = ObjectRef(HTTP_ROUTES, "shop", "web")
     made = gateway_api.render(GATEWAY, document, ref, manifest)
     if isinstance(made, dict):
-        wanted = split(document.weights.canary)
+        wanted = asked(document)
         assert gateway_api.observe(made, wanted) == wanted
         assert gateway_api.render(GATEWAY, document, ref, made) is made
         foreign = [
@@ -281,7 +291,7 @@ def _assert_allowed(
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
 ) -> None:
-    router, wanted = router_of_object(ref.resource), split(document.weights.canary)
+    router, wanted = router_of_object(ref.resource), asked(document)
     assert not view.is_deleting
     assert after is not None
     fence = read_fence(after, UID)
@@ -290,7 +300,7 @@ def _assert_allowed(
     old = read_fence(before, UID) if before is not None else None
     assert old is None or old.epoch <= document.epoch
     seen = router.observe(before, wanted) if before is not None else ()
-    if raises(wanted, seen, "s"):
+    if raises(wanted, seen, document.services.stable_role):
         assert document.aborted or not view.is_aborted
         assert not is_expired(document, NOW, view.acknowledged_epoch)
 
@@ -314,9 +324,9 @@ def test_an_aborted_rollout_is_never_raised(
     aborted = replace(view, is_aborted=True)
     request = document.model_copy(update={"aborted": False})
     for write in decide(snapshot(request, aborted, stored), now=NOW).writes:
-        router, wanted = router_of_object(write.ref.resource), split(request.weights.canary)
+        router, wanted = router_of_object(write.ref.resource), asked(request)
         seen = router.observe(write.previous, wanted) if write.previous else ()
-        assert not raises(wanted, seen, "s")
+        assert not raises(wanted, seen, request.services.stable_role)
 
 
 def test_the_fence_key_is_a_valid_annotation_name() -> None:

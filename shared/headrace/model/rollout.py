@@ -141,6 +141,8 @@ class Strategy(Model):
         names: tuple[str, ...] = ()
         if self.canary is not None:
             names += (self.canary.canary_service, self.canary.stable_service)
+            if self.canary.ping_pong is not None:
+                names += (self.canary.ping_pong.ping_service, self.canary.ping_pong.pong_service)
         if self.blue_green is not None:
             names += (self.blue_green.active_service, self.blue_green.preview_service)
         return tuple(name for name in names if name)

@@ -248,11 +248,12 @@ def _with_destinations(manifest: Manifest, document: RouteDocument) -> Manifest:
     manifest = _without_backends(manifest, given_up)
     spec = manifest.get("spec") or {}
     rules: list[Manifest] = list(spec.get("rules") or ())
-    services = {document.services.canary, document.services.stable}
+    canary = document.services.canary_role or ""
+    services = {canary, document.services.stable_role}
     for index, rule in enumerate(rules):
         refs: list[Manifest] = list(rule.get("backendRefs") or ())
         names = {ref.get("name") for ref in refs}
-        if is_managed(rule, document.services.canary or "", document.managed.names):
+        if is_managed(rule, canary, document.managed.names):
             continue
         if not names & services:
             continue

@@ -38,8 +38,8 @@ def with_header_rules(manifest: Manifest, document: RouteDocument) -> Manifest |
 
     The same object comes back when it has them already, in whatever notation.
     """
-    canary, stable = document.services.canary or "", document.services.stable or ""
-    managed = document.managed
+    services, managed = document.services, document.managed
+    canary, stable = services.canary_role or "", services.stable_role or ""
     names = (*managed.names, *managed.step_names)
     spec = manifest.get("spec") or {}
     rules: list[Manifest] = list(spec.get("rules") or ())

@@ -18,14 +18,14 @@ Split = tuple[BackendShare, ...]
 def wanted_split(document: RouteDocument) -> Split:
     """Return the split that the document asks for, in the order canary, additional, stable.
 
-    Service names are those of the spec: routers that know roles or subsets have their own order.
+    With ping and pong it is the one that plays the role now.
     """
     weights, services = document.weights, document.services
     additional = tuple(
         BackendShare(service=each.service, weight=each.weight) for each in weights.additional
     )
-    canary = BackendShare(service=services.canary or "", weight=weights.canary)
-    stable = BackendShare(service=services.stable or "", weight=weights.stable)
+    canary = BackendShare(service=services.canary_role or "", weight=weights.canary)
+    stable = BackendShare(service=services.stable_role or "", weight=weights.stable)
     return (canary, *additional, stable)
 
 

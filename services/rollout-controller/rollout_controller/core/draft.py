@@ -34,6 +34,7 @@ from rollout_controller.core.plan import (
     PlannedEvent,
     PluginCall,
 )
+from rollout_controller.core.roles import Roles, routed_roles
 from rollout_controller.core.routers import has_routers, known_shares
 
 RETRY_SECONDS = 10.0
@@ -158,6 +159,11 @@ class Draft:
     def has_routers(self) -> bool:
         """Whether a router takes part; `trafficRouting: {}` configures none."""
         return has_routers(self.canary.traffic_routing)
+
+    @property
+    def roles(self) -> Roles:
+        """The Services that routers divide the traffic between."""
+        return routed_roles(self.canary, self.status.canary.stable_ping_pong)
 
     @property
     def base(self) -> int:

@@ -22,7 +22,8 @@ from rollout_controller.core.plan import (
     PluginCall,
     SwitchService,
 )
-from rollout_controller.core.routers import has_routers, shares_of
+from rollout_controller.core.roles import routed_roles
+from rollout_controller.core.routers import has_routers, shares_of, weight_of
 
 
 def check(observed: Observed, plan: Plan) -> None:
@@ -90,8 +91,8 @@ def _check_raise(observed: Observed, route: RouteDocument) -> None:
     stored = observed.headrace.route
     if stored is not None and route.epoch == stored.epoch:
         return
-    before = stored.weights.canary if stored is not None else 0
-    if route.weights.canary > before and _available(observed, route.hashes.canary) == 0:
+    before = weight_of(stored, route.services.canary_role or "") if stored is not None else 0
+    if route.weights.canary > (before or 0) and _available(observed, route.hashes.canary) == 0:
         raise InvariantViolation(
             f"{route.weights.canary} of {route.weights.base} would go to pods that are not ready"
         )
@@ -137,11 +138,15 @@ def _carries(observed: Observed, service: ServiceObject) -> bool:
         return service.name == strategy.blue_green.active_service
     if strategy.canary is None or not service.pod_hash:
         return False
-    if route is None or not _is_routed(observed) or service.name != route.services.canary_role:
-        return service.name == strategy.canary.stable_service
+    roles = routed_roles(strategy.canary, observed.status.canary.stable_ping_pong)
+    weight = weight_of(route, service.name) if route is not None else None
+    if service.name == roles.stable or weight is None or not _is_routed(observed):
+        return service.name == roles.stable
     known = observed.headrace.acknowledged
-    is_applied = known is not None and known.epoch == route.epoch
-    return route.weights.canary > 0 or (known is not None and not is_applied and known.canary > 0)
+    if weight > 0 or known is None or route is None or known.epoch == route.epoch:
+        return weight > 0
+    # An older route may still hold, in which ping and pong may have had the other role.
+    return known.canary > 0 or strategy.canary.ping_pong is not None
 
 
 def _check_delete(observed: Observed, effect: DeleteReplicaSet) -> None:

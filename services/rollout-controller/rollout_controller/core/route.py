@@ -192,7 +192,7 @@ def _wanted(draft: Draft, desired: DesiredWeight) -> DesiredWeight:
     without them is acknowledged. Else an adopted Rollout, whose route we do not know, and a
     revision that has its pods from the start would wait for ever.
     """
-    service = draft.canary.canary_service
+    service = draft.roles.canary
     is_elsewhere = bool(service) and selected_hash(draft, service) != draft.new_hash
     if not is_elsewhere:
         return desired
@@ -205,7 +205,7 @@ def _may_request(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) ->
         return False
     if wanted.weight == 0 and draft.observed.replicas == 0:
         return True  # nobody answers anywhere: no Service moves to pods that nobody wants
-    if not _points_at(draft, draft.canary.stable_service, _stable_hash(draft)):
+    if not _points_at(draft, draft.roles.stable, _stable_hash(draft)):
         return False
     is_reached = bool(wanted.weight or managed.header or managed.mirror)
     if not (is_reached or wanted.additional):
@@ -213,7 +213,7 @@ def _may_request(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) ->
     if draft.observed.server_offset_seconds is None and not wanted.only_lowers:
         return False
     canary_hash = wanted.canary_hash or draft.new_hash
-    return not is_reached or _points_at(draft, draft.canary.canary_service, canary_hash)
+    return not is_reached or _points_at(draft, draft.roles.canary, canary_hash)
 
 
 def _points_at(draft: Draft, service_name: str, pod_hash: str) -> bool:
@@ -228,9 +228,7 @@ def _stable_hash(draft: Draft) -> str:
 
 
 def _document(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) -> RouteDocument:
-    strategy = draft.canary
-    routing = strategy.traffic_routing or TrafficRouting()
-    smi_root = routing.smi.root_service if routing.smi else ""
+    routing = draft.canary.traffic_routing or TrafficRouting()
     return RouteDocument(
         cluster=draft.observed.settings.cluster_uid,
         namespace=draft.observed.namespace,
@@ -242,19 +240,28 @@ def _document(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) -> Ro
         decided_at="",
         aborted=wanted.is_abort,
         routers=router_configs(routing),
-        services=Services(
-            canary=strategy.canary_service or None,
-            stable=strategy.stable_service or None,
-            root=smi_root or None,
-            canary_role=strategy.canary_service or None,
-            stable_role=strategy.stable_service or None,
-        ),
+        services=_services(draft),
         hashes=Hashes(canary=wanted.canary_hash or draft.new_hash, stable=_stable_hash(draft)),
         weights=_weights(draft, wanted),
         order=apply_order(draft),
         withdraw=_withdrawn(draft, router_configs(routing)),
         managed=managed,
         verify=Verify(),
+    )
+
+
+def _services(draft: Draft) -> Services:
+    strategy, roles = draft.canary, draft.roles
+    smi = strategy.traffic_routing.smi if strategy.traffic_routing else None
+    pair = strategy.ping_pong
+    return Services(
+        canary=strategy.canary_service or None,
+        stable=strategy.stable_service or None,
+        ping=pair.ping_service if pair else None,
+        pong=pair.pong_service if pair else None,
+        root=(smi.root_service if smi else "") or None,
+        canary_role=roles.canary or None,
+        stable_role=roles.stable or None,
     )
 
 

@@ -67,6 +67,15 @@ def shares_of(route: RouteDocument) -> dict[str, int]:
     return shares
 
 
+def weight_of(route: RouteDocument, service: str) -> int | None:
+    """Return the weight that a route gives a Service, None where it does not name it."""
+    if service == (route.services.canary_role or ""):
+        return route.weights.canary
+    if service == (route.services.stable_role or ""):
+        return route.weights.stable
+    return next((each.weight for each in route.weights.additional if each.service == service), None)
+
+
 def raised(shares: Mapping[str, int], route: RouteDocument) -> dict[str, int]:
     """Return the shares once `route` may be applied at any moment."""
     merged = dict(shares)

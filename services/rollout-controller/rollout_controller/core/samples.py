@@ -17,6 +17,7 @@ from headrace.model.quantities import Instant
 from headrace.model.rollout import RolloutSpec
 from headrace.model.rollout_status import RolloutStatus
 from headrace.model.route import Hashes, RouteDocument, RouterConfig, Services, Weights
+from headrace.model.traffic import TrafficRouting
 from rollout_controller.core import labels
 from rollout_controller.core.observed import (
     Observed,
@@ -26,6 +27,7 @@ from rollout_controller.core.observed import (
     RunObject,
     ServiceObject,
 )
+from rollout_controller.core.routers import router_configs
 
 NOW: Final = Instant(1_800_000_000.0)
 REPLICAS: Final = 4
@@ -37,6 +39,12 @@ ROUTED: Final[Mapping[str, Any]] = {
     "stableService": "active",
     "canaryService": "preview",
     "trafficRouting": {"smi": {"rootService": "root"}},
+}
+PING_PONG: Final[Mapping[str, Any]] = {
+    "stableService": "",
+    "canaryService": "",
+    "pingPong": {"pingService": "ping", "pongService": "pong"},
+    "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "web"}}},
 }
 
 
@@ -261,3 +269,38 @@ def routed(
     changes = {"headrace": headrace, **changes}
     full = {**ROUTED, "steps": steps, **(strategy or {})}
     return rollout(full, status=status, services=services, **changes)
+
+
+def ping_pong(
+    steps: Sequence[Mapping[str, Any]],
+    *,
+    stable: str = "ping",
+    selected: Mapping[str, str] | None = None,
+    weight: int | None = None,
+    **changes: Any,
+) -> Observed:
+    """Return the snapshot of an update between two Services that swap their roles.
+
+    Args:
+        steps: Of the strategy `PING_PONG`.
+        stable: Which of the two is the stable one, by the status.
+        selected: What each selects where that is not what its role wants.
+        weight: Of the canary's Service, by the newest route and the status.
+        changes: As in `routed`.
+    """
+    canary = "ping" if stable == "pong" else "pong"
+    pairs = {stable: "stable", canary: "new", **(selected or {})}
+    services = tuple(service(name, pod_hash) for name, pod_hash in pairs.items())
+    strategy = {**PING_PONG, **changes.pop("strategy", {})}
+    observed = routed(steps, weight=weight, strategy=strategy, services=services, **changes)
+    status = observed.status.canary.model_copy(update={"stable_ping_pong": stable})
+    stored = observed.headrace.route
+    if stored is not None:
+        roles = Services(ping="ping", pong="pong", canary_role=canary, stable_role=stable)
+        routing = observed.spec.strategy.canary and observed.spec.strategy.canary.traffic_routing
+        update = {"services": roles, "routers": router_configs(routing or TrafficRouting())}
+        stored = stored.model_copy(update=update)
+    return observed.with_status(
+        observed.status.model_copy(update={"canary": status}),
+        observed.headrace.model_copy(update={"route": stored}),
+    )

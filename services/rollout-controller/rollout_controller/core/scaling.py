@@ -110,8 +110,12 @@ def delayed_target(draft: Draft, rs: ReplicaSet, kept: int, keep: int) -> tuple[
 
 
 def is_referenced(draft: Draft, rs: ReplicaSet) -> bool:
-    """Return whether anything may still send traffic to this ReplicaSet (canary 4.8)."""
-    status = draft.status
+    """Return whether anything may still send traffic to this ReplicaSet (canary 4.8).
+
+    Ping and pong do not count: one of them selects the version before for as long as no newer
+    one comes. Whether it has traffic says the share.
+    """
+    status, canary, blue_green = draft.status, draft.canary, draft.blue_green
     hashes = {
         status.stable_rs,
         status.current_pod_hash,
@@ -121,7 +125,14 @@ def is_referenced(draft: Draft, rs: ReplicaSet) -> bool:
     weights = draft.weights
     if weights is not None:
         hashes |= {weights.canary.pod_template_hash, weights.stable.pod_template_hash}
-    hashes |= {service.pod_hash for service in draft.observed.references.services.values()}
+    services = draft.observed.references.services
+    names = (
+        canary.canary_service,
+        canary.stable_service,
+        blue_green.active_service,
+        blue_green.preview_service,
+    )
+    hashes |= {services[name].pod_hash for name in names if name in services}
     return rs.pod_hash in hashes or share(draft, rs) > 0
 
 

@@ -44,7 +44,7 @@ def _check_route(observed: Observed, write: Write) -> None:
         found = read_fence(write.previous, document.uid)
         _require(found is None or found.epoch <= fence.epoch, write, "the fence goes back")
         before = router.observe(write.previous, fence.split, document.managed.names)
-    is_raise = raises(fence.split, before, document.services.stable)
+    is_raise = raises(fence.split, before, document.services.stable_role)
     is_raise = is_raise or adds_rules(document, write.previous, write.desired)
     is_allowed = not is_raise or document.aborted or not rollout.is_aborted
     _require(is_allowed, write, "traffic is raised while the Rollout is aborted")

@@ -82,7 +82,7 @@ def judge(
         return _raise_level(router, document, sighting, reading)
     purpose = _purpose(reading, document, acked)
     rendered = router.split(document)
-    is_raise = raises(rendered, reading.observed, document.services.stable) or adds_rules(
+    is_raise = raises(rendered, reading.observed, document.services.stable_role) or adds_rules(
         document, sighting.manifest, desired
     )
     halt = _halt(request, sighting, purpose, is_raise=is_raise)

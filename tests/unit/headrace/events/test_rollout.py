@@ -22,7 +22,9 @@ def _document(renewal: int) -> RouteDocument:
         decided_at="2026-11-23T10:00:00Z",
         renewal=renewal,
         routers=(),
-        services=Services(canary="preview", stable="active"),
+        services=Services(
+            canary="preview", stable="active", canary_role="preview", stable_role="active"
+        ),
         hashes=Hashes(canary="a", stable="b"),
         weights=Weights(canary=10, stable=90),
     )

@@ -39,7 +39,7 @@ def document(epoch: int = 7, valid_until: str | None = None) -> RouteDocument:
         decided_at="1970-01-01T00:00:00Z",
         valid_until=valid_until,
         routers=(),
-        services=Services(canary="c", stable="s"),
+        services=Services(canary="c", stable="s", canary_role="c", stable_role="s"),
         hashes=Hashes(),
         weights=Weights(canary=10, stable=90),
     )

@@ -52,7 +52,12 @@ def document(canary: int = 10, **overrides: Any) -> RouteDocument:
         "generation": 3,
         "decided_at": "2026-01-01T00:00:00Z",
         "routers": (CONFIG,),
-        "services": Services(canary="web-canary", stable="web-stable"),
+        "services": Services(
+            canary="web-canary",
+            stable="web-stable",
+            canary_role="web-canary",
+            stable_role="web-stable",
+        ),
         "hashes": Hashes(canary="c1", stable="s1"),
         "weights": Weights(canary=canary, stable=100 - canary),
     }
@@ -348,3 +353,20 @@ def test_release_takes_the_canary_out_with_label_and_fence() -> None:
         assert weights(released) == [[0, 100]]
         assert read_fence(released, UID) is None
         assert released["metadata"]["labels"] == {}
+
+
+SWAPPED = Services(ping="web-canary", pong="web-stable")
+
+
+@pytest.mark.spec("canary 6.3")
+def test_ping_and_pong_get_the_weight_of_their_role() -> None:
+    roles = {"canary_role": "web-canary", "stable_role": "web-stable"}
+    before = document(25, services=SWAPPED.model_copy(update=roles))
+    assert weights(rendered(before, stored(rule()))) == [[25, 75]]
+    roles = {"canary_role": "web-stable", "stable_role": "web-canary"}
+    after = document(25, services=SWAPPED.model_copy(update=roles))
+    assert weights(rendered(after, stored(rule()))) == [[75, 25]]
+    assert gateway_api.split(after) == (
+        BackendShare(service="web-stable", weight=25),
+        BackendShare(service="web-canary", weight=75),
+    )

@@ -60,7 +60,12 @@ def document(*routes: HeaderRoute) -> RouteDocument:
         generation=3,
         decided_at="2026-01-01T00:00:00Z",
         routers=(CONFIG,),
-        services=Services(canary="web-canary", stable="web-stable"),
+        services=Services(
+            canary="web-canary",
+            stable="web-stable",
+            canary_role="web-canary",
+            stable_role="web-stable",
+        ),
         hashes=Hashes(canary="c1", stable="s1"),
         weights=Weights(canary=0, stable=100),
         managed=ManagedRoutes(names=("beta", "gamma"), header=routes),

@@ -27,7 +27,7 @@ DOCUMENT = RouteDocument(
     generation=1,
     decided_at="1970-01-01T00:00:00Z",
     routers=(),
-    services=Services(canary="c", stable="s"),
+    services=Services(canary="c", stable="s", canary_role="c", stable_role="s"),
     hashes=Hashes(),
     weights=Weights(canary=10, stable=90),
 )

@@ -55,7 +55,12 @@ def document(epoch: int = 7) -> RouteDocument:
         generation=3,
         decided_at="2026-01-01T00:00:00Z",
         routers=(SMI, GATEWAY),
-        services=Services(canary="web-canary", stable="web-stable"),
+        services=Services(
+            canary="web-canary",
+            stable="web-stable",
+            canary_role="web-canary",
+            stable_role="web-stable",
+        ),
         hashes=Hashes(),
         weights=Weights(canary=10, stable=90),
     )

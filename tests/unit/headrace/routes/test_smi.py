@@ -41,7 +41,12 @@ def document(canary: int = 10, **overrides: Any) -> RouteDocument:
         "generation": 3,
         "decided_at": "2026-01-01T00:00:00Z",
         "routers": (CONFIG,),
-        "services": Services(canary="web-canary", stable="web-stable"),
+        "services": Services(
+            canary="web-canary",
+            stable="web-stable",
+            canary_role="web-canary",
+            stable_role="web-stable",
+        ),
         "hashes": Hashes(canary="c1", stable="s1"),
         "weights": Weights(canary=canary, stable=100 - canary),
     }

@@ -77,7 +77,12 @@ def document(canary: int = 10, epoch: int = 7, **overrides: Any) -> RouteDocumen
         "decided_at": format_time(NOW),
         "valid_until": format_time(NOW + 60),
         "routers": (SMI,),
-        "services": Services(canary="web-canary", stable="web-stable"),
+        "services": Services(
+            canary="web-canary",
+            stable="web-stable",
+            canary_role="web-canary",
+            stable_role="web-stable",
+        ),
         "hashes": Hashes(canary="c1", stable="s1"),
         "weights": Weights(canary=canary, stable=100 - canary),
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from rollout_controller.core.canary.counts import Size, threshold_met
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.roles import ping_pong_roles
 from rollout_controller.core.rollback import is_within_window
+from rollout_controller.core.services import selected_hash
 
 
 def promotion_reason(draft: Draft, index: int) -> str | None:
@@ -27,6 +29,8 @@ def promotion_reason(draft: Draft, index: int) -> str | None:
     replicas = draft.observed.replicas
     if new.available < replicas and not _is_threshold_met(draft, replicas):
         return None
+    if not _may_swap(draft):
+        return None
     if draft.status.promote_full:
         return "Full promotion requested"
     if draft.new is draft.stable:
@@ -40,6 +44,16 @@ def promotion_reason(draft: Draft, index: int) -> str | None:
     if is_back:
         return "Rollback within window"
     return f"Completed all {steps} canary steps"
+
+
+def _may_swap(draft: Draft) -> bool:
+    """Return whether the Service of the canary role may become the stable one (pingPong)."""
+    roles = ping_pong_roles(draft.canary, draft.status.canary.stable_ping_pong)
+    return (
+        roles is None
+        or draft.is_fully_promoted
+        or selected_hash(draft, roles.canary) == draft.new_hash
+    )
 
 
 def _is_threshold_met(draft: Draft, replicas: int) -> bool:

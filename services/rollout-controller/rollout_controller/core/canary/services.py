@@ -4,7 +4,7 @@ A Service that may still carry traffic by an unacknowledged route is not pointed
 the canary Service of a new revision moves only when the newest epoch is acknowledged with no
 more on it than the step's weight.
 
-Source: canary 6.1, 6.2; architecture, section 4 (table of acknowledgements).
+Source: canary 1 (stages 6, 7), 6.1, 6.2, 6.3; architecture, section 4 (table of acknowledgements).
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.canary.drain import is_drained
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet, ServiceObject
+from rollout_controller.core.roles import ping_pong_roles
+from rollout_controller.core.routers import weight_of
 from rollout_controller.core.services import switch
 
 
 def reconcile_services(draft: Draft) -> None:
-    """Plan the switches of stable and canary Service."""
+    """Plan the switches of ping and pong, then those of stable and canary Service."""
+    _reconcile_ping_pong(draft)
     ensure_target(draft, draft.canary.stable_service, draft.stable)
     canary = draft.canary.canary_service
     if draft.new is draft.stable or draft.is_aborted:
@@ -25,6 +28,21 @@ def reconcile_services(draft: Draft) -> None:
             ensure_target(draft, canary, draft.stable, check_availability=not _is_urgent(draft))
     elif _may_leave(draft, canary):
         ensure_target(draft, canary, draft.new)
+
+
+def _reconcile_ping_pong(draft: Draft) -> None:
+    """Point the Service of the canary role at the new version, however few pods it has.
+
+    It has no weight then. That of the stable role selects stable since it was the canary's; only
+    where somebody else had a hand in it, or pingPong is new to a Rollout, it is pointed there
+    (deviation 48).
+    """
+    roles = ping_pong_roles(draft.canary, draft.status.canary.stable_ping_pong)
+    if roles is None:
+        return
+    ensure_target(draft, roles.stable, draft.stable)
+    if not draft.is_fully_promoted and _may_leave(draft, roles.canary):
+        ensure_target(draft, roles.canary, draft.new, check_availability=False)
 
 
 def ensure_target(
@@ -57,17 +75,22 @@ def _is_urgent(draft: Draft) -> bool:
 
 
 def _may_leave(draft: Draft, name: str) -> bool:
-    """Return whether the canary Service may be pointed at another ReplicaSet now."""
+    """Return whether the Service of the canary role may be pointed at another ReplicaSet now.
+
+    What counts is the weight of this very Service: right after a promotion with pingPong it may
+    be the one that the newest route gives everything.
+    """
     service = draft.observed.references.services.get(name)
-    if service is None or draft.new is None:
+    if service is None or draft.new is None or not draft.status.stable_rs:
         return True
-    if not draft.has_routers or not service.pod_hash:
+    if not draft.has_routers or name != draft.roles.canary:
         return True
-    if not draft.status.stable_rs:
+    if not service.pod_hash and draft.canary.ping_pong is None:
         return True
     stored, known = draft.observed.headrace.route, draft.acknowledged
     if stored is None or known is None or known.epoch != draft.epoch:
         return False
     is_new_revision = stored.hashes.canary != draft.new.pod_hash
     limit = 0 if is_new_revision else canary_steps.set_weight_at(draft.steps, draft.index)
-    return known.canary <= limit
+    weight = weight_of(stored, name)
+    return weight is not None and weight <= limit

@@ -22,6 +22,7 @@ from rollout_controller.core.claimed_runs import claimed_runs, with_runs
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
 from rollout_controller.core.plan import Claim
+from rollout_controller.core.roles import swapped
 from rollout_controller.core.rollback import is_within_window
 from rollout_controller.core.status import conditions, duration, history, phase, waiting
 
@@ -222,13 +223,20 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
         "canary": CanaryStatus(
             current_experiment=draft.experiment,
             weights=draft.weights,
-            stable_ping_pong=status.canary.stable_ping_pong,
+            stable_ping_pong=_ping_pong(draft, outcome),
             step_plugin_statuses=() if outcome.spec_changed else tuple(draft.plugin_statuses),
         ),
         "blue_green": _blue_green(draft),
         "alb": status.alb,
         "albs": status.albs,
     }
+
+
+def _ping_pong(draft: Draft, outcome: Outcome) -> str:
+    """Return which of the two Services is stable: a promotion swaps their roles (canary 6.3)."""
+    before = draft.status.canary.stable_ping_pong
+    is_promotion = outcome.stable_rs != draft.status.stable_rs
+    return swapped(draft.canary, before) if is_promotion else before
 
 
 def _serving(draft: Draft) -> tuple[Sequence[ReplicaSet], LabelSelector | None]:

@@ -95,9 +95,17 @@ def _service_uses(strategy: Strategy) -> tuple[_ServiceUse, ...]:
         )
     if canary is None:
         return ()
-    return (
+    uses = (
         _ServiceUse(f"{_CANARY}.stableService", canary.stable_service, canary.stable_metadata),
         _ServiceUse(f"{_CANARY}.canaryService", canary.canary_service, canary.canary_metadata),
+    )
+    pair = canary.ping_pong
+    if pair is None:
+        return uses
+    return (
+        *uses,
+        _ServiceUse(f"{_CANARY}.pingPong.pingService", pair.ping_service, None),
+        _ServiceUse(f"{_CANARY}.pingPong.pongService", pair.pong_service, None),
     )
 
 

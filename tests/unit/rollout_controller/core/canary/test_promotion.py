@@ -120,3 +120,17 @@ def test_nothing_needs_pods_when_none_are_wanted() -> None:
     sets = (samples.replica_set("stable", 0), samples.replica_set("new", 0))
     observed = samples.rollout({}, spec={"replicas": 0}, replica_sets=sets)
     assert promotion_reason(Draft(observed, samples.NOW), 0) == "Completed all 0 canary steps"
+
+
+@pytest.mark.spec("canary 6.3")
+@pytest.mark.parametrize("status", [{"promoteFull": True}, {"currentStepIndex": 2}])
+def test_roles_swap_only_when_the_canary_role_selects_the_new_version(
+    status: dict[str, Any],
+) -> None:
+    full = (samples.replica_set("stable"), samples.replica_set("new", 4))
+    for pod_hash, is_promoted in (("new", True), ("old", False), ("", False)):
+        observed = samples.ping_pong(
+            STEPS, weight=100, status=status, selected={"pong": pod_hash}, replica_sets=full
+        )
+        draft = Draft(observed, samples.NOW)
+        assert (promotion_reason(draft, 2) is not None) is is_promoted

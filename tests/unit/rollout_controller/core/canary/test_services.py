@@ -1,9 +1,11 @@
 """Which pods each Service selects (canary 6; architecture, section 4)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from headrace.errors import InvariantViolation
 from headrace.model.headrace_status import Acknowledged
 from rollout_controller.core import samples
 from rollout_controller.core.canary.services import reconcile_services
@@ -11,7 +13,7 @@ from rollout_controller.core.decide import decide
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Observed
-from rollout_controller.core.plan import SwitchService
+from rollout_controller.core.plan import Plan, SwitchService
 
 pytestmark = [
     pytest.mark.spec("canary 6.1"),
@@ -165,3 +167,59 @@ def test_the_first_version_takes_both_services() -> None:
         replica_sets=(samples.replica_set("new"),),
     )
     assert switches(observed) == {"active": "new", "preview": "new"}
+
+
+# Ping and pong
+
+
+PONG_IS_OLD = {"pong": "old"}
+
+
+@pytest.mark.spec("canary 6.3")
+def test_the_canary_role_is_switched_without_a_look_at_pods() -> None:
+    observed = samples.ping_pong(STEPS, weight=0, selected=PONG_IS_OLD)
+    assert observed.replica_sets[1].available == 0
+    assert switches(observed) == {"pong": "new"}
+    turned = samples.ping_pong(STEPS, stable="pong", weight=0, selected={"ping": "old"})
+    assert switches(turned) == {"ping": "new"}
+    assert switches(samples.ping_pong(STEPS, weight=0)) == {}
+
+
+@pytest.mark.spec("canary 6.3")
+@pytest.mark.parametrize("pong", ["old", ""])
+@pytest.mark.parametrize(
+    "changes", [{"weight": 10}, {"weight": 0, "is_acknowledged": False}, {"weight": None}]
+)
+def test_the_canary_role_waits_until_its_traffic_is_surely_gone(
+    pong: str, changes: dict[str, Any]
+) -> None:
+    stored = {"status": {"currentStepIndex": 0}, **changes}
+    observed = samples.ping_pong([{"setWeight": 5}], selected={"pong": pong}, **stored)
+    assert switches(observed) == {}
+
+
+@pytest.mark.spec("canary 6.3")
+def test_after_a_swap_the_weight_is_that_of_the_service_and_not_of_its_role() -> None:
+    """Everything goes to pong by the newest route, which was stable when that was asked for."""
+    stored = samples.ping_pong(STEPS, stable="pong", weight=0).headrace
+    observed = replace(samples.ping_pong(STEPS, selected=PONG_IS_OLD), headrace=stored)
+    assert switches(observed) == {}
+    plan = Plan(effects=(SwitchService("pong", "new"),))
+    old = (*EMPTY, samples.replica_set("old"))
+    with pytest.raises(InvariantViolation, match=r"pong would select pods that cannot answer"):
+        check(replace(observed, replica_sets=old), plan)
+
+
+@pytest.mark.spec("canary 6.3")
+def test_neither_moves_when_everything_is_promoted() -> None:
+    status = {"stableRS": "new"}
+    selected = {"ping": "new", "pong": "old"}
+    assert switches(samples.ping_pong(STEPS, weight=0, status=status, selected=selected)) == {}
+
+
+@pytest.mark.spec("canary 6.3")
+def test_the_stable_role_is_pointed_back_where_stable_answers() -> None:
+    changes: dict[str, Any] = {"weight": 10, "selected": {"ping": "new"}}
+    assert switches(samples.ping_pong(STEPS, **changes)) == {"ping": "stable"}
+    gone = (samples.replica_set("stable", available=0), samples.replica_set("new", 1))
+    assert switches(samples.ping_pong(STEPS, replica_sets=gone, **changes)) == {}

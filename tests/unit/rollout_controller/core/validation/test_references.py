@@ -82,6 +82,31 @@ def test_a_service_belongs_to_one_rollout() -> None:
     ]
 
 
+@pytest.mark.spec("canary 6.3")
+def test_ping_and_pong_exist_and_belong_to_the_rollout() -> None:
+    path = "spec.strategy.canary.pingPong"
+    gone = replace(samples.ping_pong([]), references=References())
+    assert errors(gone) == [
+        f'{path}.pingService: Invalid value: "ping": service "ping" not found',
+        f'{path}.pongService: Invalid value: "pong": service "pong" not found',
+    ]
+    foreign = (samples.service("ping"), samples.service("pong", managed_by="other"))
+    services = {each.name: each for each in foreign}
+    assert errors(replace(gone, references=References(services=services))) == [
+        f'{path}.pongService: Invalid value: "pong": Service "pong" is managed by another Rollout',
+    ]
+
+
+@pytest.mark.spec("canary 6.3")
+def test_ping_and_pong_select_what_pods_carry_in_either_role() -> None:
+    ping = replace(samples.service("ping"), selector={"app": "app", "role": "stable"})
+    services = {"ping": ping, "pong": samples.service("pong")}
+    metadata = {"stableMetadata": {"labels": {"role": "stable"}}}
+    observed = samples.ping_pong([], strategy=metadata)
+    (error,) = errors(replace(observed, references=References(services=services)))
+    assert error.endswith('Service "ping" has unmatch label "role" in rollout')
+
+
 def test_templates_must_exist() -> None:
     assert errors(observe(named("gone"))) == [
         f"{STEP}: Invalid value: \"gone\": AnalysisTemplate 'gone' not found"

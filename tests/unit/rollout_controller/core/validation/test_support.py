@@ -21,7 +21,6 @@ def canary(**strategy: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("raw", "path"),
     [
-        (canary(pingPong={}), f"{CANARY}.pingPong"),
         *(
             (canary(trafficRouting={router: {}}), f"{CANARY}.trafficRouting.{router}")
             for router in ("istio", "nginx", "alb", "ambassador", "appMesh", "traefik", "apisix")
