@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
 import pytest
@@ -114,8 +114,16 @@ def loads() -> Iterator[MakeLoad]:
     """Starts steady loads of live users' requests that end with the test."""
     with ExitStack() as stack:
 
-        def make(application: Application, rate: float = 300) -> SteadyLoad:
-            load = Load(f"{application.lab.envoy_url}/", application.host, rate, window_seconds=0.5)
+        def make(
+            application: Application, rate: float = 300, headers: Mapping[str, str] | None = None
+        ) -> SteadyLoad:
+            load = Load(
+                f"{application.lab.envoy_url}/",
+                application.host,
+                rate,
+                window_seconds=0.5,
+                headers=tuple((headers or {}).items()),
+            )
             return stack.enter_context(SteadyLoad(load))
 
         yield make

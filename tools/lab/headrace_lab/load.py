@@ -36,6 +36,7 @@ class Load:
         rate: Requests per second, above 0; fewer if `concurrency` does not suffice.
         concurrency: Requests in flight at most.
         window_seconds: How often `on_window` is called.
+        headers: Sent with each of them.
     """
 
     url: str
@@ -43,6 +44,7 @@ class Load:
     rate: float = 200.0
     concurrency: int = 32
     window_seconds: float = 1.0
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 async def run(
@@ -85,7 +87,7 @@ class _Sender:
         self._session = session
         self._on_window = on_window
         self._loop = asyncio.get_running_loop()
-        self._headers = {"Host": load.host} if load.host else {}
+        self._headers = {**dict(load.headers), **({"Host": load.host} if load.host else {})}
         self._started = self._window_started = self._slot = self._loop.time()
         self._counts: Counter[tuple[str, int]] = Counter()
         self._latencies: list[float] = []
