@@ -16,16 +16,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.kubernetes.hashes import step_hash
-from headrace.model.analysis import AnalysisTemplateSpec
+from headrace.model.analysis import AnalysisTemplateSpec, is_completed
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
 from headrace.model.route import Services
-from rollout_controller.core import aftermath, samples
+from rollout_controller.core import aftermath, labels, samples
 from rollout_controller.core.decide import decide
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import (
     Acknowledgement,
+    ExperimentObject,
     Observed,
     PluginAnswer,
     ReplicaSet,
@@ -33,6 +34,8 @@ from rollout_controller.core.observed import (
     StepPlugin,
 )
 from rollout_controller.core.plan import (
+    CreateExperiment,
+    DeleteExperiment,
     PatchReplicaSet,
     Plan,
     SwitchService,
@@ -50,6 +53,15 @@ PASSES_MAX = 60
 HASHES = ("stable", "new", "old", "older")
 PHASES = ("", "Pending", "Running", "Successful", "Failed", "Error", "Inconclusive")
 ANALYSIS = {"templates": [{"templateName": "t"}]}
+EXPERIMENT = {
+    "templates": [
+        {"name": "base", "specRef": "stable", "weight": 5},
+        {"name": "new", "specRef": "canary", "service": {}},
+    ],
+    "analyses": [{"name": "x", "templateName": "t"}],
+}
+HEAVY = {"templates": [{"name": "base", "specRef": "canary", "weight": 60}]}
+UNKNOWN = {"templates": [{"name": "base", "specRef": "other"}]}
 ONCE = {"templates": [{"templateName": "once"}]}
 METRIC: dict[str, Any] = {"name": "m", "provider": {"prometheus": {"query": "up"}}}
 TEMPLATES = {
@@ -79,6 +91,7 @@ steps = st.one_of(
     counts.map(lambda replicas: {"setCanaryScale": {"replicas": replicas}}),
     st.just({"setCanaryScale": {"matchTrafficWeight": True}}),
     st.just({"analysis": ANALYSIS}),
+    st.sampled_from([EXPERIMENT, HEAVY, UNKNOWN]).map(lambda each: {"experiment": each}),
     st.sampled_from(["a/b", "a/gone", "a/off"]).map(lambda name: {"plugin": {"name": name}}),
 )
 
@@ -203,6 +216,27 @@ def runs(draw: st.DrawFn) -> tuple[RunObject, ...]:
     )
 
 
+@st.composite
+def experiments(draw: st.DrawFn) -> tuple[ExperimentObject, ...]:
+    names = draw(st.lists(st.sampled_from(["exp", "before", "lost"]), unique=True))
+    return tuple(
+        samples.experiment(
+            name,
+            draw(st.sampled_from(PHASES)),
+            pod_hash=draw(st.sampled_from(HASHES)),
+            step_index=draw(st.sampled_from([None, "0", "1"])),
+            is_terminating=draw(maybe),
+            is_deleting=draw(rarely),
+            cause=draw(st.sampled_from(["", "2.0.0", "2.1.0"])),
+            templates=tuple(
+                samples.experiment_template(template, draw(st.integers(0, 1)))
+                for template in draw(st.lists(st.sampled_from(["base", "new"]), unique=True))
+            ),
+        )
+        for name in names
+    )
+
+
 plugin_entries = st.builds(
     lambda index, name, operation, phase, time: {
         "index": index,
@@ -229,7 +263,14 @@ def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
     stable = st.sampled_from(["stable"] * 3 + ["new"] * 2 + ["gone", None])
     pause = st.builds(
         lambda reason, time: {"reason": reason, "startTime": time},
-        st.sampled_from(["CanaryPauseStep", "BlueGreenPause", "InconclusiveAnalysisRun"]),
+        st.sampled_from(
+            [
+                "CanaryPauseStep",
+                "BlueGreenPause",
+                "InconclusiveAnalysisRun",
+                "InconclusiveExperiment",
+            ]
+        ),
         times(),
     )
     pauses = st.lists(pause, max_size=2, unique_by=lambda each: each["reason"])
@@ -258,6 +299,7 @@ def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
             optional={
                 "weights": st.just(weights),
                 "stablePingPong": st.sampled_from(["", "ping", "pong"]),
+                "currentExperiment": st.sampled_from(["exp", "exp", "gone"]),
                 "stepPluginStatuses": st.lists(
                     plugin_entries,
                     max_size=4,
@@ -298,7 +340,7 @@ def remembered(draw: st.DrawFn) -> HeadraceStatus:
     if draw(maybe):
         decided_at = format_time(NOW - draw(ages))
         stored = stored.model_copy(update={"decided_at": decided_at})
-    shares = st.dictionaries(st.sampled_from(HASHES), st.integers(1, 100))
+    shares = st.dictionaries(st.sampled_from([*HASHES, "hash-base"]), st.integers(1, 100))
     acknowledged = {"epoch": draw(st.integers(0, epoch)), "canary": draw(st.integers(0, 100))}
     return HeadraceStatus.load(
         {
@@ -354,6 +396,7 @@ def snapshots(draw: st.DrawFn) -> Observed:
         status=draw(statuses(strategy)),
         services=tuple(services),
         runs=draw(runs()),
+        experiments=draw(experiments()),
         pods=tuple(
             samples.pod(f"pod-{n}", draw(st.sampled_from(HASHES)), is_terminating=draw(maybe))
             for n in range(draw(st.integers(0, 3)))
@@ -394,7 +437,8 @@ def test_every_snapshot_has_one_plan(observed: Observed) -> None:
     assert all(epoch >= observed.headrace.epoch for epoch in epochs(plan))
     if plan.request is not None:
         weights = plan.request.weights
-        assert weights.canary + weights.stable == weights.base
+        extra = sum(each.weight for each in weights.additional)
+        assert weights.canary + weights.stable + extra == weights.base
         assert weights.canary >= 0
         assert weights.stable >= 0
 
@@ -453,6 +497,30 @@ def test_ping_and_pong_never_change_under_traffic(observed: Observed) -> None:
     if plan.claim is not None:
         swaps = plan.claim.status.canary.stable_ping_pong != before.canary.stable_ping_pong
         assert swaps is (plan.claim.status.stable_rs != before.stable_rs)
+
+
+@many
+@given(snapshots())
+def test_no_experiment_begins_or_goes_that_matters(observed: Observed) -> None:
+    """An abort begins none, and none goes that is current, unfinished or still in a route."""
+    plan = decide(observed, now=NOW)
+    held = plan.claim or plan.intent
+    shares = (held.headrace if held is not None else observed.headrace).shares or {}
+    status = plan.claim.status if plan.claim is not None else observed.status
+    found = {each.name: each for each in observed.experiments}
+    for effect in plan.effects:
+        if isinstance(effect, CreateExperiment):
+            assert not status.abort
+            assert not any(each.cause == cause_of(effect) for each in found.values())
+        if isinstance(effect, DeleteExperiment):
+            assert is_completed(found[effect.name].phase)
+            assert effect.name != status.canary.current_experiment
+            hashes = [each.pod_hash for each in found[effect.name].templates]
+            assert not any(shares.get(pod_hash) for pod_hash in hashes)
+
+
+def cause_of(effect: CreateExperiment) -> str:
+    return str(effect.manifest["metadata"]["annotations"][labels.CAUSE])
 
 
 @many
@@ -542,6 +610,7 @@ CANARIES: list[dict[str, Any]] = [
         ],
     },
     {"steps": [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}], "analysis": ANALYSIS},
+    {**DIVIDED, "steps": [{"setWeight": 20}, {"experiment": EXPERIMENT}, {"pause": {}}]},
     {**DIVIDED, "steps": []},
     {"steps": []},
     {**samples.PING_PONG, "steps": [{"setWeight": 20}, {"pause": {}}, {"setWeight": 60}]},
@@ -614,7 +683,11 @@ class History:
         phase = self.rng.choice(("Running", "Successful", "Successful", "Failed", "Inconclusive"))
         runs = self.observed.runs
         judged = (replace(run, phase=phase) if run.phase == "Running" else run for run in runs)
-        self.observed = replace(self.observed, runs=tuple(judged))
+        experiments = (
+            replace(each, phase=phase) if each.phase == "Running" else each
+            for each in self.observed.experiments
+        )
+        self.observed = replace(self.observed, runs=tuple(judged), experiments=tuple(experiments))
 
     def template(self) -> None:
         wanted = self.rng.choice(HASHES)
@@ -676,14 +749,18 @@ class History:
 
 @pytest.mark.timeout(120)
 def test_histories_take_every_arc_of_the_lifecycle_and_no_other() -> None:
-    """Walks go on from states already reached, all as often, so that rare ones are left, too."""
+    """Walks go on from states already reached, all as often, so that rare ones are left, too.
+
+    Every tenth begins at the beginning: else the strategies that get lost early are lost.
+    """
     rng = random.Random(0)
-    born = [History(rng, strategy) for strategy in STRATEGIES]
-    reached = {State.NEW: [(each.observed, each.now) for each in born]}
+    history = History(rng, STRATEGIES[0])
+    born = [(History(rng, strategy).observed, NOW) for strategy in STRATEGIES]
+    reached = {State.NEW: [*born]}
     missing: set[Arc] = set(TRANSITIONS)
     for number in range(WALKS_MAX):
-        history = born[0]
-        history.observed, history.now = rng.choice(reached[rng.choice(list(reached))])
+        known = reached[rng.choice(list(reached))] if number % 10 else born
+        history.observed, history.now = rng.choice(known)
         for arc in history.walk(PLAYERS + PEOPLE * (number % 3)):
             assert arc in TRANSITIONS, arc
             missing.discard(arc)

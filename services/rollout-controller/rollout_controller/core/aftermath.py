@@ -10,21 +10,34 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from headrace.model.analysis import AnalysisPhase, is_completed
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.rollout_status import RolloutStatus
 from rollout_controller.core import labels, samples
-from rollout_controller.core.observed import Observed, ReplicaSet, RunObject, ServiceObject
+from rollout_controller.core.observed import (
+    ExperimentObject,
+    ExperimentTemplateObject,
+    Observed,
+    Pod,
+    ReplicaSet,
+    RunObject,
+    ServiceObject,
+)
 from rollout_controller.core.plan import (
     AnnotateRollout,
+    CreateExperiment,
     CreateReplicaSet,
     CreateRun,
+    DeleteExperiment,
     DeleteReplicaSet,
     DeleteRun,
+    Effect,
     EvictPods,
     PatchPod,
     PatchReplicaSet,
     Plan,
     SwitchService,
+    TerminateExperiment,
     TerminateRun,
 )
 
@@ -37,45 +50,7 @@ def after(observed: Observed, plan: Plan) -> Observed:
             status = status.model_copy(update={"abort": True, "aborted_at": plan.intent.aborted_at})
         observed = _stored(observed, status, plan.intent.headrace)
     for effect in plan.effects:
-        match effect:
-            case CreateReplicaSet():
-                observed = _created(observed, effect.manifest)
-            case PatchReplicaSet():
-                sets = tuple(
-                    _patched(rs, effect) if rs.name == effect.name else rs
-                    for rs in observed.replica_sets
-                )
-                observed = replace(observed, replica_sets=sets)
-            case DeleteReplicaSet(name):
-                sets = tuple(rs for rs in observed.replica_sets if rs.name != name)
-                observed = replace(observed, replica_sets=sets)
-            case SwitchService():
-                observed = _switched(observed, effect)
-            case AnnotateRollout():
-                observed = _annotated(observed, effect)
-            case CreateRun():
-                observed = replace(observed, runs=(*observed.runs, _run_of(effect.manifest)))
-            case TerminateRun(name):
-                ended = tuple(
-                    replace(run, is_terminating=True) if run.name == name else run
-                    for run in observed.runs
-                )
-                observed = replace(observed, runs=ended)
-            case DeleteRun(name):
-                kept = tuple(run for run in observed.runs if run.name != name)
-                observed = replace(observed, runs=kept)
-            case PatchPod(name, changes):
-                pods = tuple(
-                    replace(pod, manifest=_merged(pod.manifest, changes))
-                    if pod.name == name
-                    else pod
-                    for pod in observed.pods
-                )
-                observed = replace(observed, pods=pods)
-            case EvictPods(names, limit):
-                gone = set(names[:limit])
-                left = tuple(pod for pod in observed.pods if pod.name not in gone)
-                observed = replace(observed, pods=left)
+        observed = _carried_out(observed, effect)
     if plan.claim is not None:
         observed = _stored(observed, plan.claim.status, plan.claim.headrace)
     return observed
@@ -86,6 +61,76 @@ def _stored(observed: Observed, status: RolloutStatus, headrace: HeadraceStatus)
     without = status.model_copy(update={"headrace": None})
     return observed.with_status(
         RolloutStatus.load(without.dump()), HeadraceStatus.load(headrace.dump())
+    )
+
+
+def _carried_out(observed: Observed, effect: Effect) -> Observed:
+    match effect:
+        case CreateReplicaSet():
+            return _created(observed, effect.manifest)
+        case PatchReplicaSet() | DeleteReplicaSet():
+            return replace(observed, replica_sets=_replica_sets(observed, effect))
+        case SwitchService():
+            return _switched(observed, effect)
+        case AnnotateRollout():
+            return _annotated(observed, effect)
+        case CreateRun() | TerminateRun() | DeleteRun():
+            return replace(observed, runs=_runs(observed, effect))
+        case CreateExperiment() | TerminateExperiment() | DeleteExperiment():
+            return replace(observed, experiments=_experiments(observed, effect))
+        case PatchPod() | EvictPods():
+            return replace(observed, pods=_pods(observed, effect))
+        case _:
+            return observed
+
+
+def _replica_sets(
+    observed: Observed, effect: PatchReplicaSet | DeleteReplicaSet
+) -> tuple[ReplicaSet, ...]:
+    found = observed.replica_sets
+    if isinstance(effect, DeleteReplicaSet):
+        return tuple(rs for rs in found if rs.name != effect.name)
+    return tuple(_patched(rs, effect) if rs.name == effect.name else rs for rs in found)
+
+
+def _runs(
+    observed: Observed, effect: CreateRun | TerminateRun | DeleteRun
+) -> tuple[RunObject, ...]:
+    match effect:
+        case CreateRun():
+            return (*observed.runs, _run_of(effect.manifest))
+        case TerminateRun(name):
+            return tuple(
+                replace(run, is_terminating=True) if run.name == name else run
+                for run in observed.runs
+            )
+        case DeleteRun(name):
+            return tuple(run for run in observed.runs if run.name != name)
+
+
+def _experiments(
+    observed: Observed, effect: CreateExperiment | TerminateExperiment | DeleteExperiment
+) -> tuple[ExperimentObject, ...]:
+    match effect:
+        case CreateExperiment():
+            return (*observed.experiments, _experiment_of(effect.manifest))
+        case TerminateExperiment(name):
+            return tuple(
+                _ended(each) if each.name == name else each for each in observed.experiments
+            )
+        case DeleteExperiment(name):
+            return tuple(each for each in observed.experiments if each.name != name)
+
+
+def _pods(observed: Observed, effect: PatchPod | EvictPods) -> tuple[Pod, ...]:
+    if isinstance(effect, EvictPods):
+        gone = set(effect.names[: effect.limit])
+        return tuple(pod for pod in observed.pods if pod.name not in gone)
+    return tuple(
+        replace(pod, manifest=_merged(pod.manifest, effect.labels))
+        if pod.name == effect.name
+        else pod
+        for pod in observed.pods
     )
 
 
@@ -153,6 +198,34 @@ def _run_of(manifest: dict[str, Any]) -> RunObject:
         step_index=metadata["labels"].get(labels.STEP_INDEX),
         cause=metadata["annotations"][labels.CAUSE],
     )
+
+
+def _experiment_of(manifest: dict[str, Any]) -> ExperimentObject:
+    """Return an Experiment that runs already: its pods come at once, as all others."""
+    metadata = manifest["metadata"]
+    name = metadata["name"]
+    return samples.experiment(
+        name,
+        pod_hash=metadata["labels"][labels.HASH],
+        step_index=metadata["labels"][labels.STEP_INDEX],
+        cause=metadata["annotations"][labels.CAUSE],
+        templates=tuple(_template_of(name, each) for each in manifest["spec"]["templates"]),
+    )
+
+
+def _template_of(experiment: str, template: dict[str, Any]) -> ExperimentTemplateObject:
+    name = f"{experiment}-{template['name']}"
+    found = samples.experiment_template(template["name"])
+    has_service = "service" in template
+    return replace(
+        found, service_name=name if has_service else "", pod_hash=name if has_service else ""
+    )
+
+
+def _ended(experiment: ExperimentObject) -> ExperimentObject:
+    """Return an Experiment after its termination; its pods stay as long as a route names them."""
+    phase = experiment.phase if is_completed(experiment.phase) else AnalysisPhase.SUCCESSFUL
+    return replace(experiment, is_terminating=True, phase=phase)
 
 
 def _merged(manifest: dict[str, Any], changes: Mapping[str, str | None]) -> dict[str, Any]:

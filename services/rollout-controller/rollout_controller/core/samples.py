@@ -20,6 +20,8 @@ from headrace.model.route import Hashes, RouteDocument, RouterConfig, Services, 
 from headrace.model.traffic import TrafficRouting
 from rollout_controller.core import labels
 from rollout_controller.core.observed import (
+    ExperimentObject,
+    ExperimentTemplateObject,
     Observed,
     Pod,
     References,
@@ -50,6 +52,7 @@ PING_PONG: Final[Mapping[str, Any]] = {
 
 def replica_set(pod_hash: str, replicas: int = REPLICAS, **changes: Any) -> ReplicaSet:
     """Return a ReplicaSet whose pods are all there; `changes` are fields of it."""
+    own = {"app": "app", labels.HASH: pod_hash}
     sample = ReplicaSet(
         name=f"app-{pod_hash}",
         uid=f"uid-{pod_hash}",
@@ -67,10 +70,10 @@ def replica_set(pod_hash: str, replicas: int = REPLICAS, **changes: Any) -> Repl
         failure=None,
         manifest={
             "metadata": {
-                "labels": {"app": "app", labels.HASH: pod_hash},
+                "labels": own,
                 "annotations": {labels.REVISION: "2" if pod_hash == "new" else "1"},
             },
-            "spec": {"template": TEMPLATE},
+            "spec": {"selector": {"matchLabels": own}, "template": TEMPLATE},
         },
     )
     return replace(sample, **changes)
@@ -98,6 +101,29 @@ def run(name: str, phase: str = "Running", **changes: Any) -> RunObject:
         manifest={},
     )
     return replace(sample, **changes)
+
+
+def experiment(name: str, phase: str = "Running", **changes: Any) -> ExperimentObject:
+    """Return an Experiment of the new revision's first step; `changes` are fields of it."""
+    sample = ExperimentObject(
+        name=name,
+        phase=phase,
+        message="",
+        pod_hash="new",
+        step_index="0",
+        is_terminating=False,
+        is_deleting=False,
+        created_at=NOW,
+        cause="2.0.0",
+        templates=(),
+        manifest={},
+    )
+    return replace(sample, **changes)
+
+
+def experiment_template(name: str, available: int = 1) -> ExperimentTemplateObject:
+    """Return a template of an Experiment, with its Service."""
+    return ExperimentTemplateObject(name, f"exp-{name}", f"hash-{name}", available, port=80)
 
 
 def pod(name: str, pod_hash: str = "stable", **changes: Any) -> Pod:
