@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from engine_world import World, deployed, routed
 
+from headrace.kubernetes.resources import ROLLOUTS
+from headrace.runtime.cluster import MergePatch
+
 pytestmark = pytest.mark.spec("canary 4.6")
 
 STEPS: list[dict[str, Any]] = [
@@ -82,6 +85,21 @@ async def test_an_abort_gives_the_traffic_back_in_steps() -> None:
     status = await world.status()
     assert status["phase"] == "Degraded"
     assert await world.selected("preview") == status["stableRS"]
+
+
+@pytest.mark.spec("rollout-api 4")
+async def test_an_abort_while_the_spec_is_invalid_drains_as_pods_come() -> None:
+    world = await at_the_pause()
+    bad = {"spec": {"strategy": {"canary": {"steps": [{"setWeight": 200}]}}}}
+    await world.user.patch(ROLLOUTS, "default", "app", MergePatch(bad))
+    await world.settle(1)
+    await world.patch_status({"abort": True})
+    seen = await history(world, 20)
+    weights = [weight for weight, _, _ in seen]
+    assert weights == sorted(weights, reverse=True)
+    for weight, _, stable in seen:
+        assert stable * 100 >= (100 - weight) * 4
+    assert seen[-1] == (0, 3, 4)
 
 
 async def test_an_aborted_canary_keeps_its_service_until_nothing_goes_there() -> None:

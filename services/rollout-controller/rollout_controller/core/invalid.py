@@ -1,7 +1,8 @@
 """A Rollout whose spec cannot work: it is told, and nothing else is reconciled.
 
 The abort of what already runs, and the drain that follows from it, go on by the route that is
-stored, since a broken edit must not keep users on a bad version (architecture, deviation 4).
+stored, since a broken edit must not keep users on a bad version (architecture, deviation 4). A
+stable version that has only the pods of its share gets all of them back.
 
 Source: rollout-api 4.
 """
@@ -10,9 +11,10 @@ from __future__ import annotations
 
 from headrace.model.conditions import ConditionStatus, ConditionType, Reason, RolloutPhase
 from headrace.model.quantities import Instant
+from rollout_controller.core.canary.drain import shrunken_stable, stored_size
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed
-from rollout_controller.core.plan import Claim, Intent, Plan
+from rollout_controller.core.plan import Claim, Intent, PatchReplicaSet, Plan
 from rollout_controller.core.route import reconcile_stored_abort
 from rollout_controller.core.status import sync
 from rollout_controller.core.status.conditions import ConditionList
@@ -30,6 +32,7 @@ def plan(observed: Observed, error: str, now: Instant) -> Plan:
     draft = Draft(observed, now)
     if draft.status.abort:
         reconcile_stored_abort(draft)
+        _grow_stable(draft)
     annotate_generation(draft)
     claim: Claim | None = _claim(draft, error)
     if claim is not None and _is_said(observed, claim):
@@ -47,6 +50,21 @@ def plan(observed: Observed, error: str, now: Instant) -> Plan:
         wake_at=draft.wake_at,
         reason=Reason.INVALID_SPEC,
         message=error,
+    )
+
+
+def _grow_stable(draft: Draft) -> None:
+    stored = draft.observed.headrace.route
+    if stored is None or not stored.routers:
+        return
+    rs = shrunken_stable(draft, stored)
+    if rs is None:
+        return
+    size = stored_size(draft, stored)
+    draft.effect(PatchReplicaSet(rs.name, replicas=size))
+    draft.event(
+        Reason.SCALING_REPLICA_SET,
+        f"Scaled up ReplicaSet {rs.name} (revision {rs.revision}) from {rs.replicas} to {size}",
     )
 
 

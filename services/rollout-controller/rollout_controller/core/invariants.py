@@ -24,6 +24,7 @@ from rollout_controller.core.plan import (
 )
 from rollout_controller.core.roles import routed_roles
 from rollout_controller.core.routers import has_routers, shares_of, weight_of
+from rollout_controller.core.validation.rules import first_error
 
 
 def check(observed: Observed, plan: Plan) -> None:
@@ -81,7 +82,8 @@ def _check_abort(observed: Observed, plan: Plan, route: RouteDocument) -> None:
         stored, canary = observed.headrace.route, observed.spec.strategy.canary
         is_known = stored is not None and route.epoch == stored.epoch
         is_dynamic = canary is not None and canary.dynamic_stable_scale
-        is_draining = is_dynamic and asked <= _weight_max(observed)
+        is_blind = first_error(observed) is not None  # by the stored route, without the spec
+        is_draining = (is_dynamic or is_blind) and asked <= _weight_max(observed)
         if not is_known and not is_draining:
             raise InvariantViolation("an aborted rollout asks for traffic to the canary")
 
@@ -109,10 +111,10 @@ def _check_raise(observed: Observed, route: RouteDocument) -> None:
 
 
 def _weight_max(observed: Observed) -> int:
-    """Return the weight that an abort may leave for now: no more than the canary may have had."""
+    """Return what an abort may leave for now: no more than may have gone past stable before."""
     stored, weights = observed.headrace.route, observed.status.canary.weights
     if stored is not None:
-        return stored.weights.canary
+        return stored.weights.base - stored.weights.stable
     canary = observed.spec.strategy.canary
     base = weight_base(canary) if canary is not None else 0
     return weights.canary.weight if weights is not None else base

@@ -27,6 +27,7 @@ from headrace.model.route import (
     WithdrawnObject,
 )
 from headrace.model.traffic import TrafficRouting, TrafficWeights, WeightDestination
+from rollout_controller.core.canary.drain import stored_weights
 from rollout_controller.core.canary.weights import (
     DesiredWeight,
     apply_order,
@@ -373,7 +374,7 @@ def _renew(draft: Draft, stored: RouteDocument) -> None:
 
 
 def reconcile_stored_abort(draft: Draft) -> None:
-    """Bring all traffic to stable by the stored route alone, without the spec.
+    """Bring the traffic back to stable by the stored route alone, without the spec.
 
     For an abort while the spec is invalid: routers, Services and hashes are those of the last
     request.
@@ -383,18 +384,18 @@ def reconcile_stored_abort(draft: Draft) -> None:
     draft.request = stored
     if stored is None or not stored.routers:
         return
-    if stored.aborted:
-        draft.is_route_settled = _is_acknowledged(draft, stored)
+    weights = stored_weights(draft, stored)
+    if stored.aborted and weights == stored.weights:
+        draft.is_route_settled = weights.canary == 0 and _is_acknowledged(draft, stored)
         _keep_alive(draft, stored, may_renew=False)
         return
-    base = stored.weights.base
     _request(
         draft,
         stored.model_copy(
             update={
                 **_VOLATILE,
                 "aborted": True,
-                "weights": Weights(canary=0, stable=base, base=base),
+                "weights": weights,
                 "order": "remove-hash-weight",
                 "managed": cleared(stored.managed),
             }
