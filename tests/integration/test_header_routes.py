@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from experiment_world import Canary, World, rollout, running
 
+from headrace.errors import Unavailable
 from headrace.kubernetes.resources import HTTP_ROUTES, Manifest
 from headrace.runtime.cluster import MergePatch
+from headrace.runtime.cluster_memory import PodBehaviour, Request
 
 pytestmark = [pytest.mark.looptime, pytest.mark.spec("canary 5.4")]
 
@@ -97,3 +100,42 @@ async def test_an_abort_takes_the_header_rule_away() -> None:
         await canary.patch_status({"abort": True})
         await canary.until_phase("Degraded")
         assert [each.get("name") for each in await rules(world)] == [None]
+
+
+def refuse_routes(request: Request) -> None:
+    """Let nobody write an HTTPRoute."""
+    if request.resource == "httproutes" and request.verb == "patch":
+        raise Unavailable("the mesh is away")
+
+
+@pytest.mark.spec("canary 3.2")
+async def test_a_full_promotion_waits_until_the_header_rule_is_gone() -> None:
+    async with running() as world:
+        canary = await paused_with_header(world)
+        world.cluster.intercept = refuse_routes
+        await canary.patch_status({"promoteFull": True})
+        await asyncio.sleep(60)
+        status = await canary.status()
+        assert status["stableRS"] != status["currentPodHash"]
+        assert status["headrace"]["waiting"]["reason"] in ("RouteAcknowledgement", "RouteFailed")
+        world.cluster.intercept = None
+        await canary.until_phase("Healthy")
+        assert [each.get("name") for each in await rules(world)] == [None]
+
+
+@pytest.mark.spec("canary 3.2")
+async def test_a_full_promotion_away_from_a_broken_stable_version_waits_for_no_route() -> None:
+    async with running() as world:
+        canary = await paused_with_header(world)
+        world.cluster.intercept = refuse_routes
+        await canary.patch_status({"promoteFull": True})
+        await canary.until(
+            "the new version has its pods", lambda status: status["updatedReplicas"] == 4
+        )
+        await asyncio.sleep(5)
+        assert (await canary.status())["phase"] != "Healthy"
+        world.cluster.behave("app:v1", PodBehaviour(ready_seconds=None))
+        await world.kill_pods("app")
+        await canary.until_phase("Healthy")
+        world.cluster.intercept = None
+        await until_rules(world, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rollout_controller.core.canary.counts import Size, threshold_met
+from rollout_controller.core.canary.weights import gate_holds
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.roles import ping_pong_roles
 from rollout_controller.core.rollback import is_within_window
@@ -17,7 +18,8 @@ def promotion_reason(draft: Draft, index: int) -> str | None:
         index: Working step index; len(steps) when all are done or skipped.
 
     A routed canary that ran its last step is promoted only when its weight is acknowledged:
-    the pods of stable go down on the strength of that (architecture, section 4).
+    the pods of stable go down on the strength of that (architecture, section 4). A full
+    promotion leaves the weight as it is, and waits only until managed routes are gone.
     """
     if draft.stable is None:
         return "Initial deploy"
@@ -32,7 +34,7 @@ def promotion_reason(draft: Draft, index: int) -> str | None:
     if not _may_swap(draft):
         return None
     if draft.status.promote_full:
-        return "Full promotion requested"
+        return None if _awaits_removal(draft) else "Full promotion requested"
     if draft.new is draft.stable:
         return "Fast rollback"
     steps = len(draft.steps)
@@ -54,6 +56,19 @@ def _may_swap(draft: Draft) -> bool:
         or draft.is_fully_promoted
         or selected_hash(draft, roles.canary) == draft.new_hash
     )
+
+
+def _awaits_removal(draft: Draft) -> bool:
+    """Return whether the router was asked for a route without managed routes, and may follow.
+
+    Where stable could not carry the route, nothing was asked, or a raise expires: the way out of
+    a broken stable version must not wait for that.
+    """
+    route = draft.request
+    if route is None or draft.is_fully_promoted or draft.is_route_acknowledged:
+        return False
+    has_managed = bool(route.managed.names or route.managed.step_names)
+    return has_managed and gate_holds(draft, route.weights.canary)
 
 
 def _is_threshold_met(draft: Draft, replicas: int) -> bool:
