@@ -46,6 +46,17 @@ PAUSE: Final = Patches(spec={"paused": True})
 RESUME: Final = Patches(spec={"paused": False}, status={"pauseConditions": None})
 
 
+def why_no_abort(rollout: Manifest) -> str:
+    """Return why an abort of this Rollout has no effect, "" when it has (decision 13)."""
+    status = rollout.get("status") or {}
+    current, stable = status.get("currentPodHash"), status.get("stableRS")
+    if current and current == stable:
+        return "its newest revision is the stable one already"
+    if status.get("promoteFull"):
+        return "its full promotion is requested, which ends every abort"
+    return ""
+
+
 def promote(rollout: Manifest, *, full: bool = False) -> Patches:
     """Return what `promote` writes: the first case of cli-and-clients 2.2 that matches."""
     status = rollout.get("status") or {}

@@ -77,6 +77,33 @@ async def test_abort_and_retry_write_the_status(world: World) -> None:
     assert world.out.getvalue() == "rollout 'web' aborted\nrollout 'web' retried\n"
 
 
+VOID = [
+    (
+        {"currentPodHash": "a", "stableRS": "a"},
+        "its newest revision is the stable one already",
+    ),
+    (
+        {"currentPodHash": "b", "stableRS": "a", "promoteFull": True},
+        "its full promotion is requested, which ends every abort",
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "why"), VOID)
+async def test_an_abort_without_effect_is_sent_and_told(
+    world: World, status: dict[str, Any], why: str
+) -> None:
+    await world.rollout(status)
+    await changes.abort(world.session, world.way, "web")
+    assert world.writes() == [
+        ("patch", "rollouts/web", "status", {"status": {"abort": True}}),
+    ]
+    assert world.out.getvalue() == (
+        f"rollout 'web' aborted\nThe abort has no effect: {why}. "
+        "`headrace undo web` goes back to the version before.\n"
+    )
+
+
 async def test_pause_and_restart_write_the_spec(world: World) -> None:
     await world.rollout()
     await changes.pause(world.session, world.way, "web")

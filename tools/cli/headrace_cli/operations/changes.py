@@ -21,9 +21,14 @@ async def skip(session: Session, way: Way, name: str, *, all_steps: bool) -> Non
 
 
 async def abort(session: Session, way: Way, name: str) -> None:
-    """Take all traffic back to the stable version."""
-    await way.carry(name, Wish(Action.ABORT))
+    """Take all traffic back to the stable version; say where that cannot be any more."""
+    void = await way.carry(name, Wish(Action.ABORT))
     session.terminal.print(f"rollout '{name}' aborted")
+    if void:
+        session.terminal.complain(
+            f"The abort has no effect: {void}. "
+            f"`headrace undo {name}` goes back to the version before."
+        )
 
 
 async def retry(session: Session, way: Way, name: str) -> None:

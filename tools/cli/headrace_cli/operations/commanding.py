@@ -17,6 +17,7 @@ from typing import Final
 from headrace.events.commands import Action, Preconditions, RolloutCommanded
 from headrace.events.envelope import Event
 from headrace.events.rollout import CommandAccepted, CommandRejected
+from headrace.intents import why_no_abort
 from headrace.kubernetes.resources import NAMESPACES, ROLLOUTS, Manifest
 from headrace.model.headrace_status import HeadraceStatus, Transition
 from headrace.model.quantities import Instant
@@ -58,7 +59,13 @@ class BusWay:
         answer = await self._answer(name, command.command)
         if answer.type == CommandRejected.EVENT_TYPE:
             raise Failure(f"rollout '{name}' refused {wish.action}: {answer.message}")
-        return f'rollout "{name}"' if wish.action is Action.SET_IMAGE else ""
+        match wish.action:
+            case Action.SET_IMAGE:
+                return f'rollout "{name}"'
+            case Action.ABORT:
+                return why_no_abort(rollout)
+            case _:
+                return ""
 
     def _command(self, rollout: Manifest, wish: Wish) -> RolloutCommanded:
         session = self._session

@@ -52,7 +52,7 @@ class ObjectWay:
             case Action.UNDO:
                 return await self._undo(name, arguments.to_revision or 0)
             case Action.ABORT:
-                await self._send(name, intents.ABORT)
+                return intents.why_no_abort(await self._send(name, intents.ABORT))
             case Action.RETRY:
                 await self._send(name, intents.RETRY)
             case Action.PAUSE:
@@ -77,20 +77,28 @@ class ObjectWay:
                 case _:
                     return intents.promote(rollout, full=action is Action.PROMOTE_FULL)
 
-    async def _send(self, name: str, patches: Patches) -> None:
-        """Write status, then spec; both at once where the CRD has no status subresource."""
+    async def _send(self, name: str, patches: Patches) -> Manifest:
+        """Write status, then spec; both at once where the CRD has no status subresource.
+
+        Returns:
+            The Rollout as the last write leaves it; empty when there was nothing to write.
+        """
         cluster, namespace = self._session.cluster, self._session.namespace
+        written: Manifest = {}
         with about_object(self._session, ROLLOUTS, name):
             if patches.status is not None and patches.unified is not None:
                 status = MergePatch({"status": patches.status})
                 try:
-                    await cluster.patch(ROLLOUTS, namespace, name, status, subresource="status")
+                    written = await cluster.patch(
+                        ROLLOUTS, namespace, name, status, subresource="status"
+                    )
                 except NotFound:
-                    await cluster.patch(ROLLOUTS, namespace, name, MergePatch(patches.unified))
-                    return
+                    body = MergePatch(patches.unified)
+                    return await cluster.patch(ROLLOUTS, namespace, name, body)
             if patches.spec is not None:
                 spec = MergePatch({"spec": patches.spec})
-                await cluster.patch(ROLLOUTS, namespace, name, spec)
+                written = await cluster.patch(ROLLOUTS, namespace, name, spec)
+        return written
 
     async def _set_image(self, name: str, container: str, image: str) -> str:
         rollout = await read(self._session, ROLLOUTS, name)
