@@ -45,6 +45,21 @@ def managed_routes(draft: Draft, wanted: DesiredWeight) -> ManagedRoutes:
     return empty.model_copy(update={"header": header, "mirror": mirror})
 
 
+def are_managed_routes_gone(draft: Draft) -> bool:
+    """Return whether surely no header or mirror route brings the canary anything any more.
+
+    What requests before the newest asked for is not kept: without its acknowledgement nothing is
+    sure, unless the Rollout has no such routes at all.
+    """
+    route = draft.request
+    if route is None or not draft.has_routers:
+        return True
+    managed = route.managed
+    if managed.header or managed.mirror:
+        return False
+    return draft.is_route_acknowledged or not (managed.names or managed.step_names)
+
+
 def cleared(managed: ManagedRoutes) -> ManagedRoutes:
     """Return the same names without any route that shall exist."""
     return managed.model_copy(update={"header": (), "mirror": ()})

@@ -12,7 +12,7 @@ from headrace.model.route import HeaderRoute, ManagedRoutes, RouteDocument
 from rollout_controller.core import samples
 from rollout_controller.core.decide import decide
 from rollout_controller.core.draft import Draft
-from rollout_controller.core.observed import Acknowledgement, Observed
+from rollout_controller.core.observed import Acknowledgement, Observed, References
 from rollout_controller.core.route import reconcile_route, reconcile_stored_abort
 from rollout_controller.core.routers import shares_of
 
@@ -158,3 +158,59 @@ def test_the_documents_route_says_what_the_step_says() -> None:
     (route,) = asked(observe(1)).managed.header
     raw = {"name": "a", "match": [{"headerName": "x", "headerValue": {"exact": "1"}}]}
     assert route == HeaderRoute.load(raw)
+
+
+FULL = (CANARY[0], samples.replica_set("new", 4))
+BROKEN = (replace(CANARY[0], available=0), FULL[1])
+
+
+def promoting(stored: RouteDocument, acked: int | None = None, **more: Any) -> Observed:
+    """A full promotion that has all pods; `acked` is the newest acknowledged epoch."""
+    more.setdefault("replica_sets", FULL)
+    observed = after(3, stored, status={"promoteFull": True}, is_acknowledged=False, **more)
+    known = None if acked is None else Acknowledgement(acked)
+    return replace(observed, acknowledgement=known)
+
+
+def promoted(observed: Observed) -> bool:
+    plan = decide(observed, now=samples.NOW)
+    return plan.claim is not None and plan.claim.status.stable_rs == "new"
+
+
+@pytest.mark.spec("canary 3.2")
+def test_a_full_promotion_waits_until_they_are_surely_gone() -> None:
+    with_routes = asked(observe(1))
+    assert not promoted(promoting(with_routes, acked=with_routes.epoch))
+    unasked = promoting(with_routes, acked=with_routes.epoch)
+    elsewhere = (samples.service("active", "old"), samples.service("preview", "new"))
+    services = {each.name: each for each in elsewhere}
+    assert not promoted(replace(unasked, references=References(services=services)))
+    without = asked(promoting(with_routes))
+    assert names(without) == ([], [])
+    assert not promoted(promoting(without))
+    assert not promoted(promoting(without, acked=with_routes.epoch))
+    assert promoted(promoting(without, acked=without.epoch))
+
+
+@pytest.mark.spec("canary 3.2")
+def test_the_way_out_of_a_broken_stable_version_waits_for_none_of_them() -> None:
+    with_routes = asked(observe(1))
+    assert promoted(promoting(with_routes, acked=with_routes.epoch, replica_sets=BROKEN))
+
+
+@pytest.mark.spec("canary 3.2")
+def test_a_full_promotion_without_such_routes_waits_for_no_router() -> None:
+    observed = samples.routed(
+        [{"setWeight": 10}],
+        weight=10,
+        is_acknowledged=False,
+        status={"promoteFull": True},
+        replica_sets=FULL,
+    )
+    assert promoted(observed)
+    plain = promoting(asked(observe(1)))
+    canary = plain.spec.strategy.canary
+    assert canary is not None
+    unrouted = canary.model_copy(update={"traffic_routing": None})
+    strategy = plain.spec.strategy.model_copy(update={"canary": unrouted})
+    assert promoted(replace(plain, spec=plain.spec.model_copy(update={"strategy": strategy})))

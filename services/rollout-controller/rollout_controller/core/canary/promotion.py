@@ -5,6 +5,7 @@ from __future__ import annotations
 from rollout_controller.core.canary.counts import Size, threshold_met
 from rollout_controller.core.canary.weights import gate_holds
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.managed_routes import are_managed_routes_gone
 from rollout_controller.core.roles import ping_pong_roles
 from rollout_controller.core.rollback import is_within_window
 from rollout_controller.core.services import selected_hash
@@ -59,16 +60,15 @@ def _may_swap(draft: Draft) -> bool:
 
 
 def _awaits_removal(draft: Draft) -> bool:
-    """Return whether the router was asked for a route without managed routes, and may follow.
+    """Return whether managed routes may still exist, and the router can be asked for one without.
 
-    Where stable could not carry the route, nothing was asked, or a raise expires: the way out of
-    a broken stable version must not wait for that.
+    It cannot where stable could not carry the rest: the way out of a broken stable version must
+    not wait for that.
     """
     route = draft.request
-    if route is None or draft.is_fully_promoted or draft.is_route_acknowledged:
+    if route is None or draft.is_fully_promoted or are_managed_routes_gone(draft):
         return False
-    has_managed = bool(route.managed.names or route.managed.step_names)
-    return has_managed and gate_holds(draft, route.weights.canary)
+    return gate_holds(draft, route.weights.canary)
 
 
 def _is_threshold_met(draft: Draft, replicas: int) -> bool:

@@ -78,12 +78,13 @@ def _may_leave(draft: Draft, name: str) -> bool:
     """Return whether the Service of the canary role may be pointed at another ReplicaSet now.
 
     What counts is the weight of this very Service: right after a promotion with pingPong it may
-    be the one that the newest route gives everything.
+    be the one that the newest route gives everything. Ping and pong that routers do not divide
+    the traffic between may have been those a moment ago.
     """
     service = draft.observed.references.services.get(name)
     if service is None or draft.new is None or not draft.status.stable_rs:
         return True
-    if not draft.has_routers or name != draft.roles.canary:
+    if not draft.has_routers:
         return True
     if not service.pod_hash and draft.canary.ping_pong is None:
         return True
@@ -93,4 +94,4 @@ def _may_leave(draft: Draft, name: str) -> bool:
     is_new_revision = stored.hashes.canary != draft.new.pod_hash
     limit = 0 if is_new_revision else canary_steps.set_weight_at(draft.steps, draft.index)
     weight = weight_of(stored, name)
-    return weight is not None and weight <= limit
+    return weight <= limit if weight is not None else name != draft.roles.canary

@@ -223,3 +223,15 @@ def test_the_stable_role_is_pointed_back_where_stable_answers() -> None:
     assert switches(samples.ping_pong(STEPS, **changes)) == {"ping": "stable"}
     gone = (samples.replica_set("stable", available=0), samples.replica_set("new", 1))
     assert switches(samples.ping_pong(STEPS, replica_sets=gone, **changes)) == {}
+
+
+@pytest.mark.spec("canary 6.3")
+@pytest.mark.parametrize("acked", [True, False])
+def test_services_named_since_take_the_traffic_before_ping_and_pong_move(acked: bool) -> None:
+    """The newest route still divides the traffic between ping and pong."""
+    stored = samples.ping_pong(STEPS, stable="pong", weight=0, is_acknowledged=acked).headrace
+    named = {"stableService": "active", "canaryService": "preview"}
+    observed = samples.ping_pong(STEPS, strategy=named, selected=PONG_IS_OLD)
+    assert switches(replace(observed, headrace=stored)) == {}
+    other = samples.routed(STEPS, weight=10, is_acknowledged=acked).headrace
+    assert switches(replace(observed, headrace=other)) == ({"pong": "new"} if acked else {})
