@@ -16,9 +16,7 @@ from pydantic import ValidationError
 from headrace.errors import NotFound, TransientError
 from headrace.events.outbox import published
 from headrace.ids import object_cause
-from headrace.kubernetes.hashes import pod_template_hash, step_hash
 from headrace.kubernetes.resources import ANALYSIS_RUNS, EXPERIMENTS, Manifest, Resource
-from headrace.kubernetes.templates import find_new_replica_set, hash_label
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
@@ -47,9 +45,9 @@ from rollout_controller.core.observed import (
     ReplicaSet,
     Settings,
 )
-from rollout_controller.core.validation.rules import spec_error
 from rollout_controller.lookups import Templates, owned_experiments, owned_runs
 from rollout_controller.plugin_table import PluginTable
+from rollout_controller.specs import ParsedSpec, new_replica_set, parse_spec
 from rollout_controller.views import pod_view, replica_set_view, service_view
 from rollout_controller.workloads import Found, Workloads
 
@@ -57,21 +55,6 @@ LATE_SECONDS = 5.0
 """An acknowledgement this late makes the controller read the traffic objects itself."""
 LATE_SECONDS_WITHOUT_BUS = 1.0
 READ_BACK_SECONDS_MAX = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    """The spec of one generation, and what is computed from it once.
-
-    Attributes:
-        version: Generation, collision count and workload that it holds for.
-    """
-
-    version: tuple[int, int | None, tuple[str, int]]
-    spec: RolloutSpec
-    template_hash: str
-    step_hash: str
-    spec_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +101,7 @@ class Gatherer:
         self._versions = versions
         self._is_bus_up = is_bus_up
         self._plugins = PluginTable(self._caches.configuration)
-        self._parsed: dict[str, _Parsed] = {}
+        self._parsed: dict[str, ParsedSpec] = {}
         self._statuses: dict[str, _Status] = {}
         self._read_back: dict[str, _ReadBack] = {}
 
@@ -183,7 +166,7 @@ class Gatherer:
             has_headrace=raw_status.get("headrace") is not None,
             template_hash=parsed.template_hash,
             step_hash=parsed.step_hash,
-            new_replica_set=self._new_replica_set(parsed, sets),
+            new_replica_set=new_replica_set(parsed, sets),
             replica_sets=tuple(replica_set_view(rs) for rs in sets),
             orphans=self._orphans(metadata.get("namespace", ""), parsed.spec),
             references=self._references(metadata.get("namespace", ""), parsed.spec),
@@ -208,29 +191,15 @@ class Gatherer:
             self._statuses[uid] = known
         return known
 
-    def _parse(self, manifest: Manifest, status: RolloutStatus, found: Found) -> _Parsed:
+    def _parse(self, manifest: Manifest, status: RolloutStatus, found: Found) -> ParsedSpec:
         uid = manifest["metadata"]["uid"]
         generation = int(manifest["metadata"].get("generation") or 0)
         version = (generation, status.collision_count, found.version)
         known = self._parsed.get(uid)
         if known is None or known.version != version:
-            known = _parse_spec(manifest, version, found)
+            known = parse_spec(manifest, version, found)
             self._parsed[uid] = known
         return known
-
-    def _new_replica_set(self, parsed: _Parsed, sets: Sequence[Manifest]) -> str | None:
-        """Return the name of the ReplicaSet of the template (rollout-api 7.3)."""
-        if not parsed.template_hash:
-            return None
-        by_hash = sorted(
-            (rs for rs in sets if hash_label(rs) == parsed.template_hash),
-            key=lambda rs: str(rs["metadata"].get("creationTimestamp")),
-        )
-        if by_hash:
-            return str(by_hash[0]["metadata"]["name"])
-        _, collision_count, _ = parsed.version
-        found = find_new_replica_set(sets, parsed.spec.template or {}, collision_count)
-        return str(found["metadata"]["name"]) if found is not None else None
 
     def _orphans(self, namespace: str, spec: RolloutSpec) -> tuple[ReplicaSet, ...]:
         """Return the ReplicaSets that nobody controls and the selector matches."""
@@ -344,30 +313,8 @@ def acknowledgement_of(epoch: int, answers: Sequence[RouterAnswer]) -> Acknowled
     )
 
 
-def _parse_spec(
-    manifest: Manifest, version: tuple[int, int | None, tuple[str, int]], found: Found
-) -> _Parsed:
-    try:
-        spec = found.resolve(RolloutSpec.load(manifest.get("spec") or {}))
-        template_hash = "" if found.error else pod_template_hash(spec.template or {}, version[1])
-    except (ValidationError, ValueError) as error:
-        return _Parsed(version, RolloutSpec(), "", "", _first_line(error))
-    canary = spec.strategy.canary
-    steps = step_hash(canary.steps) if canary is not None else ""
-    text = spec_error(spec, is_resolved=found.manifest is not None)
-    return _Parsed(version, spec, template_hash, steps, text)
-
-
 def _is_going(manifest: Manifest) -> bool:
     return bool(manifest["metadata"].get("deletionTimestamp"))
-
-
-def _first_line(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        path = ".".join(str(part) for part in first["loc"])
-        return f"spec.{path}: {first['msg']}"
-    return f"spec.template: {error}"
 
 
 def _headrace(raw: object) -> HeadraceStatus:

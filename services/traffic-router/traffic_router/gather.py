@@ -73,7 +73,7 @@ class Gatherer:
         document = self._document(key, rollout) if rollout else None
         return Observed(
             key=key,
-            rollout=_view(rollout) if rollout else None,
+            rollout=rollout_view(rollout) if rollout else None,
             document=document,
             routers=await self._sights(document, _routers(document)),
             withdrawn=await self._sights(document, _withdrawn(document)),
@@ -180,7 +180,8 @@ def _withdrawn(document: RouteDocument | None) -> tuple[RouterConfig, ...]:
     return tuple(each.router for each in document.withdraw) if document else ()
 
 
-def _view(rollout: Manifest) -> RolloutView:
+def rollout_view(rollout: Manifest) -> RolloutView:
+    """Return what the core sees of a Rollout."""
     metadata, status = rollout["metadata"], rollout.get("status") or {}
     acknowledged = (status.get("headrace") or {}).get("acknowledged") or {}
     return RolloutView(

@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("headrace-sandbox", description=__doc__)
     parser.add_argument("--scenario", default=WILD, help=f"name of a scenario, or {WILD}")
     parser.add_argument("--seed", type=int, help="default: the scenario's own")
+    parser.add_argument("--ring", choices=("shells", "cores"), default="shells", help="who plays")
     parser.add_argument("--faults", type=Path, help="exactly these faults, from a file")
     parser.add_argument("--hunt", type=float, metavar="SECONDS", help="fresh seeds for so long")
     parser.add_argument("--mutants", action="store_true", help="find each mutant by fresh seeds")
@@ -60,7 +61,7 @@ def _play(arguments: argparse.Namespace) -> int:
     faults = None
     if arguments.faults is not None:
         faults = tuple(Fault.load(each) for each in json.loads(arguments.faults.read_text()))
-    result = run(name, seed, faults)
+    result = run(name, seed, faults, ring=arguments.ring)
     if arguments.story:
         sys.stdout.write(result.story.text() + "\n")
     if arguments.json is not None:
@@ -78,10 +79,10 @@ def _find(arguments: argparse.Namespace) -> int:
     """Try one seed after the other until a rule is violated; say it as JSON."""
     end = time.monotonic() + arguments.until_violation
     seed = arguments.seed or 1
-    found = report(arguments.scenario, seed)
+    found = report(arguments.scenario, seed, arguments.ring)
     while not _is_of_the_world(found) and time.monotonic() < end:
         seed += 1
-        found = report(arguments.scenario, seed)
+        found = report(arguments.scenario, seed, arguments.ring)
     sys.stdout.write(json.dumps({"seed": seed, "rule": found.rule, "text": found.text}))
     return 0
 
@@ -109,7 +110,11 @@ def _hunt(arguments: argparse.Namespace) -> int:
     failed: list[Report] = []
     runs = 0
     found = hunt(
-        arguments.scenario, arguments.hunt, workers=arguments.workers, first_seed=first_seed
+        arguments.scenario,
+        arguments.hunt,
+        workers=arguments.workers,
+        first_seed=first_seed,
+        ring=arguments.ring,
     )
     for each in found:
         runs += 1
@@ -121,7 +126,7 @@ def _hunt(arguments: argparse.Namespace) -> int:
     sys.stdout.write(hunt_report(runs, seconds, seen, failed) + "\n")
     if failed:
         first = failed[0].seed
-        result = run(arguments.scenario, first)
+        result = run(arguments.scenario, first, ring=arguments.ring)
         sys.stdout.write(failure(result, shrink(arguments.scenario, first, result)) + "\n")
     is_covered = not (arguments.demand_coverage and missing(seen))
     return 0 if not failed and is_covered else 1

@@ -96,9 +96,11 @@ class Broker:
             self._buses.remove(bus)
 
     def look(self) -> None:
-        """Let every bus notice whether the broker can be reached."""
+        """Let every bus notice whether the broker can be reached; hand out what waits."""
         for bus in [*self._buses]:
             bus.look()
+        for service in self._services:
+            self.hand_out(service)
 
     def append(self, identity: str, message: Outgoing) -> None:
         """Take a message and send it on its way to every service."""

@@ -42,7 +42,7 @@ class WorldClock:
 class Schedule(Protocol):
     """Calls something later, on behalf of a node."""
 
-    def __call__(self, seconds: float, callback: Callable[[], None]) -> Timer:
+    def __call__(self, seconds: float, callback: Callable[[], None], /) -> Timer:
         """Call once, unless the node dies before."""
         ...
 

@@ -18,9 +18,9 @@ from headrace.kubernetes.resources import (
 )
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import PodBehaviour
-from headrace_sandbox.fleet import Fleet
 from headrace_sandbox.nodes import drive
 from headrace_sandbox.scenario import Happening
+from headrace_sandbox.troubles import Cast
 from headrace_sandbox.users import ACTIONS, Users
 from headrace_sandbox.workload import HASH, NAMESPACE, image_of, replica_sets, split_of
 from headrace_sandbox.world import World, Write
@@ -40,7 +40,7 @@ _KINDS: Final[Mapping[str, Resource]] = {
 class Stage:
     """Where happenings happen: the world, its services and its users."""
 
-    def __init__(self, world: World, fleet: Fleet, users: Users) -> None:
+    def __init__(self, world: World, fleet: Cast, users: Users) -> None:
         self.world = world
         self.fleet = fleet
         self.users = users
@@ -206,7 +206,7 @@ def _delete(stage: Stage, happening: Happening) -> None:
 
 
 def _behave(stage: Stage, happening: Happening) -> None:
-    stage.world.cluster.behave(happening.to, behaviour(happening.argument))
+    stage.world.behave(happening.to, behaviour(happening.argument))
 
 
 _EVENTS: Final[Mapping[str, Callable[[Stage, Happening], None]]] = {

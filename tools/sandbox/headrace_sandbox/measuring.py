@@ -16,8 +16,9 @@ from analysis_runner.memory import RunMemory
 from headrace.expression.values import floats
 from headrace.model.analysis import Metric
 from headrace.model.quantities import Instant
+from headrace.runtime.clock import Timer
+from headrace_sandbox.clock import NodeClock
 from headrace_sandbox.faults import Kind
-from headrace_sandbox.nodes import Node
 from headrace_sandbox.world import World
 
 _ANSWER_SECONDS: Final = 0.05
@@ -28,6 +29,24 @@ class Workload(Protocol):
 
     def error_ratio(self, query: str) -> float | None:
         """Return the ratio of errors that a query asks for; None where nothing was counted."""
+        ...
+
+
+class Host(Protocol):
+    """The process that measures.
+
+    Attributes:
+        name: As `analysis-runner-1`.
+        incarnation: Another one with each start.
+        clock: What it takes the time for.
+    """
+
+    name: str
+    incarnation: int
+    clock: NodeClock
+
+    def later(self, seconds: float, action: Callable[[], None]) -> Timer:
+        """Do something later, unless the process is gone by then."""
         ...
 
 
@@ -43,7 +62,7 @@ class SimulatedMeasurer:
 
     def __init__(
         self,
-        where: tuple[World, Node],
+        where: tuple[World, Host],
         workload: Workload,
         memory: RunMemory,
         wake: Callable[[str], None],

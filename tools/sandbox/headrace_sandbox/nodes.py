@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from headrace.errors import Conflict, RolloutError, TransientError
 from headrace.events.envelope import decode
@@ -26,13 +26,13 @@ from headrace.runtime.metric_catalog import ServiceName
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.on_demand import OnDemand
 from headrace.runtime.ownership import Layout, Membership, Ownership
-from headrace.runtime.reconciler import Outcome
 from headrace.runtime.recorder import Recorder
 from headrace.runtime.reflector import Reflector
 from headrace_sandbox.bus import Broker, NodeBus, topics_named
 from headrace_sandbox.clock import NodeClock, Suspended
 from headrace_sandbox.cluster import Crash, NodeCluster
 from headrace_sandbox.faults import Kind
+from headrace_sandbox.looking import Looker
 from headrace_sandbox.world import World, Write
 
 _LAYOUT: Final = Layout(partitions=4, shards=2)
@@ -60,18 +60,6 @@ def drive(coroutine: Coroutine[Any, Any, AnswerT]) -> AnswerT:
         return answer
     coroutine.close()
     raise Suspended(f"{coroutine!r} waits for something that is no port")
-
-
-class Looker(Protocol):
-    """Looks on at what nodes do; the checkers implement it."""
-
-    def sends(self, node: Node, verb: str, resource: Resource, name: str) -> None:
-        """Hear that a write leaves a node."""
-        ...
-
-    def reconciled(self, node: Node, key: str, outcome: Outcome) -> None:
-        """Hear how a reconcile ended."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def failure(result: Result, faults: Sequence[Fault]) -> str:
     lines = result.story.text().splitlines()[-_LINES_SHOWN:]
     replay = (
         f"headrace-sandbox --scenario {result.scenario} --seed {result.seed} "
-        f"--faults {file} --story"
+        f"--ring {result.ring} --faults {file} --story"
     )
     return "\n".join(
         (

@@ -13,7 +13,7 @@ import structlog
 
 from headrace_sandbox.faults import Fault
 from headrace_sandbox.scenario import Scenario, load
-from headrace_sandbox.simulation import Result, Simulation
+from headrace_sandbox.simulation import Result, Ring, Simulation
 from headrace_sandbox.wild import wild
 
 WILD: Final = "wild"
@@ -57,16 +57,22 @@ def scenario_of(name: str, seed: int) -> Scenario:
 
 
 def run(
-    name: str, seed: int, faults: tuple[Fault, ...] | None = None, *, is_told: bool = True
+    name: str,
+    seed: int,
+    faults: tuple[Fault, ...] | None = None,
+    *,
+    ring: Ring = "shells",
+    is_told: bool = True,
 ) -> Result:
     """Play a scenario once."""
     be_quiet()
-    return Simulation(scenario_of(name, seed), seed, faults, is_told=is_told).run()
+    scenario = scenario_of(name, seed)
+    return Simulation(scenario, seed, faults, ring=ring, is_told=is_told).run()
 
 
-def report(name: str, seed: int) -> Report:
+def report(name: str, seed: int, ring: Ring = "shells") -> Report:
     """Play a scenario once, without its story."""
-    result = run(name, seed, is_told=False)
+    result = run(name, seed, ring=ring, is_told=False)
     first = result.violations[0] if result.violations else None
     return Report(
         seed,
@@ -78,7 +84,9 @@ def report(name: str, seed: int) -> Report:
     )
 
 
-def hunt(name: str, seconds: float, *, workers: int, first_seed: int) -> Iterator[Report]:
+def hunt(
+    name: str, seconds: float, *, workers: int, first_seed: int, ring: Ring = "shells"
+) -> Iterator[Report]:
     """Play one seed after the other in parallel processes for so long."""
     end = time.monotonic() + seconds
     seed = first_seed
@@ -86,15 +94,16 @@ def hunt(name: str, seconds: float, *, workers: int, first_seed: int) -> Iterato
         waiting: set[Future[list[Report]]] = set()
         while time.monotonic() < end or waiting:
             while time.monotonic() < end and len(waiting) < 2 * workers:
-                waiting.add(pool.submit(_reports, name, range(seed, seed + _SEEDS_AT_ONCE)))
+                seeds = range(seed, seed + _SEEDS_AT_ONCE)
+                waiting.add(pool.submit(_reports, name, seeds, ring))
                 seed += _SEEDS_AT_ONCE
             done = next(as_completed(waiting))
             waiting.remove(done)
             yield from done.result()
 
 
-def _reports(name: str, seeds: Sequence[int]) -> list[Report]:
-    return [report(name, seed) for seed in seeds]
+def _reports(name: str, seeds: Sequence[int], ring: Ring) -> list[Report]:
+    return [report(name, seed, ring) for seed in seeds]
 
 
 def shrink(name: str, seed: int, result: Result) -> tuple[Fault, ...]:
@@ -108,7 +117,7 @@ def shrink(name: str, seed: int, result: Result) -> tuple[Fault, ...]:
         for start in range(0, len(kept), size):
             candidate = kept[:start] + kept[start + size :]
             tries += 1
-            if _fails(name, seed, tuple(candidate), rule):
+            if _fails(name, seed, tuple(candidate), rule, result.ring):
                 kept = candidate
                 break
         else:
@@ -118,6 +127,6 @@ def shrink(name: str, seed: int, result: Result) -> tuple[Fault, ...]:
     return tuple(kept)
 
 
-def _fails(name: str, seed: int, faults: tuple[Fault, ...], rule: str) -> bool:
-    found = run(name, seed, faults, is_told=False)
+def _fails(name: str, seed: int, faults: tuple[Fault, ...], rule: str, ring: Ring) -> bool:
+    found = run(name, seed, faults, ring=ring, is_told=False)
     return bool(found.violations) and found.violations[0].rule == rule

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from headrace.kubernetes.resources import ANALYSIS_TEMPLATES, HTTP_ROUTES, Manifest
 from headrace_sandbox.checkers.all import Checkers
 from headrace_sandbox.checkers.violations import Violation
+from headrace_sandbox.cores.ring import Cores
 from headrace_sandbox.faults import Fault, Kind
 from headrace_sandbox.fleet import Fleet
 from headrace_sandbox.happenings import Stage, behaviour, value_at
 from headrace_sandbox.nodes import drive
 from headrace_sandbox.scenario import Expectation, Scenario
 from headrace_sandbox.story import Story
+from headrace_sandbox.troubles import Cast
 from headrace_sandbox.users import Users
 from headrace_sandbox.workload import (
     Versions,
@@ -26,6 +28,9 @@ from headrace_sandbox.workload import (
     template,
 )
 from headrace_sandbox.world import World, WorldSettings, Write
+
+Ring = Literal["shells", "cores"]
+"""What plays the three services: their full shells, or their pure cores alone."""
 
 DEPLOY_SECONDS: Final = 120.0
 SETTLE_SECONDS: Final = 1800.0
@@ -50,6 +55,7 @@ class Result:
         seconds: Virtual time that passed.
         steps: Appointments kept.
         story: What happened.
+        ring: Who played.
     """
 
     scenario: str
@@ -60,6 +66,7 @@ class Result:
     seconds: float
     steps: int
     story: Story = field(repr=False)
+    ring: Ring = "shells"
 
     @property
     def is_good(self) -> bool:
@@ -76,18 +83,19 @@ class Simulation:
         seed: int,
         script: tuple[Fault, ...] | None = None,
         *,
+        ring: Ring = "shells",
         is_told: bool = True,
     ) -> None:
         self._scenario = scenario
         self._seed = seed
+        self._ring = ring
         script = script if script is not None else scenario.faults
         self.world = World(WorldSettings(seed, scenario.plan, script, is_told))
         self.world.faults.is_over = True  # until the applications are deployed
         self._apps = {each.name: each for each in scenario.applications}
         self.users = Users(self.world, self._apps)
         self.checkers = Checkers(self.world, self._apps)
-        self.fleet = Fleet(self.world, self.checkers, Versions(self.world), scenario.replicas)
-        self.fleet.broker.listen(self.checkers)
+        self.fleet = self._cast(ring, scenario.replicas)
         self.stage = Stage(self.world, self.fleet, self.users)
         self._rng = self.world.stream("chance")
         self.world.watch(self)
@@ -102,15 +110,23 @@ class Simulation:
             phase()
         return self._result()
 
+    def _cast(self, ring: Ring, replicas: int) -> Cast:
+        versions = Versions(self.world)
+        if ring == "cores":
+            return Cores(self.world, self.checkers, versions)
+        fleet = Fleet(self.world, self.checkers, versions, replicas)
+        fleet.broker.listen(self.checkers)
+        return fleet
+
     # Phases
 
     def _deploy(self) -> None:
         """Create everything in calm, and wait for it."""
         world, client = self.world, self.world.cluster.client("deployer")
         for image, raw in self._scenario.behaviours.items():
-            world.cluster.behave(image, behaviour(raw))
-        world.cluster.behave("*-slow", behaviour({"ready_seconds": 20}))
-        world.cluster.behave("*-crash", behaviour("crash"))
+            world.behave(image, behaviour(raw))
+        world.behave("*-slow", behaviour({"ready_seconds": 20}))
+        world.behave("*-crash", behaviour("crash"))
         drive(client.create(ANALYSIS_TEMPLATES, template()))
         for route in routes(self._scenario.applications):
             drive(client.create(HTTP_ROUTES, route))
@@ -139,8 +155,8 @@ class Simulation:
         world.tell("scenario", "the storm is over")
         world.faults.is_over = True
         self.fleet.heal()
-        world.cluster.behave("*-crash", behaviour({"ready_seconds": 1}))
-        world.cluster.behave("*-slow", behaviour({"ready_seconds": 1}))
+        world.behave("*-crash", behaviour({"ready_seconds": 1}))
+        world.behave("*-slow", behaviour({"ready_seconds": 1}))
         self.users.operate()
         world.run(SETTLE_SECONDS, self._is_stopped_or_settled)
         if not self.checkers.violations:
@@ -186,7 +202,7 @@ class Simulation:
             if (fault := faults.strikes(Kind.POD_SLOW, name)) is not None:
                 seconds = round(fault.size * 30, 1)
                 world.tell("fault", "new pods are slow", rollout=name, seconds=seconds)
-                world.cluster.behave(f"{name}:*-good", behaviour({"ready_seconds": seconds}))
+                world.behave(f"{name}:*-good", behaviour({"ready_seconds": seconds}))
         world.after(_TICK_SECONDS, self._tick)
 
     def _kill_pod(self, name: str, fault: Fault) -> None:
@@ -256,6 +272,7 @@ class Simulation:
             world.now - world.began,
             world.steps,
             world.story,
+            self._ring,
         )
 
 

@@ -15,7 +15,12 @@ from random import Random
 from typing import Final, Protocol
 
 from headrace.kubernetes.resources import NAMESPACES
-from headrace.runtime.cluster_memory import MemoryCluster, MemoryClusterSettings, Request
+from headrace.runtime.cluster_memory import (
+    MemoryCluster,
+    MemoryClusterSettings,
+    PodBehaviour,
+    Request,
+)
 from headrace.runtime.cluster_memory.objects import Change, Objects
 from headrace_sandbox.clock import WorldClock
 from headrace_sandbox.faults import Fault, FaultPlan, Faults
@@ -219,6 +224,11 @@ class World:
     def is_api_down(self) -> bool:
         """Whether the API server answers nobody."""
         return self.now < self.api_down_until
+
+    def behave(self, image: str, behaviour: PodBehaviour) -> None:
+        """Let pods with a matching image behave so from now on, running ones too."""
+        self.cluster.behave(image, behaviour)
+        self._rouse_cluster()
 
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` every committed change."""

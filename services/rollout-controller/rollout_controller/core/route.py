@@ -205,8 +205,11 @@ def _may_request(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) ->
     if not gate_holds(draft, wanted.weight):
         return False
     if wanted.weight == 0 and draft.observed.replicas == 0:
-        return True  # nobody answers anywhere: no Service moves to pods that nobody wants
-    if not _points_at(draft, draft.roles.stable, _stable_hash(draft)):
+        return True
+    # At 0 replicas nobody answers at stable either, and no Service moves to pods that nobody wants;
+    # setCanaryScale may give the canary some all the same.
+    needs_stable = draft.observed.replicas > 0
+    if needs_stable and not _points_at(draft, draft.roles.stable, _stable_hash(draft)):
         return False
     is_reached = bool(wanted.weight or managed.header or managed.mirror)
     if not (is_reached or wanted.additional):

@@ -15,7 +15,7 @@ from headrace_sandbox.checkers.protections import Protections
 from headrace_sandbox.checkers.rows import Rows
 from headrace_sandbox.checkers.traffic import TrafficRules
 from headrace_sandbox.checkers.violations import Findings
-from headrace_sandbox.nodes import Node
+from headrace_sandbox.looking import Agent
 from headrace_sandbox.workload import Application
 from headrace_sandbox.world import World, Write
 
@@ -27,7 +27,7 @@ class Checkers(Findings):
         super().__init__(world)
         self.seen: Counter[str] = Counter()
         self._is_quiet = False
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, Agent] = {}
         self._book = Book(world)
         self._traffic = TrafficRules(world, self._book, self)
         self._claims = ClaimRules(world, self._book, self)
@@ -70,12 +70,16 @@ class Checkers(Findings):
         self._protections.published(identity, message)
         self._world.tell(identity, f"says {message.headers.get('ce_type')}", key=message.key)
 
-    def sends(self, node: Node, verb: str, resource: Resource, name: str) -> None:
+    def sends(self, node: Agent, verb: str, resource: Resource, name: str) -> None:
         """Hear that a write leaves a node."""
         self._nodes[node.name] = node
         self._protections.sends(node, verb, resource, name)
 
-    def reconciled(self, node: Node, key: str, outcome: Outcome) -> None:
+    def refused(self, uid: str, rollout: str, found_epoch: int) -> None:
+        """Hear that a route was refused for a newer epoch on a traffic object."""
+        self._protections.refused(uid, rollout, found_epoch)
+
+    def reconciled(self, node: Agent, key: str, outcome: Outcome) -> None:
         """Hear how a reconcile ended."""
         self._protections.reconciled(node, key, outcome)
         if outcome.is_error:

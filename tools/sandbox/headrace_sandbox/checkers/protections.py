@@ -20,7 +20,7 @@ from headrace.runtime.bus_queue import Outgoing
 from headrace.runtime.reconciler import Outcome
 from headrace_sandbox.checkers.book import Book, fence_of
 from headrace_sandbox.checkers.violations import Findings
-from headrace_sandbox.nodes import Node
+from headrace_sandbox.looking import Agent
 from headrace_sandbox.workload import split_of
 from headrace_sandbox.world import World, Write
 
@@ -42,7 +42,7 @@ class Protections:
         self._require = findings.require
         self._known: dict[tuple[str, str, str], str] = {}
 
-    def sends(self, node: Node, verb: str, resource: Resource, name: str) -> None:
+    def sends(self, node: Agent, verb: str, resource: Resource, name: str) -> None:
         """Hear that a write leaves a node: it holds the Lease, and knows which version it saw."""
         if resource.plural == LEASES.plural:
             return
@@ -54,18 +54,19 @@ class Protections:
         if resource.plural in _LEASED:
             self._lease(node, resource, name)
 
-    def _lease(self, node: Node, resource: Resource, name: str) -> None:
+    def _lease(self, node: Agent, resource: Resource, name: str) -> None:
         key = self._key(resource, name)
-        if key is None:
+        needed = node.lease_of(key) if key is not None else ""
+        if not needed:
             return
-        lease = self._world.objects.find(LEASES, "default", node.lease_of(key))
+        lease = self._world.objects.find(LEASES, "default", needed)
         spec = lease.manifest["spec"] if lease is not None else {}
         holder = spec.get("holderIdentity")
         is_held = holder == node.name and self._renewed(node, spec)
         text = f"{node.name} writes {resource.plural}/{name}, {holder} holds the Lease"
         self._require(is_held, "no write without the Lease", text)
 
-    def _renewed(self, node: Node, spec: dict[str, object]) -> bool:
+    def _renewed(self, node: Agent, spec: dict[str, object]) -> bool:
         """Whether a Lease is younger than its duration, by the clock of its holder."""
         renewed = parse_time(str(spec["renewTime"]))
         seconds = int(str(spec["leaseDurationSeconds"]))
@@ -113,7 +114,7 @@ class Protections:
             text = f"{record.name}: epoch {epoch} written {late:.1f} s after its expiry"
             self._require(late < _CLOCK_ERROR_SECONDS, "no raise after its expiry", text)
 
-    def aborted_knowingly(self, node: Node, write: Write) -> None:
+    def aborted_knowingly(self, node: Agent, write: Write) -> None:
         """A router that knows of an abort raises nothing."""
         new = write.change.new
         if new is None or write.change.record.resource.plural not in (
@@ -145,13 +146,15 @@ class Protections:
             return
         payload = decode(message.key, message.headers, message.value).payload
         if isinstance(payload, RouteRefused) and payload.found_epoch:
-            epochs = self._book.page(payload.uid).fences
-            text = f"{payload.rollout}: refused for epoch {payload.found_epoch}, it had {epochs}"
-            self._require(
-                payload.found_epoch in epochs, "a fence of another uid is not honoured", text
-            )
+            self.refused(payload.uid, payload.rollout, payload.found_epoch)
 
-    def reconciled(self, node: Node, key: str, outcome: Outcome) -> None:
+    def refused(self, uid: str, rollout: str, found_epoch: int) -> None:
+        """Hear that a route was refused for a newer epoch: one that its own fence really had."""
+        epochs = self._book.page(uid).fences
+        text = f"{rollout}: refused for epoch {found_epoch}, it had {epochs}"
+        self._require(found_epoch in epochs, "a fence of another uid is not honoured", text)
+
+    def reconciled(self, node: Agent, key: str, outcome: Outcome) -> None:
         """Hear how a reconcile ended: nothing is frozen, nothing crashes."""
         text = f"{node.name} {key}: {outcome.message}"
         self._require(outcome.kind != "frozen", "no plan violates an invariant", text)

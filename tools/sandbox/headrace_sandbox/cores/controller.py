@@ -1,0 +1,242 @@
+"""The rollout-controller's core in ring 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from headrace.ids import object_cause
+from headrace.kubernetes.resources import (
+    ANALYSIS_RUNS,
+    ANALYSIS_TEMPLATES,
+    PODS,
+    REPLICA_SETS,
+    ROLLOUTS,
+    SERVICES,
+    Manifest,
+)
+from headrace.model.analysis import AnalysisTemplateSpec
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.meta import parse_time
+from headrace.model.quantities import Instant
+from headrace.model.rollout_status import RolloutStatus
+from headrace.model.route import RouteDocument, RouterAnswer
+from headrace.routes import ApiVersions, locate, read_back, resolve
+from headrace.runtime.cluster_memory.objects import TableKey, table_key
+from headrace_sandbox.cores.hands import Hands
+from headrace_sandbox.cores.process import Look, Process
+from rollout_controller.caches import Facts
+from rollout_controller.core.decide import decide
+from rollout_controller.core.invariants import check
+from rollout_controller.core.observed import (
+    Acknowledgement,
+    Observed,
+    Pod,
+    References,
+    RunObject,
+    Settings,
+)
+from rollout_controller.gather import LATE_SECONDS, acknowledgement_of
+from rollout_controller.specs import ParsedSpec, new_replica_set, parse_spec
+from rollout_controller.views import pod_view, replica_set_view, run_view, service_view
+from rollout_controller.workloads import NOTHING
+
+KINDS: Final = (ROLLOUTS, REPLICA_SETS, SERVICES, ANALYSIS_RUNS, ANALYSIS_TEMPLATES)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A route that the controller asks for."""
+
+    document: RouteDocument
+    sent_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the router says of a route.
+
+    Attributes:
+        uid: Of the Rollout.
+    """
+
+    key: str
+    uid: str
+    epoch: int
+    answers: tuple[RouterAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """The decoded parts of one stored Rollout: valid for exactly these raw ones."""
+
+    raw_spec: Any
+    raw_status: Any
+    spec: ParsedSpec
+    status: RolloutStatus
+    headrace: HeadraceStatus
+
+
+class ControllerCore:
+    """Snapshots from what was seen, `decide`, and hands."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._facts = Facts()
+        self._decoded: dict[str, _Decoded] = {}
+        self._settings = Settings(cluster_uid=process.world.source)
+
+    def keys(self, manifest: Manifest, kind: TableKey) -> Iterable[str]:
+        """Return the Rollouts that an object belongs to."""
+        metadata = manifest["metadata"]
+        namespace = metadata.get("namespace", "")
+        if kind == table_key(ROLLOUTS):
+            return (f"{namespace}/{metadata['name']}",)
+        if kind == table_key(SERVICES):
+            return self._served(metadata["name"])
+        owners = metadata.get("ownerReferences") or ()
+        return [f"{namespace}/{owner['name']}" for owner in owners if owner["kind"] == "Rollout"]
+
+    def _served(self, name: str) -> Iterator[str]:
+        for rollout in self._process.sight.all(ROLLOUTS):
+            canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+            if name in (canary.get("canaryService"), canary.get("stableService")):
+                yield f"{rollout['metadata']['namespace']}/{rollout['metadata']['name']}"
+
+    def hear(self, message: Any) -> str:
+        """Take an answer of the router."""
+        assert isinstance(message, Answer)
+        self._facts.acknowledge(message.uid, acknowledgement_of(message.epoch, message.answers))
+        return message.key
+
+    def look(self, key: str) -> Look:
+        """Decide on one Rollout, and carry the plan out."""
+        now = self._process.clock.now()
+        observed = self._observe(key, now)
+        if observed is None:
+            return Look()
+        plan = decide(observed, now=now)
+        check(observed, plan)
+        has_written = Hands(self._process, observed).carry_out(plan, self._ask)
+        return Look(has_written, plan.wake_at)
+
+    def _ask(self, document: RouteDocument) -> None:
+        process = self._process
+        process.post.send(process, "traffic-router", Request(document, process.clock.now()))
+
+    # Snapshots
+
+    def _observe(self, key: str, now: Instant) -> Observed | None:
+        namespace, _, name = key.partition("/")
+        sight = self._process.sight
+        manifest = sight.get(ROLLOUTS, namespace, name)
+        if manifest is None:
+            return None
+        metadata, uid = manifest["metadata"], manifest["metadata"]["uid"]
+        decoded = self._decode(manifest)
+        sets = [*sight.owned(REPLICA_SETS, uid)]
+        return Observed(
+            namespace=namespace,
+            name=name,
+            uid=uid,
+            resource_version=metadata["resourceVersion"],
+            generation=metadata["generation"],
+            labels=metadata.get("labels") or {},
+            annotations=metadata.get("annotations") or {},
+            is_deleting="deletionTimestamp" in metadata,
+            spec=decoded.spec.spec,
+            raw_spec=manifest["spec"],
+            spec_error=decoded.spec.spec_error,
+            status=decoded.status,
+            headrace=decoded.headrace,
+            has_headrace="headrace" in (manifest.get("status") or {}),
+            template_hash=decoded.spec.template_hash,
+            step_hash=decoded.spec.step_hash,
+            new_replica_set=new_replica_set(decoded.spec, sets),
+            replica_sets=tuple(replica_set_view(each) for each in sets),
+            references=self._references(namespace, decoded.spec),
+            runs=tuple(self._runs(uid)),
+            pods=tuple(self._pods(decoded.spec, sets)),
+            acknowledgement=self._acknowledgement(uid, decoded.headrace, now),
+            server_offset_seconds=self._process.cluster.server_offset_seconds(),
+            cause=object_cause(uid, metadata["resourceVersion"]),
+            settings=self._settings,
+        )
+
+    def _decode(self, manifest: Manifest) -> _Decoded:
+        uid, raw_status = manifest["metadata"]["uid"], manifest.get("status") or {}
+        raw_spec, known = manifest["spec"], self._decoded.get(uid)
+        if known is not None and known.raw_spec is raw_spec and known.raw_status is raw_status:
+            return known
+        if known is not None and known.raw_status is raw_status:
+            status, headrace = known.status, known.headrace
+        else:
+            plain = {name: value for name, value in raw_status.items() if name != "headrace"}
+            status = RolloutStatus.load(plain)
+            headrace = HeadraceStatus.load(raw_status.get("headrace") or {})
+        version = (manifest["metadata"]["generation"], status.collision_count, ("", 0))
+        if known is not None and known.raw_spec is raw_spec and known.spec.version == version:
+            spec = known.spec
+        else:
+            spec = parse_spec(manifest, version, NOTHING)
+        decoded = _Decoded(raw_spec, raw_status, spec, status, headrace)
+        self._decoded[uid] = decoded
+        return decoded
+
+    def _references(self, namespace: str, spec: ParsedSpec) -> References:
+        sight = self._process.sight
+        found = (sight.get(SERVICES, namespace, n) for n in spec.spec.strategy.service_names())
+        return References(
+            services={s["metadata"]["name"]: service_view(s) for s in found if s is not None},
+            templates={
+                each["metadata"]["name"]: AnalysisTemplateSpec.load(each.get("spec") or {})
+                for each in sight.all(ANALYSIS_TEMPLATES)
+            },
+        )
+
+    def _runs(self, uid: str) -> Iterator[RunObject]:
+        for manifest in self._process.sight.owned(ANALYSIS_RUNS, uid):
+            status = manifest.get("status") or {}
+            yield run_view(manifest, str(status.get("phase", "")), str(status.get("message", "")))
+
+    def _pods(self, spec: ParsedSpec, sets: list[Manifest]) -> Iterator[Pod]:
+        """Return the pods, as they are now: only a restart asks for them."""
+        if spec.spec.restart_at is None:
+            return
+        uids = {each["metadata"]["uid"] for each in sets}
+        for record in self._process.world.objects.all(PODS):
+            view = pod_view(record.manifest)
+            if view.replica_set_uid in uids:
+                yield view
+
+    # The durable path of an acknowledgement
+
+    def _acknowledgement(
+        self, uid: str, headrace: HeadraceStatus, now: Instant
+    ) -> Acknowledgement | None:
+        """Return the newest answer; where that is late, what the traffic objects say."""
+        route, claimed = headrace.route, headrace.acknowledged
+        known = self._facts.acknowledgements.get(uid)
+        epoch = claimed.epoch if claimed is not None else 0
+        if route is None or epoch == route.epoch or (known and known.epoch == route.epoch):
+            return known
+        offset = self._process.cluster.server_offset_seconds() or 0.0
+        if now + offset < parse_time(route.decided_at) + LATE_SECONDS:
+            return known
+        read = self._read(route, epoch)
+        if read.level or read.error or read.found_epoch:
+            self._facts.acknowledge(uid, read)
+        return self._facts.acknowledgements.get(uid)
+
+    def _read(self, route: RouteDocument, epoch: int) -> Acknowledgement:
+        answers = []
+        for router in route.routers:
+            targets = locate(router, route, ApiVersions())
+            stored = {
+                ref: self._process.world.objects.find(ref.resource, ref.namespace, ref.name)
+                for ref in targets.refs
+            }
+            named = {ref: record.manifest if record else None for ref, record in stored.items()}
+            answers.append(read_back(router, route, targets, resolve(targets, named, []), epoch))
+        return acknowledgement_of(route.epoch, answers)
