@@ -51,6 +51,24 @@ def test_asks_for_the_weight_of_the_step() -> None:
     assert draft.epoch == 1
 
 
+def test_at_no_replicas_no_weight_waits_for_the_stable_service() -> None:
+    """setCanaryScale may give the canary a pod all the same; stable has none to point it at."""
+    sets = (samples.replica_set("stable", 0), samples.replica_set("new", 1))
+    services = (samples.service("active", "older"), samples.service("preview", "new"))
+    steps = [{"setCanaryScale": {"replicas": 1}}, {"setWeight": 25}]
+    observed = samples.routed(
+        steps,
+        replica_sets=sets,
+        services=services,
+        spec={"replicas": 0},
+        status={"currentStepIndex": 1},
+    )
+    draft = decided(observed)
+    assert draft.request is not None
+    assert draft.request.weights.canary == 25
+    assert decided(replace(observed, spec=observe().spec)).request is None
+
+
 def test_the_request_says_why_and_by_whom() -> None:
     observed = observe(generation=7, cause="k8s:uid/9", actor="ann")
     settings = Settings(cluster_uid="c", instance_id="blue")
