@@ -58,6 +58,7 @@ class Draft:
         check_point: status.blueGreen.scaleUpPreviewCheckPoint as this pass will claim it.
         weights: status.canary.weights as this pass will claim them.
         request: The stored route, or the one that this pass asks for; None before the first.
+        revision: Of the new ReplicaSet, as this pass leaves it; 0 without one.
         needs_intent: The request is new or renewed and must be stored first.
         acknowledged: Newest acknowledged route, including what this pass learned.
         plugin_statuses: status.canary.stepPluginStatuses as this pass will claim them.
@@ -75,6 +76,7 @@ class Draft:
         self.effects: list[Effect] = []
         self.events: list[PlannedEvent] = []
         self.new = _named(observed, observed.new_replica_set)
+        self.revision = self.new.revision if self.new else 0
         self.stable = _stable(observed, self.new)
         self.others = tuple(
             rs for rs in observed.replica_sets if rs is not self.new and rs is not self.stable
@@ -190,11 +192,6 @@ class Draft:
         """Whether the newest request, if there is one, is known to hold."""
         route, known = self.request, self.acknowledged
         return route is None or (known is not None and known.epoch == route.epoch)
-
-    @property
-    def revision(self) -> int:
-        """Revision of the new ReplicaSet."""
-        return self.new.revision if self.new else 0
 
     def has_pause(self, reason: PauseReason) -> bool:
         """Return whether the persisted status is paused for `reason`."""

@@ -88,6 +88,7 @@ def _extended_history(annotations: Mapping[str, str], revision: int) -> str:
 
 
 def _align_revision(draft: Draft, revision: int) -> None:
+    draft.revision = revision
     if draft.observed.annotations.get(labels.REVISION) == str(revision):
         return
     draft.annotate(labels.REVISION, str(revision))

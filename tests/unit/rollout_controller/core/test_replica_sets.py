@@ -9,6 +9,7 @@ from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
 from rollout_controller.core import labels, samples
 from rollout_controller.core.anti_affinity import wanted_affinity
+from rollout_controller.core.decide import decide
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import (
@@ -250,3 +251,20 @@ def test_a_revision_that_may_have_pods_stays(change: dict[str, Any]) -> None:
 @pytest.mark.spec("canary 4.8")
 def test_a_revision_that_carries_traffic_stays() -> None:
     assert deleted(limit=1, shares={"old-3": 5}) == ["app-old-2"]
+
+
+def test_a_pass_speaks_of_the_revision_that_it_gives() -> None:
+    """What it creates and claims would else have the name of a revision that nobody has."""
+    sets = (samples.replica_set("stable"), samples.replica_set("new", 4, revision=1))
+    draft = Draft(samples.rollout({}, replica_sets=sets), samples.NOW)
+    assert draft.revision == 1
+    sync_revision(draft)
+    assert draft.revision == 2
+
+
+def test_an_abort_names_the_revision_that_its_own_pass_gives() -> None:
+    sets = (samples.replica_set("stable", revision=2), samples.replica_set("new", 4))
+    observed = samples.blue_green(status={"abort": True}, replica_sets=sets)
+    claim = decide(observed, now=samples.NOW).claim
+    assert claim is not None
+    assert claim.status.message == "RolloutAborted: Rollout aborted update to revision 3"
