@@ -184,7 +184,7 @@ def test_a_person_begins_an_experiment_again(
     still_application: Application, person: Person
 ) -> None:
     app = still_application
-    app.apply(measured(app, "vector(1)", interval="1s", count=2))
+    app.apply(measured(app, "vector(1)"))
     required = analysis(app) | {"requiredForCompletion": True}
     app.apply(experiment(template("new", "v2", app), analyses=[required]))
     app.wait_experiment("trial", "Successful")

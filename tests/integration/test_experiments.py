@@ -443,6 +443,21 @@ async def test_a_retry_begins_from_scratch_with_the_same_replica_sets() -> None:
         assert (await world.status())["analysisRuns"][0]["analysisRun"] == "exp-good.1"
 
 
+@pytest.mark.spec("experiment 9")
+async def test_a_retry_at_once_measures_again() -> None:
+    async with running() as world:
+        await world.add_template("good")
+        required = analysis("good", requiredForCompletion=True)
+        await world.create({"templates": [template()], "analyses": [required]})
+        await world.until_phase("Successful")
+        began = (await world.status())["availableAt"]
+        await world.patch({"status": None})
+        await world.until_phase("Successful")
+        status = await world.status()
+        assert status["analysisRuns"][0]["analysisRun"] == "exp-good.1"
+        assert parse_time(status["availableAt"]) - parse_time(began) == 1
+
+
 @pytest.mark.spec("experiment 2")
 async def test_an_invalid_experiment_is_told_and_left_alone() -> None:
     async with running() as world:

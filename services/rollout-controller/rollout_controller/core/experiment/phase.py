@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from headrace.model.analysis import AnalysisPhase, is_completed, is_worse
+from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
 from rollout_controller.core.experiment.draft import Draft, are_successful
 from rollout_controller.core.experiment.templates import (
@@ -41,12 +42,25 @@ def calculate(draft: Draft) -> _Verdict:
 
 
 def available_at(draft: Draft) -> Instant | None:
-    """Return when all templates were Running for the first time."""
+    """Return when all templates were Running for the first time since the last retry."""
     known = draft.status.available_at
     is_waiting = draft.status.phase and not is_completed(draft.status.phase)
     if known is None and is_waiting and worst_template(draft)[0] == AnalysisPhase.RUNNING:
-        return draft.now
+        return _time_without_runs(draft)
     return known
+
+
+def _time_without_runs(draft: Draft) -> Instant:
+    """Return the present, or the next second that no AnalysisRun is of.
+
+    A run is known by this time, and times are stored in seconds: a retry must not find the runs
+    of the try before.
+    """
+    taken = {run.cause.rpartition(".")[2] for run in draft.observed.runs}
+    moment = draft.now
+    while format_time(moment) in taken:
+        moment = Instant(moment + 1)
+    return moment
 
 
 def worst_template(draft: Draft) -> _Verdict:

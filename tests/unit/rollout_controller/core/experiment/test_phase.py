@@ -1,9 +1,12 @@
 """The phase of an Experiment, row by row of experiment 6."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from headrace.model.meta import format_time
+from rollout_controller.core import samples as common
 from rollout_controller.core.experiment import phase, samples
 from rollout_controller.core.experiment.draft import Draft
 
@@ -113,3 +116,11 @@ def test_the_first_time_that_all_templates_run_is_kept(
     assert phase.available_at(found) == (NOW if is_available else None)
     known = draft({"a": RUNNING, "b": state}, {}, stored=stored, availableAt="2027-01-15T07:00:00Z")
     assert phase.available_at(known) == NOW - 3600
+
+
+def test_each_try_has_a_time_of_its_own() -> None:
+    found = draft({"a": RUNNING, "b": RUNNING}, {}, stored=PENDING)
+    causes = [f"x.{format_time(NOW)}", f"y.{format_time(NOW + 1)}", f"x.{format_time(NOW - 9)}"]
+    runs = tuple(common.run(f"exp-{cause}", cause=cause) for cause in causes)
+    again = Draft(replace(found.observed, runs=runs), NOW)
+    assert phase.available_at(again) == NOW + 2
