@@ -34,11 +34,19 @@ async def test_is_the_same_as_json() -> None:
     compare(FOLDER / "routed.json", json.dumps(document(found), indent=2) + "\n")
 
 
-@pytest.mark.parametrize("name", ["canary-manual-approval", "canary-with-metrics"])
-async def test_the_examples_come_to_their_end(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "pods"),
+    [
+        ("blue-green", 2),
+        ("canary-manual-approval", 4),
+        ("canary-with-metrics", 4),
+        ("step-plugin-worker", 4),
+    ],
+)
+async def test_the_examples_come_to_their_end(name: str, pods: int) -> None:
     files = sorted((EXAMPLES / name).glob("*.yaml"))
     found = await rehearse([manifest for file in files for manifest in read_manifests(file)])
-    assert found.moments[-1].new == 4
+    assert found.moments[-1].new == pods
     assert found.moments[-1].old == 0
 
 
@@ -47,6 +55,32 @@ async def test_no_step_ends_before_its_weight_is_there() -> None:
     ended = {m.message: m.weight for m in found.moments if m.reason == "RolloutStepCompleted"}
     assert ended["Rollout step 1/4 completed (setWeight: 20)"] == 20
     assert ended["Rollout step 4/4 completed (setWeight: 60)"] == 60
+
+
+async def test_weights_are_those_that_the_router_wrote() -> None:
+    found = await rehearse(read_manifests(FOLDER / "routed.yaml"))
+    assert {moment.split["preview"] for moment in found.moments} == {0, 20, 60, 100}
+    assert all(sum(moment.split.values()) == 100 for moment in found.moments)
+    written = {(verb, name) for verb, kind, name in found.writes if kind == "trafficsplits"}
+    assert written == {("patch", "web")}
+
+
+async def test_an_experiment_runs_for_its_duration_with_its_share() -> None:
+    found = await rehearse(read_manifests(FOLDER / "experiment.yaml"))
+    times = {m.message: m.seconds for m in found.moments if m.reason == "RolloutStepCompleted"}
+    assert times["Rollout step 1/5 completed (setWeight: 20)"] == 0
+    assert times["Rollout step 2/5 completed (experiment)"] == pytest.approx(600, abs=1)
+    (begun,) = [m for m in found.moments if "additional: [{" in m.message]
+    assert (begun.weight, begun.additional, begun.experiment) == (20, 10, 2)
+    last = found.moments[-1]
+    assert (last.additional, last.experiment, last.weight) == (0, 0, 0)
+
+
+async def test_what_would_never_end_alone_is_ended_and_said() -> None:
+    found = await rehearse(read_manifests(FOLDER / "experiment.yaml"))
+    assert found.assumed == {"analysis": 1, "step plugin": 1, "experiment": 1}
+    messages = [moment.message for moment in found.moments if moment.is_assumed]
+    assert "calls worker acme/approve, assumed successful" in messages
 
 
 @pytest.mark.parametrize(

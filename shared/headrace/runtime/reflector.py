@@ -122,7 +122,7 @@ class Reflector:
         """List if needed and watch until that ends; return why to wait before the next try."""
         try:
             if self._must_list:
-                await self._list()
+                await self.fill()
             return await self._watch()
         except Expired as error:
             # The server keeps a few minutes of history only: nothing is wrong.
@@ -136,7 +136,12 @@ class Reflector:
                 self._lose(error)
             return error
 
-    async def _list(self) -> None:
+    async def fill(self) -> None:
+        """List all objects into the store: once, for who does not follow.
+
+        Raises:
+            RolloutError: The server does not give them.
+        """
         source = self._source
         self._take(await source.cluster.list(source.resource, source.selection))
         self._must_list = False

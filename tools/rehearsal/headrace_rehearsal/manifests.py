@@ -13,11 +13,13 @@ from headrace.kubernetes.resources import (
     ANALYSIS_TEMPLATES,
     CLUSTER_ANALYSIS_TEMPLATES,
     DEPLOYMENTS,
+    HTTP_ROUTES,
     ROLLOUTS,
     SERVICES,
     Manifest,
     Resource,
 )
+from headrace.routes.gateway_api import PLUGIN as GATEWAY_API
 
 KINDS: Final[Mapping[str, Resource]] = {
     resource.kind: resource
@@ -27,6 +29,7 @@ KINDS: Final[Mapping[str, Resource]] = {
         ANALYSIS_TEMPLATES,
         CLUSTER_ANALYSIS_TEMPLATES,
         DEPLOYMENTS,
+        HTTP_ROUTES,
     )
 }
 """Kinds that are taken from the files; others play no part."""
@@ -57,8 +60,16 @@ def version_before(manifest: Manifest) -> Manifest:
     return before
 
 
+def step_plugins(rollout: Manifest) -> Iterator[str]:
+    """Yield the names of the step plugins that a Rollout calls."""
+    canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+    for step in canary.get("steps") or ():
+        if (step.get("plugin") or {}).get("name"):
+            yield step["plugin"]["name"]
+
+
 def missing(rollout: Manifest, given: Iterable[Manifest]) -> Iterator[tuple[Resource, Manifest]]:
-    """Yield the Services and templates that the Rollout names and the files do not have."""
+    """Yield the Services, templates and routes that the Rollout names and the files lack."""
     known = {(each.get("kind"), (each.get("metadata") or {}).get("name")) for each in given}
     namespace = rollout["metadata"]["namespace"]
     for resource, name in sorted(set(_named(rollout["spec"])), key=lambda each: each[1]):
@@ -68,10 +79,18 @@ def missing(rollout: Manifest, given: Iterable[Manifest]) -> Iterator[tuple[Reso
         if resource == SERVICES:
             selector = ((rollout["spec"].get("selector") or {}).get("matchLabels")) or {}
             yield resource, {"metadata": metadata, "spec": {"selector": selector}}
+        elif resource == HTTP_ROUTES:
+            yield resource, {"metadata": metadata, "spec": {"rules": [_rule(rollout)]}}
         else:
             if resource == CLUSTER_ANALYSIS_TEMPLATES:
                 del metadata["namespace"]
             yield resource, {"metadata": metadata, "spec": {"metrics": [_METRIC]}}
+
+
+def _rule(rollout: Manifest) -> dict[str, Any]:
+    canary = rollout["spec"]["strategy"]["canary"]
+    names = [canary.get(field) for field in ("stableService", "canaryService")]
+    return {"backendRefs": [{"name": name, "port": 80} for name in names if name]}
 
 
 def _named(value: Any) -> Iterator[tuple[Resource, str]]:
@@ -89,6 +108,10 @@ def _named(value: Any) -> Iterator[tuple[Resource, str]]:
     for field in _SERVICE_FIELDS:
         if value.get(field):
             yield SERVICES, str(value[field])
+    gateway = value.get(GATEWAY_API)
+    if isinstance(gateway, dict):
+        routes = [{"name": gateway.get("httpRoute")}, *(gateway.get("httpRoutes") or ())]
+        yield from ((HTTP_ROUTES, str(each["name"])) for each in routes if each.get("name"))
     for name, each in value.items():
         if name != "template":
             yield from _named(each)

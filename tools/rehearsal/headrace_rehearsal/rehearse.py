@@ -1,8 +1,8 @@
 """One update from its first to its last moment, as the engine would carry it out.
 
 Where the engine would wait for somebody, the rehearsal goes on and notes it: a person promotes
-at once, every analysis and experiment succeeds at once, a step plugin is done at once. What is
-left is the least time that the update takes.
+at once, every analysis succeeds at once, the worker of a step plugin is done at once. Experiments
+run for their duration. What is left is the least time that the update takes.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from headrace import intents
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     CLUSTER_ANALYSIS_TEMPLATES,
+    CONFIG_MAPS,
     EXPERIMENTS,
     REPLICA_SETS,
     ROLLOUTS,
     SERVICES,
     Manifest,
-    Resource,
 )
 from headrace.model.quantities import Instant
+from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import Request
-from headrace_rehearsal.manifests import KINDS, missing, version_before
-from headrace_rehearsal.world import World
+from headrace_rehearsal.manifests import KINDS, missing, step_plugins, version_before
+from headrace_rehearsal.world import World, plugin_table
 
 _ROUNDS_MAX: Final = 20_000
 _HASH: Final = "rollouts-pod-template-hash"
+_ROLES: Final = ("canaryRole", "stableRole")
 
 
 class NotRehearsed(Exception):
@@ -45,7 +47,10 @@ class Moment:
         reason: Of the Kubernetes Event; one word of our own where the rehearsal stands in.
         new: Pods of the new version.
         old: Pods of all others.
-        weight: Of the canary; None without a router.
+        experiment: Pods of Experiments.
+        weight: Of the canary, as rendered; None without a router.
+        additional: Weight of the Experiments together.
+        split: Service -> weight, as rendered; empty without a router.
         selects: Service -> `new` or `old`.
         is_assumed: The rehearsal did it, not the engine.
     """
@@ -55,7 +60,10 @@ class Moment:
     message: str
     new: int
     old: int
+    experiment: int
     weight: int | None
+    additional: int
+    split: Mapping[str, int]
     selects: Mapping[str, str]
     is_assumed: bool = False
 
@@ -109,8 +117,10 @@ class _Stage:
         self._notes = Rehearsal(f"{metadata['namespace']}/{metadata['name']}")
         self._world = World(self._notes.key, self)
         self._began: Instant | None = None
+        self._told: dict[tuple[Instant, str, str], str] = {}
 
     async def play(self) -> Rehearsal:
+        await self._world.start()
         await self._deploy_version_before()
         await self._run()
         self._began = self._world.clock.now()
@@ -126,8 +136,14 @@ class _Stage:
     async def record(
         self, involved: Manifest, reason: str, message: str, type: str = "Normal"
     ) -> None:
-        """Note an Event of the controller with what is the case at that moment."""
-        await self._note(str(reason), message, is_assumed=False)
+        """Note an Event with what is the case at that moment.
+
+        What an Experiment tells its Rollout as well is noted once.
+        """
+        await self._note_calls()
+        moment = (self._world.clock.now(), str(reason), message)
+        if self._told.setdefault(moment, involved["kind"]) == involved["kind"]:
+            await self._note(str(reason), message, is_assumed=False)
 
     async def _deploy_version_before(self) -> None:
         world, namespace = self._world, self._rollout["metadata"]["namespace"]
@@ -143,6 +159,9 @@ class _Stage:
             if resource != CLUSTER_ANALYSIS_TEMPLATES:
                 metadata["namespace"] = namespace
             await world.user.create(resource, version_before({**manifest, "metadata": metadata}))
+        plugins = set(step_plugins(self._rollout))
+        if plugins:
+            await world.user.create(CONFIG_MAPS, plugin_table(plugins))
         await world.user.create(ROLLOUTS, version_before(self._rollout))
 
     async def _update(self) -> None:
@@ -162,16 +181,14 @@ class _Stage:
         """Let everything happen until the Rollout has nothing left to do."""
         world = self._world
         for _ in range(_ROUNDS_MAX):
-            outcome = await world.look()
+            look = await world.look()
             rollout = await world.get()
-            self._check(rollout, outcome.message if outcome.is_error else "")
-            if world.acknowledge(rollout) or await self._stand_in(rollout):
-                continue
-            if outcome.kind == "busy" or await world.has_moved():
+            self._check(rollout, look.error)
+            if await self._stand_in(rollout) or look.has_moved:
                 continue
             if await self._is_over(rollout):
                 return
-            times = (outcome.wake_at, world.cluster.wake_at())
+            times = (look.wake_at, world.cluster.wake_at())
             due = [at for at in times if at is not None]
             if not due:
                 break
@@ -194,19 +211,14 @@ class _Stage:
         status = rollout.get("status") or {}
         if status.get("phase") != "Healthy" or status.get("stableRS") != status["currentPodHash"]:
             return False
-        _, old = await self._pods(rollout)
-        return old == 0
+        return sum(await self._pods()) == (await self._pods())[0]
 
     # In place of others
 
     async def _stand_in(self, rollout: Manifest) -> bool:
         """Do what others would do; return whether there was something to do."""
-        for resource, what in ((ANALYSIS_RUNS, "analysis"), (EXPERIMENTS, "experiment")):
-            if await self._succeed(resource, what):
-                return True
-        if _step(rollout).get("plugin") is not None:
-            await self._assume("StepPlugin", "done by its worker", "step plugin")
-            await self._world.patch(intents.skip_current_step(rollout))
+        await self._note_calls()
+        if await self._succeed_run() or await self._end_experiment():
             return True
         waiting = _headrace(rollout).get("waiting") or {}
         if waiting.get("reason") in ("Person", "ManualPause"):
@@ -215,13 +227,34 @@ class _Stage:
             return True
         return False
 
-    async def _succeed(self, resource: Resource, what: str) -> bool:
-        for each in await self._world.list(resource):
-            if not (each.get("status") or {}).get("phase"):
-                name = each["metadata"]["name"]
-                await self._assume(f"{resource.kind}Successful", f"{name} succeeds", what)
-                await self._world.set_status(resource, name, {"phase": "Successful"})
+    async def _note_calls(self) -> None:
+        for plugin in self._world.take_calls():
+            text = f"calls worker {plugin}, assumed successful"
+            await self._assume("StepPlugin", text, "step plugin")
+
+    async def _succeed_run(self) -> bool:
+        for run in await self._world.list(ANALYSIS_RUNS):
+            if not (run.get("status") or {}).get("phase"):
+                name = run["metadata"]["name"]
+                await self._assume("AnalysisRunSuccessful", f"{name} succeeds", "analysis")
+                await self._world.set_status(ANALYSIS_RUNS, name, {"phase": "Successful"})
                 return True
+        return False
+
+    async def _end_experiment(self) -> bool:
+        """End an Experiment that would run for ever."""
+        for experiment in await self._world.list(EXPERIMENTS):
+            spec, status = experiment["spec"], experiment.get("status") or {}
+            is_judged = any(each.get("requiredForCompletion") for each in spec.get("analyses", ()))
+            is_endless = not spec.get("duration") and not is_judged and not spec.get("terminate")
+            if status.get("phase") != "Running" or not is_endless:
+                continue
+            name = experiment["metadata"]["name"]
+            text = f"a person ends {name}; without one it stays here"
+            await self._assume("Terminate", text, "experiment")
+            body = MergePatch({"spec": {"terminate": True}})
+            await self._world.user.patch(EXPERIMENTS, self._world.namespace, name, body)
+            return True
         return False
 
     async def _assume(self, reason: str, message: str, what: str) -> None:
@@ -234,9 +267,11 @@ class _Stage:
     async def _note(self, reason: str, message: str, *, is_assumed: bool) -> None:
         if self._began is None:
             return
-        rollout = await self._world.get()
-        new, old = await self._pods(rollout)
-        route = _headrace(rollout).get("route")
+        new, old, experiment = await self._pods()
+        split = await self._world.split()
+        route = _headrace(await self._world.get()).get("route")
+        services = route["services"] if route else {}
+        canary, stable = (split.get(services.get(role) or "", 0) for role in _ROLES)
         self._notes.moments.append(
             Moment(
                 seconds=round(self._world.clock.now() - self._began, 3),
@@ -244,21 +279,29 @@ class _Stage:
                 message=message,
                 new=new,
                 old=old,
-                weight=None if route is None else int(route["weights"]["canary"]),
+                experiment=experiment,
+                weight=None if route is None else canary,
+                additional=sum(split.values()) - canary - stable,
+                split=split,
                 selects=await self._selects(),
                 is_assumed=is_assumed,
             )
         )
 
-    async def _pods(self, rollout: Manifest) -> tuple[int, int]:
-        """Return how many pods the newest revision shall have, and all others together."""
-        sets = sorted(await self._world.list(REPLICA_SETS), key=_revision)
-        sizes = [int(rs["spec"].get("replicas") or 0) for rs in sets]
-        return (sizes[-1], sum(sizes[:-1])) if sizes else (0, 0)
+    async def _pods(self) -> tuple[int, int, int]:
+        """Return how many pods the newest revision, all others and Experiments shall have."""
+        sizes = [0, 0, 0]
+        sets = await self._world.list(REPLICA_SETS)
+        newest = max(map(_revision, sets), default=0)
+        for rs in sets:
+            revision = _revision(rs)
+            place = 2 if revision == 0 else int(revision < newest)
+            sizes[place] += int(rs["spec"].get("replicas") or 0)
+        return sizes[0], sizes[1], sizes[2]
 
     async def _selects(self) -> Mapping[str, str]:
-        sets = sorted(await self._world.list(REPLICA_SETS), key=_revision)
-        newest = sets[-1]["metadata"]["labels"].get(_HASH) if sets else None
+        sets = await self._world.list(REPLICA_SETS)
+        newest = max(sets, key=_revision)["metadata"]["labels"].get(_HASH) if sets else None
         return {
             service["metadata"]["name"]: "new" if pod_hash == newest else "old"
             for service in await self._world.list(SERVICES)
@@ -271,18 +314,8 @@ def _headrace(rollout: Manifest) -> Mapping[str, Any]:
     return found
 
 
-def _step(rollout: Manifest) -> Mapping[str, Any]:
-    canary = rollout["spec"]["strategy"].get("canary") or {}
-    status, steps = rollout.get("status") or {}, canary.get("steps") or ()
-    index = status.get("currentStepIndex")
-    is_under_way = status.get("stableRS") != status.get("currentPodHash")
-    found: Mapping[str, Any] = (
-        steps[index] if is_under_way and index is not None and index < len(steps) else {}
-    )
-    return found
-
-
 def _revision(replica_set: Manifest) -> int:
+    """Return the revision of a ReplicaSet, 0 of one that belongs to an Experiment."""
     annotations = replica_set["metadata"].get("annotations") or {}
     return int(annotations.get("rollout.argoproj.io/revision", 0))
 

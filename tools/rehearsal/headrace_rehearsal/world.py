@@ -1,56 +1,62 @@
-"""The rollout-controller over a cluster in memory, driven step by step on a virtual clock.
+"""The rollout-controller and the traffic-router over a cluster in memory, driven step by step.
 
-The pure core, its gather and its act are those of the service. Pods are ready at once; a route
-counts as acknowledged as soon as it is asked for.
+Both are the components of the services, Experiments included, with their caches, Leases and the
+bus between them; time is virtual. Pods are ready at once, and workers of step plugins succeed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from headrace.events.topics import Topic
+from headrace.events.envelope import decode
+from headrace.events.plugins import WorkerAnswer
+from headrace.events.topics import TopicSettings, topics
 from headrace.intents import Patches
 from headrace.kubernetes.resources import (
-    ANALYSIS_RUNS,
-    ANALYSIS_TEMPLATES,
-    CLUSTER_ANALYSIS_TEMPLATES,
-    DEPLOYMENTS,
     EXPERIMENTS,
-    PODS,
-    REPLICA_SETS,
+    HTTP_ROUTES,
+    NAMESPACES,
     ROLLOUTS,
-    SERVICES,
+    TRAFFIC_SPLITS,
     Manifest,
     Resource,
 )
 from headrace.model.quantities import Instant
-from headrace.routes import ApiVersions
+from headrace.routes import read_fences
 from headrace.runtime.bus_memory import MemoryBroker, MemoryBus
 from headrace.runtime.clock import VirtualClock
-from headrace.runtime.cluster import EVERYTHING, MergePatch, Selection
+from headrace.runtime.cluster import Cluster, MergePatch, Selection
 from headrace.runtime.cluster_memory import MemoryCluster, MemoryClusterSettings, Request
-from headrace.runtime.guard import Caches as GuardCaches
-from headrace.runtime.guard import GuardedCluster
-from headrace.runtime.metric_catalog import HistogramName
-from headrace.runtime.reconciler import CoreShell, Outcome, Reconciler
-from headrace.runtime.store import Store
-from rollout_controller.act import Actor
-from rollout_controller.caches import Caches, Facts
-from rollout_controller.core import labels
-from rollout_controller.core.decide import decide
-from rollout_controller.core.frozen import freeze
-from rollout_controller.core.invariants import check
-from rollout_controller.core.observed import Acknowledgement, Settings
-from rollout_controller.gather import Gatherer
-from rollout_controller.voice import Voice
+from headrace.runtime.component import Drivable, Ports
+from headrace.runtime.metric_catalog import ServiceName
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.ownership import Layout, Membership, Ownership
+from headrace.runtime.recorder import Recorder
+from headrace.runtime.reflector import Reflector
+from rollout_controller.controller import RolloutController
+from rollout_controller.core.canary.plugins import SETTING
+from rollout_controller.plugin_table import KEY, PROTOCOL
+from rollout_controller.settings import ControllerSettings
+from rollout_controller.workers import Flight, Reply
+from traffic_router.router import TrafficRouter
+from traffic_router.settings import RouterSettings
 
-_CONTROLLER: Final = "rollout-controller"
+HOME: Final = "headrace"
+"""Namespace of the services."""
+
+_CONTROLLER: Final[ServiceName] = "rollout-controller"
+_ROUTER: Final[ServiceName] = "traffic-router"
 _WRITES: Final = ("create", "patch", "update", "delete")
+_TOPICS: Final = topics(TopicSettings("rehearsal", partitions=1))
+_LAYOUT: Final = Layout(partitions=1, shards=1)
 
 
-class Recorder(Protocol):
-    """Hears the Kubernetes Events of the controller."""
+class Listener(Protocol):
+    """Hears the Kubernetes Events of the services."""
 
     async def record(
         self, involved: Manifest, reason: str, message: str, type: str = "Normal"
@@ -59,68 +65,167 @@ class Recorder(Protocol):
         ...
 
 
-class _SilentMetrics:
-    """Counts nothing."""
+class _Told(Recorder):
+    """Tells Events to the listener instead of the cluster."""
 
-    def observe(self, name: HistogramName, value: float, *labels: str) -> None:
-        pass
+    def __init__(self, ports: tuple[Cluster, VirtualClock, Metrics], listener: Listener) -> None:
+        cluster, clock, metrics = ports
+        super().__init__(lambda _: cluster, clock, metrics)
+        self._listener = listener
+
+    async def record(
+        self, involved: Manifest, reason: str, message: str, type: str = "Normal"
+    ) -> None:
+        """Tell one Event."""
+        await self._listener.record(involved, reason, message, type)
+
+
+class _Workers:
+    """Workers of step plugins: each call succeeds at once, and is kept."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def post(self, flight: Flight, take: Callable[[Reply], None]) -> None:
+        """Answer a call."""
+        self.calls.append(flight.call.plugin)
+        take(Reply(WorkerAnswer(phase="Successful")))
+
+
+@dataclass(slots=True)
+class _Service:
+    """One service, and how far it has heard each topic."""
+
+    component: Drivable
+    ownership: Ownership
+    reflectors: tuple[Reflector, ...]
+    heard: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What came of letting everybody look once.
+
+    Attributes:
+        has_moved: Something changed, so that all must look again before time may pass.
+        wake_at: When somebody wants to look again though nothing happens.
+        error: Why something cannot go on, "" when all can.
+    """
+
+    has_moved: bool
+    wake_at: Instant | None
+    error: str
 
 
 class World:
-    """One cluster, one controller, one Rollout.
+    """One cluster, one controller, one router, one Rollout.
 
     Args:
         key: `<namespace>/<name>` of the Rollout.
-        recorder: Hears the controller's Events.
+        listener: Hears the services' Events.
     """
 
-    def __init__(self, key: str, recorder: Recorder) -> None:
+    def __init__(self, key: str, listener: Listener) -> None:
         self.key = key
         self.namespace, _, self.name = key.partition("/")
         self.clock = VirtualClock()
         settings = MemoryClusterSettings(pod_ready_seconds=0.0, pod_termination_seconds=0.0)
         self.cluster = MemoryCluster(self.clock, settings)
         self.user = self.cluster.client("person")
-        caches, self._facts = Caches(), Facts()
-        self._stores: dict[Resource, Store] = {
-            ROLLOUTS: caches.rollouts,
-            REPLICA_SETS: caches.replica_sets,
-            SERVICES: caches.services,
-            ANALYSIS_RUNS: caches.runs,
-            EXPERIMENTS: caches.experiments,
-            ANALYSIS_TEMPLATES: caches.templates,
-            CLUSTER_ANALYSIS_TEMPLATES: caches.cluster_templates,
-            PODS: caches.pods,
-            DEPLOYMENTS: caches.workloads[DEPLOYMENTS],
-        }
-        self._seen: frozenset[tuple[str, str]] = frozenset()
-        client = self.cluster.client(_CONTROLLER)
-        guard = GuardedCluster(client, lambda: True, GuardCaches(self._stores))
-        gatherer = Gatherer(
-            (caches, self._facts), client, Settings(cluster_uid=key), ApiVersions, lambda: True
-        )
-        voice = Voice(
-            MemoryBus(MemoryBroker(), _CONTROLLER),
-            Topic("steps"),
-            recorder,
-            self._facts,
-            _SilentMetrics(),
-        )
-        actor = Actor(lambda _: guard, self._facts, voice)
-        shell = CoreShell(gatherer, decide, check, actor, freeze)
-        self._reconciler = Reconciler(shell, self.clock, lambda _: True)
+        self._listener = listener
+        self._broker = MemoryBroker()
+        self._workers = _Workers()
+        self._services: list[_Service] = []
 
-    async def look(self) -> Outcome:
-        """Let controllers and pods do what is due, and the rollout-controller look once."""
-        self.cluster.step()
-        await self._sync()
-        outcome = await self._reconciler.process(self.key)
-        self.cluster.step()
-        return outcome
+    async def start(self) -> None:
+        """Start both services."""
+        home = await self.user.get(NAMESPACES, None, "kube-system")
+        source = home["metadata"]["uid"]
+        ports = self._ports(_CONTROLLER, source)
+        settings = ControllerSettings(bus="memory", identity="rehearsal")
+        controller = RolloutController(ports, settings, self._workers)
+        await self._add(controller, ports)
+        ports = self._ports(_ROUTER, source)
+        router = TrafficRouter(ports, RouterSettings(bus="memory", identity="rehearsal"))
+        await self._add(router, ports)
 
-    async def has_moved(self) -> bool:
-        """Return whether pods came or went since the controller looked."""
-        return self._seen != await self._versions()
+    def _ports(self, name: ServiceName, source: str) -> Ports:
+        client = self.cluster.client(name)
+        membership = Membership(name, HOME, "rehearsal", layout=_LAYOUT)
+        metrics = Metrics([name], self.clock)
+        return Ports(
+            cluster=client,
+            bus=MemoryBus(self._broker, name),
+            topics=_TOPICS,
+            ownership=Ownership(client, self.clock, membership),
+            clock=self.clock,
+            rng=random.Random(0),
+            recorder=_Told((client, self.clock, metrics), self._listener),
+            metrics=metrics,
+            source=source,
+        )
+
+    async def _add(self, component: Drivable, ports: Ports) -> None:
+        reflectors = await component.discover()
+        await ports.bus.start()
+        self._services.append(_Service(component, ports.ownership, reflectors))
+
+    # Time
+
+    async def look(self) -> Look:
+        """Let controllers and pods do what is due, and each service look once."""
+        before = await self._version()
+        has_heard, error = False, ""
+        wakes: list[Instant | None] = []
+        for service in self._services:
+            self.cluster.step()
+            await self._sync(service)
+            has_heard = await self._hear(service) or has_heard
+            for keys, loop in zip(await self._keys(), service.component.loops, strict=False):
+                for key in keys:
+                    outcome = await loop.reconciler.process(key)
+                    wakes.append(outcome.wake_at)
+                    error = error or (outcome.message if outcome.is_error else "")
+        self.cluster.step()
+        has_moved = has_heard or bool(self._workers.calls) or before != await self._version()
+        return Look(has_moved, min((at for at in wakes if at is not None), default=None), error)
+
+    async def _keys(self) -> tuple[list[str], list[str]]:
+        """Return the keys of the loops: Rollouts, or their routes, then Experiments."""
+        names = [each["metadata"]["name"] for each in await self.list(EXPERIMENTS)]
+        return [self.key], [f"{self.namespace}/{name}" for name in names]
+
+    async def _version(self) -> str:
+        return (await self.user.list(ROLLOUTS, Selection(self.namespace))).resource_version
+
+    async def _sync(self, service: _Service) -> None:
+        for lease in service.ownership.leases:
+            if not lease.is_held:
+                await lease.attempt()
+                lease.tell()
+        for reflector in service.reflectors:
+            await reflector.fill()
+        for kind in service.component.on_demand:
+            if kind.is_wanted:
+                await kind.begin().fill()
+
+    async def _hear(self, service: _Service) -> bool:
+        """Hand over what was said since the service heard last; return whether there was any."""
+        has_heard = False
+        for topic in service.component.topics:
+            for record in self._broker.records(topic.name):
+                if record.offset < service.heard.get(topic.name, 0):
+                    continue
+                service.heard[topic.name] = record.offset + 1
+                await service.component.hear(decode(record.key, record.headers, record.value))
+                has_heard = True
+        return has_heard
+
+    def advance_to(self, at: Instant) -> None:
+        """Let the time pass."""
+        self.clock.advance(max(0.0, at - self.clock.now()))
+
+    # Objects
 
     async def get(self) -> Manifest:
         """Return the Rollout."""
@@ -129,6 +234,16 @@ class World:
     async def list(self, resource: Resource) -> tuple[Manifest, ...]:
         """Return the objects of a kind."""
         return tuple((await self.user.list(resource, Selection(self.namespace))).items)
+
+    async def split(self) -> Mapping[str, int]:
+        """Return what the router has rendered: Service -> weight."""
+        for resource in (TRAFFIC_SPLITS, HTTP_ROUTES):
+            served = await self.user.versions(resource.group)
+            found = await self.list(resource.at_version(served[0]))
+            for fence in (fence for each in found for fence in read_fences(each)):
+                if fence.rollout == self.key:
+                    return {share.service: share.weight for share in fence.split}
+        return {}
 
     async def patch(self, patches: Patches) -> None:
         """Write what a person's command writes."""
@@ -144,37 +259,26 @@ class World:
         body = MergePatch({"status": status})
         await self.user.patch(resource, self.namespace, name, body, subresource=subresource)
 
-    def acknowledge(self, rollout: Manifest) -> bool:
-        """Acknowledge the newest route; return whether there was one to be acknowledged."""
-        document = ((rollout.get("status") or {}).get("headrace") or {}).get("route")
-        if not document:
-            return False
-        known = self._facts.acknowledgements.get(document["uid"])
-        if known is not None and known.epoch == document["epoch"]:
-            return False
-        weight = document["weights"]["canary"]
-        answer = Acknowledgement(document["epoch"], level="observed", canary=weight)
-        self._facts.acknowledge(document["uid"], answer)
-        return True
+    def take_calls(self) -> tuple[str, ...]:
+        """Return the step plugins whose workers were called since the last time."""
+        calls = tuple(self._workers.calls)
+        self._workers.calls.clear()
+        return calls
 
     def writes(self) -> tuple[Request, ...]:
-        """Return what the controller has written so far, oldest first."""
+        """Return what the services have written so far, Leases apart, oldest first."""
         return tuple(
             request
             for request in self.cluster.requests
-            if request.identity == _CONTROLLER and request.verb in _WRITES
+            if request.identity in (_CONTROLLER, _ROUTER)
+            and request.verb in _WRITES
+            and request.resource != "leases"
         )
 
-    def advance_to(self, at: Instant) -> None:
-        """Let the time pass."""
-        self.clock.advance(max(0.0, at - self.clock.now()))
 
-    async def _versions(self) -> frozenset[tuple[str, str]]:
-        found = [each["metadata"] for each in await self.list(REPLICA_SETS)]
-        return frozenset((each["uid"], each["resourceVersion"]) for each in found)
-
-    async def _sync(self) -> None:
-        self._seen = await self._versions()
-        for resource, store in self._stores.items():
-            hashed = Selection(labels=labels.HASH) if resource == REPLICA_SETS else EVERYTHING
-            store.replace(await self.user.list(resource, hashed))
+def plugin_table(names: set[str]) -> Manifest:
+    """Return the ConfigMap that says that step plugins have workers."""
+    entries = [
+        {"name": name, "protocol": PROTOCOL, "location": "http://assumed"} for name in sorted(names)
+    ]
+    return {"metadata": {"name": SETTING, "namespace": HOME}, "data": {KEY: json.dumps(entries)}}

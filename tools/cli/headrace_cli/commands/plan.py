@@ -37,7 +37,8 @@ def plan(
 
     The real engine runs on a cluster in memory and in virtual time: each step with its pods and
     its weight, the Services, the objects written, and the least time. Where it would wait for
-    somebody, the plan goes on and marks it: a person promotes, analysis succeeds.
+    somebody, the plan goes on and marks it: a person promotes, analysis succeeds, the workers of
+    step plugins are done. Experiments run for their duration.
     """
     from headrace_cli.operations import planning
 

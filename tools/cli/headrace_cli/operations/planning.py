@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+
+import structlog
 
 from headrace_cli.failures import Failure
 from headrace_cli.operations.manifests import read_manifests
@@ -20,6 +23,8 @@ def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: 
     Raises:
         Failure: The files cannot be read, or their Rollout cannot be rehearsed.
     """
+    # The services of the rehearsal log as they always do; here nobody operates them.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     manifests = [manifest for path in paths for manifest in read_manifests(path)]
     try:
         found = asyncio.run(rehearse(manifests))

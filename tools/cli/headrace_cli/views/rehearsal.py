@@ -9,7 +9,8 @@ from headrace_cli.durations import human_duration
 from headrace_cli.output import PLAIN, Cell, Colour, Palette, table
 from headrace_rehearsal.rehearse import Moment, Rehearsal
 
-_HEADING: Final = ("AT", "NEW", "OLD", "WEIGHT", "WHAT")
+_HEADING: Final = ("AT", "NEW", "OLD", "EXPERIMENT", "WEIGHT", "WHAT")
+_EXPERIMENT: Final = _HEADING.index("EXPERIMENT")
 _COLOURS: Final = {
     "RolloutStepCompleted": Colour.GREEN,
     "RolloutCompleted": Colour.GREEN,
@@ -18,8 +19,8 @@ _COLOURS: Final = {
 _STOOD_IN: Final = {
     "person": "a person promotes at once",
     "analysis": "an analysis succeeds at once",
-    "experiment": "an experiment succeeds at once",
-    "step plugin": "a step plugin is done at once",
+    "experiment": "a person ends an experiment that has no end of its own",
+    "step plugin": "the worker of a step plugin succeeds at once",
 }
 _VERBS: Final = {"create": "created", "delete": "deleted", "patch": "changed", "update": "changed"}
 
@@ -32,6 +33,8 @@ def lines(rehearsal: Rehearsal, palette: Palette = PLAIN) -> list[str]:
         palette: For the colours.
     """
     rows = [[Cell(title) for title in _HEADING], *map(_row, rehearsal.moments)]
+    if not any(moment.experiment for moment in rehearsal.moments):
+        rows = [row[:_EXPERIMENT] + row[_EXPERIMENT + 1 :] for row in rows]
     return [
         f"Update of Rollout {rehearsal.key} from another version to the one of the files.",
         "",
@@ -53,9 +56,17 @@ def _row(moment: Moment) -> list[Cell]:
         Cell(human_duration(moment.seconds)),
         Cell(str(moment.new)),
         Cell(str(moment.old)),
-        Cell("-" if moment.weight is None else str(moment.weight)),
+        Cell(str(moment.experiment)),
+        Cell(_weight(moment)),
         Cell.of((f"{mark}{moment.reason}", colour), (f": {moment.message}", None)),
     ]
+
+
+def _weight(moment: Moment) -> str:
+    """Return the weight of the canary, with that of an Experiment beside it: `20+5`."""
+    if moment.weight is None:
+        return "-"
+    return f"{moment.weight}+{moment.additional}" if moment.additional else str(moment.weight)
 
 
 def _assumptions(rehearsal: Rehearsal) -> Iterator[str]:
@@ -85,8 +96,13 @@ def document(rehearsal: Rehearsal) -> dict[str, Any]:
                 "seconds": moment.seconds,
                 "reason": moment.reason,
                 "message": moment.message,
-                "pods": {"new": moment.new, "old": moment.old},
+                "pods": {
+                    "new": moment.new,
+                    "old": moment.old,
+                    "experiment": moment.experiment,
+                },
                 "weight": moment.weight,
+                "split": dict(moment.split),
                 "services": dict(moment.selects),
                 "assumed": moment.is_assumed,
             }
