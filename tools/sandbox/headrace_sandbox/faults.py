@@ -33,6 +33,8 @@ class Kind(StrEnum):
     BROKER_OUTAGE = "broker-outage"
     API_OUTAGE = "api-outage"
     METRICS_GAP = "metrics-gap"
+    CALL_LOSS = "call-loss"
+    CALL_DELAY = "call-delay"
     POD_DEATH = "pod-death"
     POD_SLOW = "pod-slow"
     HAND_EDIT = "hand-edit"
@@ -89,6 +91,8 @@ class FaultPlan:
     broker_outage_ratio: float = 0.0
     api_outage_ratio: float = 0.0
     metrics_gap_ratio: float = 0.0
+    call_loss_ratio: float = 0.0
+    call_delay_ratio: float = 0.0
     pod_death_ratio: float = 0.0
     pod_slow_ratio: float = 0.0
     hand_edit_ratio: float = 0.0
@@ -126,6 +130,8 @@ STORM = FaultPlan(
     broker_outage_ratio=0.004,
     api_outage_ratio=0.002,
     metrics_gap_ratio=0.05,
+    call_loss_ratio=0.1,
+    call_delay_ratio=0.1,
     pod_death_ratio=0.01,
     pod_slow_ratio=0.01,
     hand_edit_ratio=0.004,

@@ -12,6 +12,7 @@ from headrace_sandbox.bus import Broker
 from headrace_sandbox.looking import Looker
 from headrace_sandbox.measuring import SimulatedMeasurer, Workload
 from headrace_sandbox.nodes import Kin, Node, Surroundings
+from headrace_sandbox.plugins import PluginWorkers, SimulatedPosts
 from headrace_sandbox.troubles import Troubles
 from headrace_sandbox.world import World, Write
 from rollout_controller.controller import RolloutController
@@ -35,6 +36,7 @@ class Fleet:
     def __init__(self, world: World, looker: Looker, workload: Workload, replicas: int) -> None:
         self.topics: Topics = topics(TopicSettings(cluster="sandbox", partitions=4))
         self.broker = Broker(world)
+        self.workers = PluginWorkers(world, self.broker, self.topics)
         around = Surroundings(world, self.broker, self.topics, looker)
 
         def runner(ports: Ports, node: Node) -> Drivable:
@@ -46,8 +48,12 @@ class Fleet:
                 ),
             )
 
+        def controller(ports: Ports, node: Node) -> Drivable:
+            posts = SimulatedPosts(world, node, self.workers)
+            return RolloutController(ports, CONTROLLER, posts)
+
         kins = (
-            Kin("rollout-controller", lambda ports, _: RolloutController(ports, CONTROLLER)),
+            Kin("rollout-controller", controller),
             Kin(
                 "traffic-router",
                 lambda ports, _: TrafficRouter(ports, RouterSettings(bus="memory")),

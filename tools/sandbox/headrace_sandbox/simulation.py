@@ -116,6 +116,8 @@ class Simulation:
             return Cores(self.world, self.checkers, versions)
         fleet = Fleet(self.world, self.checkers, versions, replicas)
         fleet.broker.listen(self.checkers)
+        fleet.workers.deploy()
+        self.checkers.know(fleet.workers)
         return fleet
 
     # Phases

@@ -11,11 +11,14 @@ from headrace.runtime.reconciler import Outcome
 from headrace_sandbox.checkers.bluegreen import BlueGreenRules
 from headrace_sandbox.checkers.book import Book
 from headrace_sandbox.checkers.claims import ClaimRules
+from headrace_sandbox.checkers.experiments import ExperimentRules
 from headrace_sandbox.checkers.protections import Protections
 from headrace_sandbox.checkers.rows import Rows
+from headrace_sandbox.checkers.steps import StepRules
 from headrace_sandbox.checkers.traffic import TrafficRules
 from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.looking import Agent
+from headrace_sandbox.plugins import PluginWorkers
 from headrace_sandbox.workload import Application
 from headrace_sandbox.world import World, Write
 
@@ -33,6 +36,8 @@ class Checkers(Findings):
         self._claims = ClaimRules(world, self._book, self)
         self._protections = Protections(world, self._book, self)
         self._blue_green = BlueGreenRules(world, self._book, self)
+        self._experiments = ExperimentRules(world, self._book, self)
+        self._steps = StepRules(world, self._book, self)
         self._rows = Rows(world, self._book, self.seen)
         world.watch(self)
 
@@ -43,6 +48,8 @@ class Checkers(Findings):
         self._blue_green.selected(write, by_others=write.identity not in self._nodes)
         if write.identity in self._nodes:
             self._blue_green.written(write)
+            self._experiments.written(write)
+            self._steps.written(write)
             self._traffic.written(write)
             self._claims.written(write)
             self._protections.written(write)
@@ -93,3 +100,9 @@ class Checkers(Findings):
         """Look at the settled world."""
         self._claims.at_rest()
         self._blue_green.at_rest()
+        self._experiments.at_rest()
+        self._steps.at_rest()
+
+    def know(self, workers: PluginWorkers) -> None:
+        """Look at what the workers of step plugins are asked, too."""
+        self._steps.know(workers)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from headrace.kubernetes.resources import EXPERIMENTS, ROLLOUTS, Manifest
 from headrace.model.meta import parse_time
@@ -58,16 +58,11 @@ class Page:
 
     def showed(self, weight: int, since: float) -> bool:
         """Return whether the canary had a weight at some time from `since` on."""
-        ends = [entry[0] for entry in self.shown[1:]] + [float("inf")]
-        return any(
-            entry[1] == weight and end > since for entry, end in zip(self.shown, ends, strict=True)
-        )
+        return any(entry[1] == weight for entry in _lately(self.shown, since))
 
     def replicas_least(self, since: float) -> int:
         """Return the fewest replicas that were wanted at some time from `since` on."""
-        ends = [entry[0] for entry in self.replicas[1:]] + [float("inf")]
-        found = [entry[1] for entry, end in zip(self.replicas, ends, strict=True) if end > since]
-        return min(found, default=0)
+        return min((entry[1] for entry in _lately(self.replicas, since)), default=0)
 
     def open_routes(self, now: float) -> list[Mapping[str, Any]]:
         """Return the requests that may still be applied, or hold.
@@ -80,6 +75,18 @@ class Page:
             for epoch, asked in self.asked.items()
             if epoch >= oldest and (epoch in (oldest, max(self.asked)) or _may_hold(asked, now))
         ]
+
+
+EntryT = TypeVar("EntryT", bound=tuple[Any, ...])
+
+
+def _lately(entries: Sequence[EntryT], since: float) -> list[EntryT]:
+    """Return the entries, each true from its time until the next one's, that held after `since`."""
+    return [
+        entry
+        for number, entry in enumerate(entries)
+        if number + 1 == len(entries) or entries[number + 1][0] > since
+    ]
 
 
 class Book:
@@ -102,10 +109,7 @@ class Book:
     def had_pods(self, uid: str, pod_hash: str, count: int, since: float) -> bool:
         """Return whether a ReplicaSet had so many available pods at some time from `since` on."""
         entries = self._available.get((uid, pod_hash), [])
-        ends = [entry[0] for entry in entries[1:]] + [float("inf")]
-        return any(
-            entry[1] >= count and end > since for entry, end in zip(entries, ends, strict=True)
-        )
+        return any(entry[1] >= count for entry in _lately(entries, since))
 
     def experiment_had_pods(self, uid: str, pod_hash: str, since: float) -> bool:
         """Return whether a ReplicaSet of an Experiment of a Rollout had pods from `since` on."""
@@ -205,6 +209,16 @@ class Book:
         weights = [0, *(int(each["weight"]) for each in split if each["service"] == service)]
         for route in self.page(rollout["metadata"]["uid"]).open_routes(self._world.now):
             weights.append(weight_in(route, service))
+        return max(weights)
+
+    def destination(self, rollout: Manifest, service: str) -> int:
+        """Return the highest weight that the Service of an experiment may have, or get."""
+        found = split_of(self._world.objects, rollout)
+        weights = [found[1].get(service, 0) if found is not None else 0]
+        if found is not None:
+            for route in self.page(rollout["metadata"]["uid"]).open_routes(self._world.now):
+                extra = route["weights"].get("additional") or ()
+                weights += [int(each["weight"]) for each in extra if each["service"] == service]
         return max(weights)
 
     def share(self, rollout: Manifest, pod_hash: str) -> int:
