@@ -204,7 +204,7 @@ class Node:
             process.reflectors = {table_key(each.resource): each for each in found}
             for lease in process.ownership.leases:
                 self.later(self._rng.random(), partial(self._tend, lease))
-        for reflector in process.reflectors.values():
+        for reflector in [*process.reflectors.values()]:
             if not reflector.is_synced:
                 drive(reflector.follow())
         if not all(each.is_synced for each in process.reflectors.values()):
@@ -213,7 +213,7 @@ class Node:
         drive(process.bus.start())
         drive(process.component.begin())
         process.has_begun = True
-        for kind in process.reflectors:  # what changed since the lists
+        for kind in [*process.reflectors]:  # what changed since the lists
             self._come_through(kind, self._world.objects.version)
 
     # Leases

@@ -60,6 +60,24 @@ def are_managed_routes_gone(draft: Draft) -> bool:
     return draft.is_route_acknowledged or not (managed.names or managed.step_names)
 
 
+def is_step_route_made(draft: Draft) -> bool:
+    """Return whether the requested route has what the current step asks for.
+
+    It has not while no pod of the canary is available; what a step was passed without would never
+    be made. Where the canary shall have no pods, there is nothing to wait for.
+    """
+    step, request = draft.step, draft.request
+    if step is None or request is None or not draft.has_routers or draft.revision <= 1:
+        return True
+    header, mirror = step.set_header_route, step.set_mirror_route
+    missing = [
+        wanted.name
+        for wanted, routes in ((header, request.managed.header), (mirror, request.managed.mirror))
+        if wanted is not None and wanted.match and wanted.name not in {r.name for r in routes}
+    ]
+    return not missing or not _has_scale(draft)
+
+
 def cleared(managed: ManagedRoutes) -> ManagedRoutes:
     """Return the same names without any route that shall exist."""
     return managed.model_copy(update={"header": (), "mirror": ()})

@@ -18,6 +18,7 @@ from rollout_controller.core.routers import shares_of
 
 pytestmark = [pytest.mark.spec("canary 5.4"), pytest.mark.spec("canary 2.1")]
 
+NOW = Instant(samples.NOW)
 MATCH = [{"headerName": "x", "headerValue": {"exact": "1"}}]
 STEPS: list[dict[str, Any]] = [
     {"setCanaryScale": {"replicas": 1}},
@@ -214,3 +215,20 @@ def test_a_full_promotion_without_such_routes_waits_for_no_router() -> None:
     unrouted = canary.model_copy(update={"traffic_routing": None})
     strategy = plain.spec.strategy.model_copy(update={"canary": unrouted})
     assert promoted(replace(plain, spec=plain.spec.model_copy(update={"strategy": strategy})))
+
+
+@pytest.mark.parametrize(
+    ("sets", "wanted"),
+    [
+        (CANARY, 2),
+        ((CANARY[0], samples.replica_set("new", 1, available=0)), 1),
+    ],
+    ids=["made", "no pod to send anybody to"],
+)
+def test_a_step_is_passed_with_its_route_only(sets: tuple[Any, ...], wanted: int) -> None:
+    observed = observe(1, replica_sets=sets)
+    route = asked(observed)
+    known = Acknowledgement(epoch=route.epoch, level="written")
+    plan = decide(replace(after(1, route, replica_sets=sets), acknowledgement=known), now=NOW)
+    assert plan.claim is not None
+    assert plan.claim.status.current_step_index == wanted

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from headrace.events.plugins import PluginRequested
 from headrace.kubernetes.resources import ANALYSIS_RUNS, EXPERIMENTS, ROLLOUTS, Manifest
+from headrace.model.meta import parse_time
 from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book
 from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.plugins import PluginWorkers
-from headrace_sandbox.workload import HASH, header_rules, split_of
+from headrace_sandbox.workload import HASH, header_rules, replica_sets, split_of
 from headrace_sandbox.world import World, Write
 
 _WAITS: Final = "a step waits for what it is for"
@@ -93,6 +94,11 @@ class StepRules:
         found = split_of(self._world.objects, rollout)
         if found is None or found[0].resource.plural != "httproutes":
             return
+        new = replica_sets(self._world.objects, rollout["metadata"]["uid"]).get(
+            rollout["status"]["currentPodHash"]
+        )
+        if new is None or int(new.manifest["spec"].get("replicas", 1)) == 0:
+            return  # nobody could be sent there
         service = rollout["spec"]["strategy"]["canary"]["canaryService"]
         rules = header_rules(found[0].manifest, service)
         is_there = any(rule == name or rule.startswith(f"{name}-") for rule in rules)
@@ -160,6 +166,10 @@ def _run_of(cause: str) -> str:
 def _current_attempt(status: Mapping[str, Any], cause: str) -> bool:
     """Whether a call belongs to the attempt that the status shows, by its entries."""
     entries = (status.get("canary") or {}).get("stepPluginStatuses") or ()
-    begun = {f"{each['index']}/{each.get('name')}" for each in entries}
-    place, owner, name, *_ = cause.split("/")
-    return f"{place.split('.')[1]}/{owner}/{name}" in begun
+    begun = {
+        f"{each['index']}/{each['name']}/{parse_time(each['startedAt']):.0f}"
+        for each in entries
+        if each.get("startedAt")
+    }
+    place, owner, name, began, *_ = cause.split("/")
+    return f"{place.split('.')[1]}/{owner}/{name}/{began}" in begun

@@ -37,8 +37,11 @@ def _stable(draft: Draft) -> None:
     if rs is None or rs is draft.new:
         return
     remove_deadline(draft, rs)
-    counts = desired_counts(draft.count_facts(draft.status.canary.weights))
-    scale(draft, rs, counts.stable)
+    weights = draft.status.canary.weights
+    counts = desired_counts(draft.count_facts(weights))
+    # Until a route is known stable has all the traffic; without its pods there would never be one.
+    is_unrouted = draft.is_dynamic and weights is None
+    scale(draft, rs, draft.observed.replicas if is_unrouted else counts.stable)
 
 
 def _new(draft: Draft) -> None:

@@ -20,6 +20,7 @@ from rollout_controller.core.canary.counts import at_desired_counts
 from rollout_controller.core.canary.promotion import promotion_reason
 from rollout_controller.core.claimed_runs import claimed_runs, with_runs
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.managed_routes import is_step_route_made
 from rollout_controller.core.observed import ReplicaSet
 from rollout_controller.core.plan import Claim
 from rollout_controller.core.roles import swapped
@@ -151,7 +152,7 @@ def _is_step_completed(draft: Draft) -> bool:
     if step.analysis is not None:
         return is_step_run_successful(draft)
     if step.set_header_route is not None or step.set_mirror_route is not None:
-        return draft.is_route_settled
+        return draft.is_route_settled and is_step_route_made(draft)
     if step.plugin is not None:
         return plugins.is_completed(draft, draft.index, step.plugin.name)
     return False

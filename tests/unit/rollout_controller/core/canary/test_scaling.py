@@ -70,6 +70,15 @@ def test_stable_comes_first_and_ends_the_pass() -> None:
     assert sizes(draft) == {"stable": 4}
 
 
+def test_a_dynamic_stable_version_keeps_its_pods_until_a_route_is_known() -> None:
+    sets = (STABLE, samples.replica_set("new", 1))
+    strategy = {"dynamicStableScale": True}
+    steps = {"currentStepIndex": 0}
+    assert sizes(decided(routed(sets, weight=25, strategy=strategy, status=steps))) == {"stable": 3}
+    unrouted = {**steps, "canary": {"weights": None}}
+    assert sizes(decided(routed(sets, strategy=strategy, status=unrouted))) == {}
+
+
 def test_nothing_changes_when_all_sizes_are_right() -> None:
     draft = decided(routed((STABLE, samples.replica_set("new", 1)), weight=25))
     assert draft.effects == []
