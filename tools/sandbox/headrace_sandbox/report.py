@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Final
 
-from headrace_sandbox.checkers.rows import EDGES, ROWS
+from headrace_sandbox.checkers.edges import EDGES
+from headrace_sandbox.checkers.rows import ROWS
 from headrace_sandbox.faults import Fault, Kind
 from headrace_sandbox.running import Report
 from headrace_sandbox.simulation import Result

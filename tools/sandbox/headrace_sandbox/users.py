@@ -28,12 +28,16 @@ from headrace.model.quantities import Instant
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import MemoryClient
 from headrace_sandbox.nodes import drive
-from headrace_sandbox.workload import NAMESPACE, Application, image_of
+from headrace_sandbox.workload import NAMESPACE, Application, image_of, replica_sets
 from headrace_sandbox.world import World
 
 USER: Final = "user"
 CHARACTERS: Final = ("good", "good", "bad", "slow", "crash")
 _OPERATOR_SECONDS: Final = 5.0
+_SHRINK: Final = 4
+_NO_END: Final = 5
+"""Numbers by which a person does something else to an Experiment than to scale it."""
+_ROUTED: Final = frozenset({"setCanaryScale", "setHeaderRoute", "setMirrorRoute", "experiment"})
 
 
 class Users:
@@ -69,7 +73,7 @@ class Users:
         rng = Random(size)
         action = rng.choice(BY_CHANCE)
         argument: Any = None
-        if action in ("scale", "scale-experiment"):
+        if action in ("scale", "edit-experiment", "apply"):
             argument = rng.randint(0, 5)
         elif action == "set-image":
             argument = rng.choice(CHARACTERS)
@@ -99,6 +103,16 @@ class Users:
             and not _is_timed(rollout, status)
         ):
             self.act(name, "promote")
+        self._end_endless(name, rollout)
+
+    def _end_endless(self, name: str, rollout: Manifest) -> None:
+        """End an Experiment that nothing else would end."""
+        current = ((rollout.get("status") or {}).get("canary") or {}).get("currentExperiment")
+        record = self._world.objects.find(EXPERIMENTS, NAMESPACE, current or "")
+        spec = record.manifest["spec"] if record is not None else {"terminate": True}
+        is_endless = spec.get("duration", "soon") == "soon" and not spec.get("analyses")
+        if is_endless and not spec.get("terminate"):
+            self.act(name, "end-experiment")
 
     # Patches
 
@@ -159,6 +173,42 @@ class Users:
         new = steps if steps is not None else [{"setWeight": 5 + 5 * (len(old) % 4)}, *old[:6]]
         self.patch(name, {"spec": {"strategy": {"canary": {"steps": new}}}})
 
+    def apply(self, name: str, rollout: Manifest, count: int) -> None:
+        """Apply a manifest with another version and another number of pods."""
+        if rollout["spec"].get("workloadRef") is not None:
+            self.patch(name, {"spec": {"replicas": count}})
+            self.set_image(name, rollout, "good")
+            return
+        self._versions[name] += 1
+        (container,) = rollout["spec"]["template"]["spec"]["containers"]
+        changed = [{**container, "image": f"{name}:v{self._versions[name] + 1}-good"}]
+        template = {"spec": {"containers": changed}}
+        self.patch(name, {"spec": {"replicas": count, "template": template}})
+
+    def remove_router(self, name: str, rollout: Manifest) -> None:
+        """Give the traffic objects of a canary up. Raises InvalidSpec: it has none."""
+        canary = rollout["spec"]["strategy"].get("canary") or {}
+        steps = canary.get("steps") or ()
+        if not canary.get("trafficRouting") or any(step.keys() & _ROUTED for step in steps):
+            raise InvalidSpec("no router, or steps that need one")
+        body = {"trafficRouting": None, "dynamicStableScale": None}
+        self.patch(name, {"spec": {"strategy": {"canary": body}}})
+
+    def to_canary(self, name: str, rollout: Manifest) -> None:
+        """Give a blue-green Rollout a canary strategy. Raises InvalidSpec: it has one."""
+        if "blueGreen" not in rollout["spec"]["strategy"]:
+            raise InvalidSpec("no blue-green")
+        steps = [{"setWeight": 50}, {"pause": {"duration": "5s"}}]
+        self.patch(name, {"spec": {"strategy": {"blueGreen": None, "canary": {"steps": steps}}}})
+
+    def delete_stable(self, rollout: Manifest) -> None:
+        """Delete the stable ReplicaSet. Raises NotFound."""
+        sets = replica_sets(self._world.objects, rollout["metadata"]["uid"])
+        record = sets.get((rollout.get("status") or {}).get("stableRS", ""))
+        if record is None:
+            raise NotFound("no stable ReplicaSet")
+        drive(self._client.delete(REPLICA_SETS, NAMESPACE, record.name))
+
     def end_experiment(self, rollout: Manifest) -> None:
         """Ask the newest Experiment of a Rollout to end. Raises NotFound."""
         name = self._experiment(rollout)
@@ -170,12 +220,16 @@ class Users:
         name = self._experiment(rollout)
         drive(self._client.patch(EXPERIMENTS, NAMESPACE, name, MergePatch({"status": None})))
 
-    def scale_experiment(self, rollout: Manifest, count: int) -> None:
-        """Give the first template of the newest Experiment other pods. Raises NotFound."""
+    def edit_experiment(self, rollout: Manifest, number: int) -> None:
+        """Scale the newest Experiment, shrink it, or take its end away. Raises NotFound."""
         name = self._experiment(rollout)
         found = self._world.objects.get(EXPERIMENTS, NAMESPACE, name).copy()
         first, *others = found["spec"]["templates"]
-        spec = {"templates": [{**first, "replicas": count}, *others]}
+        spec: dict[str, Any] = {"templates": [{**first, "replicas": number}, *others]}
+        if number == _SHRINK:
+            spec = {"templates": [first]}
+        elif number == _NO_END:
+            spec = {"duration": "soon"}
         drive(self._client.patch(EXPERIMENTS, NAMESPACE, name, MergePatch({"spec": spec})))
 
     def _experiment(self, rollout: Manifest) -> str:
@@ -255,9 +309,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "patch": lambda users, name, rollout, body: users.patch(name, body),
     "end-experiment": lambda users, name, rollout, _: users.end_experiment(rollout),
     "retry-experiment": lambda users, name, rollout, _: users.retry_experiment(rollout),
-    "scale-experiment": lambda users, name, rollout, count: users.scale_experiment(
-        rollout, int(count)
+    "edit-experiment": lambda users, name, rollout, number: users.edit_experiment(
+        rollout, int(number)
     ),
+    "apply": lambda users, name, rollout, count: users.apply(name, rollout, int(count)),
+    "remove-router": lambda users, name, rollout, _: users.remove_router(name, rollout),
+    "to-canary": lambda users, name, rollout, _: users.to_canary(name, rollout),
+    "delete-stable": lambda users, name, rollout, _: users.delete_stable(rollout),
 }
 
 BY_CHANCE: Final = (
@@ -277,5 +335,9 @@ BY_CHANCE: Final = (
     "recreate",
     "end-experiment",
     "retry-experiment",
-    "scale-experiment",
+    "edit-experiment",
+    "apply",
+    "remove-router",
+    "to-canary",
+    "delete-stable",
 )

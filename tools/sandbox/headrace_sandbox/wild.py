@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
 from headrace_sandbox.faults import STORM
+from headrace_sandbox.plugins import OVER_HTTP, OVER_KAFKA
 from headrace_sandbox.scenario import Happening, Scenario
-from headrace_sandbox.workload import ANALYSIS, Application
+from headrace_sandbox.workload import ANALYSIS, TEMPLATE, Application
 
 _SECONDS: Final = 150.0
 
@@ -48,44 +50,124 @@ def _calm() -> dict[str, float]:
 
 
 def _application(rng: Random, name: str, shared: str) -> Application:
-    router = rng.choice(("smi", "smi", "gateway", "gateway", ""))
-    canary: dict[str, Any] = {}
+    spec: dict[str, Any] = {"progressDeadlineSeconds": rng.choice((3600, 3600, 30))}
+    if rng.random() < 0.2:
+        spec["rollbackWindow"] = {"revisions": rng.randint(1, 3)}
+    scale_down = rng.choice(("never", "onsuccess", "progressively")) if rng.random() < 0.15 else ""
+    common = Application(name, replicas=rng.randint(1, 4), spec=spec, scale_down=scale_down)
     if rng.random() < 0.3:
-        canary["analysis"] = {**ANALYSIS, "startingStep": rng.randint(0, 2)}
-    if router:
-        for field in ("scaleDownDelaySeconds", "abortScaleDownDelaySeconds"):
-            if rng.random() < 0.5:
-                canary[field] = rng.choice((0, 5, 15))
-    else:
-        canary |= rng.choice(({}, {"maxSurge": 1, "maxUnavailable": 0}, {"maxUnavailable": 1}))
-    spec = {"progressDeadlineSeconds": 3600}
-    return Application(
-        name,
+        return replace(common, router="", blue_green=_blue_green(rng))
+    router = rng.choice(("smi", "smi", "gateway", "gateway", ""))
+    steps = _steps(rng, router)
+    if any("plugin" in step for step in steps):
+        spec["progressDeadlineSeconds"] = 3600  # no worker is asked once it is exceeded (canary 9)
+    return replace(
+        common,
         router=router,
-        replicas=rng.randint(1, 4),
-        steps=_steps(rng, is_routed=bool(router)),
-        canary=canary,
-        spec=spec,
+        steps=steps,
+        canary=_canary(rng, is_routed=bool(router)),
         route=shared if router == "gateway" else "",
     )
 
 
-def _steps(rng: Random, *, is_routed: bool) -> list[dict[str, Any]]:
+def _canary(rng: Random, *, is_routed: bool) -> dict[str, Any]:
+    canary: dict[str, Any] = {}
+    if rng.random() < 0.3:
+        canary["analysis"] = {**ANALYSIS, "startingStep": rng.randint(0, 2)}
+    if not is_routed:
+        return canary | rng.choice(
+            ({}, {"maxSurge": 1, "maxUnavailable": 0}, {"maxUnavailable": 1})
+        )
+    is_dynamic = rng.random() < 0.25
+    if is_dynamic:
+        canary["dynamicStableScale"] = True
+    elif rng.random() < 0.5:
+        canary["scaleDownDelaySeconds"] = rng.choice((0, 5, 15))
+    if rng.random() < 0.5:
+        canary["abortScaleDownDelaySeconds"] = rng.choice((0, 5, 15))
+    if rng.random() < 0.2 and not is_dynamic:
+        canary["scaleDownDelayRevisionLimit"] = rng.randint(0, 1)
+    return canary
+
+
+def _blue_green(rng: Random) -> dict[str, Any]:
+    strategy: dict[str, Any] = {}
+    if rng.random() < 0.5:
+        strategy["autoPromotionEnabled"] = False
+    if rng.random() < 0.4:
+        strategy["autoPromotionSeconds"] = rng.choice((5, 15))
+    if rng.random() < 0.4:
+        strategy["previewReplicaCount"] = rng.randint(1, 2)
+    for field in ("prePromotionAnalysis", "postPromotionAnalysis"):
+        if rng.random() < 0.3:
+            strategy[field] = ANALYSIS
+    for field in ("scaleDownDelaySeconds", "abortScaleDownDelaySeconds"):
+        if rng.random() < 0.5:
+            strategy[field] = rng.choice((0, 5, 15))
+    if rng.random() < 0.2:
+        strategy["previewService"] = None
+    return strategy
+
+
+def _steps(rng: Random, router: str) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = []
     for weight in sorted(rng.sample((5, 10, 20, 33, 50, 75, 100), rng.randint(1, 3))):
-        if is_routed and rng.random() < 0.2:
+        if router and rng.random() < 0.2:
             steps.append({"setCanaryScale": rng.choice(_SCALES)})
+        if router == "gateway" and rng.random() < 0.3:
+            steps.append(rng.choice((_HEADER, _HEADER, _MIRROR, _NO_HEADER)))
         steps.append({"setWeight": weight})
+        if rng.random() < 0.2:
+            steps.append(_experiment(rng, is_weighted=bool(router) and weight <= 75))
         steps.append(
             rng.choice(
                 (
                     {"pause": {}},
+                    {"pause": {}},
                     {"pause": {"duration": rng.choice((1, 5, "10s"))}},
                     {"analysis": ANALYSIS},
+                    {"plugin": _plugin(rng)},
                 )
             )
         )
     return steps
 
 
+def _experiment(rng: Random, *, is_weighted: bool) -> dict[str, Any]:
+    templates: list[dict[str, Any]] = [
+        {"name": "baseline", "specRef": "stable"},
+        {"name": "candidate", "specRef": "canary"},
+    ]
+    if is_weighted and rng.random() < 0.6:
+        templates = [{**each, "weight": rng.choice((1, 5, 10))} for each in templates]
+    elif rng.random() < 0.3:
+        templates[0]["name"] = _LONG
+    experiment: dict[str, Any] = {"templates": templates}
+    if rng.random() < 0.7:
+        experiment["duration"] = rng.choice(("5s", "20s"))
+    if rng.random() < 0.4:
+        value = "{{templates.candidate.podTemplateHash}}"
+        experiment["analyses"] = [
+            {
+                "name": "errors",
+                "templateName": TEMPLATE,
+                "requiredForCompletion": True,
+                "args": [{"name": "hash", "value": value}],
+            }
+        ]
+    return {"experiment": experiment}
+
+
+def _plugin(rng: Random) -> dict[str, Any]:
+    name = rng.choice((OVER_HTTP, OVER_KAFKA))
+    return {"name": name, "config": {"executions": rng.randint(1, 2)}}
+
+
 _SCALES: Final = ({"weight": 25}, {"replicas": 1}, {"matchTrafficWeight": True})
+_MATCH: Final = [{"headerName": "x-tester", "headerValue": {"exact": "yes"}}]
+_HEADER: Final = {"setHeaderRoute": {"name": "testers", "match": _MATCH}}
+_NO_HEADER: Final = {"setHeaderRoute": {"name": "testers"}}
+_MIRROR: Final = {
+    "setMirrorRoute": {"name": "shadow", "percentage": 20, "match": [{"method": {"exact": "GET"}}]}
+}
+_LONG: Final = "a-baseline-whose-name-is-so-long-that-it-fits-in-no-label"

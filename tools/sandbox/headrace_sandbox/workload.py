@@ -126,10 +126,12 @@ class Application:
         return {"metadata": {"labels": {"app": self.name}}, "spec": {"containers": [container]}}
 
     def _strategy(self) -> dict[str, Any]:
+        strategy: dict[str, Any]
         if self.blue_green is not None:
             services = {"activeService": self.active, "previewService": self.preview}
-            return {"blueGreen": {**services, **copy.deepcopy(dict(self.blue_green))}}
-        strategy: dict[str, Any] = {"steps": copy.deepcopy([*self.steps]), **self.canary}
+            strategy = {**services, **copy.deepcopy(dict(self.blue_green))}
+            return {"blueGreen": {k: v for k, v in strategy.items() if v is not None}}
+        strategy = {"steps": copy.deepcopy([*self.steps]), **self.canary}
         if self.router:
             strategy |= {"stableService": self.stable, "canaryService": self.canary_service}
             strategy["trafficRouting"] = {**self._routing(), **self._managed_routes()}

@@ -38,7 +38,7 @@ class Checkers(Findings):
         self._blue_green = BlueGreenRules(world, self._book, self)
         self._experiments = ExperimentRules(world, self._book, self)
         self._steps = StepRules(world, self._book, self)
-        self._rows = Rows(world, self._book, self.seen)
+        self._rows = Rows(world, self.seen)
         world.watch(self)
 
     def written(self, write: Write) -> None:

@@ -265,6 +265,8 @@ def step_weight(rollout: Manifest, status: Mapping[str, Any]) -> int:
     index = status.get("currentStepIndex")
     if not steps or status.get("currentPodHash") == status.get("stableRS"):
         return 100
+    if status.get("promoteFull") and canary.get("dynamicStableScale"):
+        return 100  # it follows the pods (canary 5.2, rule 5)
     if index is None:
         return 0
     if index >= len(steps):

@@ -15,6 +15,7 @@ from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.workload import HASH, selected_hash
 from headrace_sandbox.world import World, Write
 
+_TEMPLATE: Final = "experiment.argoproj.io/template-name"
 _COMPLETED: Final = ("Successful", "Failed", "Error", "Inconclusive")
 
 
@@ -77,7 +78,11 @@ class ExperimentRules:
             phase = _phase(experiment.manifest)
             text = f"{experiment.name} is {phase or 'nothing'}"
             self._require(phase in _COMPLETED, "an Experiment ends with its step", text)
+            templates = experiment.manifest["spec"]["templates"]
             for record in objects.dependents(experiment.uid):
+                annotations = record.metadata.get("annotations") or {}
+                if annotations.get(_TEMPLATE, "") not in [each["name"] for each in templates]:
+                    continue  # its template was taken out of the spec (experiment 10.6)
                 count = int(record.manifest.get("spec", {}).get("replicas", 1))
                 is_left = record.resource.plural == SERVICES.plural or (
                     record.resource.plural == REPLICA_SETS.plural and count > 0

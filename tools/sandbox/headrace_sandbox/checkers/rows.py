@@ -1,108 +1,107 @@
 """Which rows of the table of acknowledgements and which edge cases a run meets.
 
-Source: architecture, section 4; canary 10.
+Source: architecture, section 4.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from headrace.kubernetes.resources import Manifest
-from headrace_sandbox.checkers.book import Book
-from headrace_sandbox.workload import available, replica_sets
+from headrace.runtime.cluster_memory.objects import Record
+from headrace_sandbox.checkers import edges
+from headrace_sandbox.checkers.edges import ExperimentChange, RolloutChange, is_updating
+from headrace_sandbox.users import USER
 from headrace_sandbox.world import World, Write
 
 ROWS: Final = (
     "setWeight",
+    "setHeaderRoute, setMirrorRoute",
     "canary Service of a new revision",
     "first deployment",
     "last step",
     "after promotion",
     "promote full",
     "abort",
+    "dynamicStableScale",
+    "dynamic rollback to stable",
     "superseded revision",
+    "experiment step",
+    "trafficRouting removed",
 )
-"""Rows of the table that the supported strategies and routers can reach."""
-
-EDGES: Final = (
-    "canary 10.1",
-    "canary 10.3",
-    "canary 10.4",
-    "canary 10.6",
-    "canary 10.7",
-    "canary 10.8",
-    "canary 10.13",
-    "canary 10.18",
-    "canary 10.19",
-)
+"""Rows of the table that the supported routers can reach."""
 
 
 class Rows:
     """Counts what a run meets."""
 
-    def __init__(self, world: World, book: Book, seen: Counter[str]) -> None:
+    def __init__(self, world: World, seen: Counter[str]) -> None:
         self._world = world
-        self._book = book
         self._seen = seen
 
     def written(self, write: Write) -> None:
-        """Hear of a committed change of a Rollout."""
+        """Hear of a committed change."""
         new, old = write.change.new, write.change.old
-        if new is None or old is None or new.resource.plural != "rollouts":
+        if new is None:
             return
-        rollout, before = new.manifest, old.manifest.get("status") or {}
+        match new.resource.plural:
+            case "rollouts" if old is not None:
+                self._rollout(new.manifest, old.manifest, by_user=write.identity == USER)
+            case "experiments" if old is not None:
+                change = ExperimentChange(self._world.objects, new.manifest, old.manifest)
+                self._met(edges.of_experiment(change))
+            case "replicasets":
+                self._replica_set(new, is_created=old is None)
+
+    def _rollout(self, rollout: Manifest, old: Manifest, *, by_user: bool) -> None:
         status = rollout.get("status") or {}
         headrace = status.get("headrace") or {}
         route, known = headrace.get("route"), headrace.get("acknowledged") or {}
         if route is not None and known.get("epoch") != route["epoch"]:
-            self._seen[f"row {_row(status, route)}"] += 1
-        old_spec, spec = old.manifest["spec"], rollout["spec"]
-        if old_spec.get("replicas") != spec.get("replicas") and is_updating(status):
-            self._seen["edge canary 10.1"] += 1
-        if _steps(old_spec) != _steps(spec) and is_updating(status):
-            self._seen["edge canary 10.8"] += 1
-        if spec.get("paused") is False and old_spec.get("paused") and before.get("pauseConditions"):
-            self._seen["edge canary 10.18"] += 1
-        self._edges(rollout, status)
+            for row in _rows(rollout, status, route):
+                self._seen[f"row {row}"] += 1
+        change = RolloutChange(self._world.objects, rollout, old, by_user)
+        self._met(edges.of_rollout(change))
 
-    def _edges(self, rollout: Manifest, status: Mapping[str, Any]) -> None:
-        seen, spec = self._seen, rollout["spec"]
-        if not is_updating(status):
-            return
-        sets = replica_sets(self._world.objects, rollout["metadata"]["uid"])
-        new = sets.get(status.get("currentPodHash", ""))
-        stable = sets.get(status.get("stableRS", ""))
-        weight = ((status.get("canary") or {}).get("weights") or {}).get("canary") or {}
-        if weight.get("weight") and available(new) == 0:
-            seen["edge canary 10.3"] += 1
-        if available(stable) < int(spec.get("replicas", 1)):
-            seen["edge canary 10.4"] += 1
-        if int(spec.get("replicas", 1)) == 1:
-            seen["edge canary 10.6"] += 1
-        if int(spec.get("replicas", 1)) == 0:
-            seen["edge canary 10.7"] += 1
-        if new is not None and int(status.get("currentStepIndex") or 0) == 0:
-            revision = new.metadata.get("annotations") or {}
-            if "rollout.argoproj.io/revision-history" in revision:
-                seen["edge canary 10.13"] += 1
-        run = (status.get("canary") or {}).get("currentBackgroundAnalysisRunStatus") or {}
-        if run.get("status") in ("Failed", "Error"):
-            seen["edge canary 10.19"] += 1
+    def _replica_set(self, record: Record, *, is_created: bool) -> None:
+        experiment = edges.experiment_of(self._world.objects, record.manifest)
+        if experiment is not None:
+            change = ExperimentChange(
+                self._world.objects,
+                experiment,
+                replica_set=record.manifest,
+                is_created=is_created,
+            )
+            self._met(edges.of_experiment(change))
+
+    def _met(self, names: list[str]) -> None:
+        for name in names:
+            self._seen[f"edge {name}"] += 1
 
 
-def is_updating(status: Mapping[str, Any]) -> bool:
-    """Return whether a new version is on its way."""
-    return bool(status.get("stableRS")) and status.get("currentPodHash") != status.get("stableRS")
-
-
-def _steps(spec: Mapping[str, Any]) -> Any:
-    return ((spec.get("strategy") or {}).get("canary") or {}).get("steps")
+def _rows(rollout: Manifest, status: Mapping[str, Any], route: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the rows of the table that an open request belongs to."""
+    canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+    if route.get("withdraw"):
+        yield "trafficRouting removed"
+        return
+    yield _row(status, route)
+    steps, index = canary.get("steps") or [], status.get("currentStepIndex")
+    step = steps[index] if index is not None and index < len(steps) else {}
+    if is_updating(status) and ("setHeaderRoute" in step or "setMirrorRoute" in step):
+        yield "setHeaderRoute, setMirrorRoute"
+    if route["weights"].get("additional"):
+        yield "experiment step"
+    if canary.get("dynamicStableScale"):
+        yield "dynamicStableScale"
+        if not is_updating(status) and route["weights"].get("canary"):
+            yield "dynamic rollback to stable"
 
 
 def _row(status: Mapping[str, Any], route: Mapping[str, Any]) -> str:
-    """Return which row of the table an open request belongs to."""
+    """Return the row of an open request by the stage of the update."""
     stable, current = status.get("stableRS"), status.get("currentPodHash")
     if status.get("abort"):
         return "abort"
