@@ -191,7 +191,7 @@ class Users:
         steps = canary.get("steps") or ()
         if not canary.get("trafficRouting") or any(step.keys() & _ROUTED for step in steps):
             raise InvalidSpec("no router, or steps that need one")
-        body = {"trafficRouting": None, "dynamicStableScale": None}
+        body = {"trafficRouting": None, "dynamicStableScale": None, "scaleDownDelaySeconds": None}
         self.patch(name, {"spec": {"strategy": {"canary": body}}})
 
     def to_canary(self, name: str, rollout: Manifest) -> None:

@@ -37,7 +37,7 @@ from rollout_controller.core.canary.weights import (
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.managed_routes import cleared, managed_routes
 from rollout_controller.core.routers import raised, router_configs, shares_of
-from rollout_controller.core.services import selected_hash
+from rollout_controller.core.services import is_canary_elsewhere
 
 _VOLATILE: dict[str, Any] = {
     "epoch": 0,
@@ -193,9 +193,7 @@ def _wanted(draft: Draft, desired: DesiredWeight) -> DesiredWeight:
     without them is acknowledged. Else an adopted Rollout, whose route we do not know, and a
     revision that has its pods from the start would wait for ever.
     """
-    service = draft.roles.canary
-    is_elsewhere = bool(service) and selected_hash(draft, service) != draft.new_hash
-    if not is_elsewhere:
+    if not is_canary_elsewhere(draft):
         return desired
     return replace(desired, weight=0, keeps_managed_routes=False)
 

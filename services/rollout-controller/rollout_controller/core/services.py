@@ -17,6 +17,12 @@ def selected_hash(draft: Draft, name: str) -> str:
     return draft.selected.get(name, service.pod_hash if service is not None else "")
 
 
+def is_canary_elsewhere(draft: Draft) -> bool:
+    """Return whether the canary Service selects other pods than those of the new version."""
+    name = draft.roles.canary
+    return bool(name) and selected_hash(draft, name) != draft.new_hash
+
+
 def switch(draft: Draft, service: ServiceObject, pod_hash: str) -> None:
     """Plan to point a Service at the pods with a hash, and to adopt it."""
     draft.selected[service.name] = pod_hash

@@ -19,6 +19,7 @@ from rollout_controller.core.scaling import (
     scale,
     sync_desired_annotation,
 )
+from rollout_controller.core.services import is_canary_elsewhere
 
 
 def reconcile_replica_sets(draft: Draft) -> None:
@@ -39,9 +40,10 @@ def _stable(draft: Draft) -> None:
     remove_deadline(draft, rs)
     weights = draft.status.canary.weights
     counts = desired_counts(draft.count_facts(weights))
-    # Until a route is known stable has all the traffic; without its pods there would never be one.
-    is_unrouted = draft.is_dynamic and weights is None
-    scale(draft, rs, draft.observed.replicas if is_unrouted else counts.stable)
+    # Before the first route, and while the canary Service still selects another version, what is
+    # asked for is that stable carries everything: its gate would never hold for fewer pods.
+    carries_all = draft.is_dynamic and (weights is None or is_canary_elsewhere(draft))
+    scale(draft, rs, draft.observed.replicas if carries_all else counts.stable)
 
 
 def _new(draft: Draft) -> None:

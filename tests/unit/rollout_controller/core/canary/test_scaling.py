@@ -79,6 +79,15 @@ def test_a_dynamic_stable_version_keeps_its_pods_until_a_route_is_known() -> Non
     assert sizes(decided(routed(sets, strategy=strategy, status=unrouted))) == {}
 
 
+@pytest.mark.spec("canary 5.7")
+def test_a_dynamic_stable_version_grows_until_the_canary_service_may_move_on() -> None:
+    sets = (old("stable", 1), old("older", 3, revision=2), samples.replica_set("new", 1))
+    services = (samples.service("active", "stable"), samples.service("preview", "older"))
+    strategy = {"dynamicStableScale": True}
+    draft = decided(routed(sets, weight=75, strategy=strategy, services=services))
+    assert sizes(draft) == {"stable": 4}
+
+
 def test_nothing_changes_when_all_sizes_are_right() -> None:
     draft = decided(routed((STABLE, samples.replica_set("new", 1)), weight=25))
     assert draft.effects == []
