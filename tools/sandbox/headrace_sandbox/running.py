@@ -51,9 +51,9 @@ def be_quiet() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
-def scenario_of(name: str, seed: int) -> Scenario:
+def scenario_of(name: str, seed: int, ring: Ring = "shells") -> Scenario:
     """Return a scenario by its name. Raises FileNotFoundError."""
-    return wild(seed) if name == WILD else load(name)
+    return wild(seed, is_plain=ring == "cores") if name == WILD else load(name)
 
 
 def run(
@@ -66,7 +66,7 @@ def run(
 ) -> Result:
     """Play a scenario once."""
     be_quiet()
-    scenario = scenario_of(name, seed)
+    scenario = scenario_of(name, seed, ring)
     return Simulation(scenario, seed, faults, ring=ring, is_told=is_told).run()
 
 

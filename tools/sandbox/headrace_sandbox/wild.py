@@ -14,12 +14,14 @@ from headrace_sandbox.workload import ANALYSIS, TEMPLATE, Application
 _SECONDS: Final = 150.0
 
 
-def wild(seed: int) -> Scenario:
-    """Return the scenario of a seed."""
+def wild(seed: int, *, is_plain: bool = False) -> Scenario:
+    """Return the scenario of a seed; a plain one has nothing that the pure cores cannot play."""
     rng = Random(f"wild/{seed}")
     count = rng.choice((1, 1, 2))
     shared = "shared" if rng.random() < 0.3 else ""
     applications = tuple(_application(rng, f"app{n}", shared) for n in range(count))
+    if is_plain:
+        applications = tuple(_plain(each) for each in applications)
     story = [
         Happening("set-image", each.name, rng.choice(("good", "good", "bad", "slow")), at=at)
         for each in applications
@@ -68,6 +70,12 @@ def _application(rng: Random, name: str, shared: str) -> Application:
         canary=_canary(rng, is_routed=bool(router)),
         route=shared if router == "gateway" else "",
     )
+
+
+def _plain(application: Application) -> Application:
+    """Return an application without workload, Experiments and step plugins."""
+    steps = [step for step in application.steps if not step.keys() & {"experiment", "plugin"}]
+    return replace(application, steps=steps, scale_down="")
 
 
 def _canary(rng: Random, *, is_routed: bool) -> dict[str, Any]:
