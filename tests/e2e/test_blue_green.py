@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from headrace_lab.application import NAME, Application
+from headrace_lab.application import HASH, NAME, Application, Edit
+from headrace_lab.kube import SERVICES, Object
 from headrace_lab.load import Load
 from headrace_lab.load_report import Report
 from headrace_lab.people import CommandLine, Person
@@ -19,6 +22,16 @@ pytestmark = [
 
 ACTIVE = "rollout-blue-green-active"
 PREVIEW = "rollout-blue-green-preview"
+
+
+def changed(**members: Any) -> Edit:
+    """Give the example's strategy other members."""
+
+    def edit(manifest: Object) -> None:
+        if manifest["kind"] == "Rollout":
+            manifest["spec"]["strategy"]["blueGreen"] |= members
+
+    return edit
 
 
 def live_users(application: Application) -> SteadyLoad:
@@ -106,7 +119,7 @@ def test_a_person_aborts_retries_promotes_and_goes_back_fast(
     still_application: Application, person: Person
 ) -> None:
     app = still_application
-    app.deploy("blue-green")
+    app.deploy("blue-green", changed(scaleDownDelaySeconds=600))
     app.wait_next_second()
     person.set_image("v2")
     app.wait_phase("Paused")
@@ -140,3 +153,43 @@ def test_a_person_aborts_retries_promotes_and_goes_back_fast(
     person.promote_full()
     wait_served(app, "v3")
     assert app.status()["stableRS"] == app.hash_of("v3")
+
+
+@pytest.mark.spec("bluegreen 7")
+def test_a_bad_verdict_after_the_switch_brings_all_traffic_back(
+    still_application: Application,
+) -> None:
+    app = still_application
+    query = {"address": app.lab.prometheus_url, "query": "vector(0)"}
+    metric = {
+        "name": "one",
+        "successCondition": "result[0] == 1",
+        "provider": {"prometheus": query},
+    }
+    app.apply(
+        {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "AnalysisTemplate",
+            "metadata": {"name": "measured"},
+            "spec": {"metrics": [metric]},
+        }
+    )
+    judged = {"templates": [{"templateName": "measured"}]}
+    app.deploy("blue-green", changed(postPromotionAnalysis=judged))
+    app.set_image("v2")
+    app.wait_phase("Paused")
+    app.promote()
+    app.wait_phase("Degraded")
+    assert app.status()["message"].startswith(
+        "RolloutAborted: Rollout aborted update to revision 2: "
+        'Blue/green post-promotion analysis phase error/failed: Metric "one" assessed Failed'
+    )
+    app.wait(lambda: serves(app, "v1", preview="v2"), "all traffic is back")
+    led = [
+        version["spec"]["selector"].get(HASH)
+        for version in app.recording.versions(SERVICES, ACTIVE)
+    ]
+    assert app.hash_of("v2") in led
+    (run,) = app.runs()
+    assert run["metadata"]["name"] == f"{NAME}-{app.hash_of('v2')}-2-post"
+    assert app.status()["stableRS"] == app.hash_of("v1")

@@ -193,8 +193,13 @@ def test_a_person_begins_an_experiment_again(
     assert phases(app, "trial") == once
     person.retry_experiment("trial")
     app.wait(lambda: phases(app, "trial") == once + once, "it has run again")
-    runs = [run["metadata"]["name"] for run in app.recording.all(ANALYSIS_RUNS)]
-    assert runs == ["trial-measured", "trial-measured.1"]
+    app.wait(
+        lambda: (
+            [run["metadata"]["name"] for run in app.recording.all(ANALYSIS_RUNS)]
+            == ["trial-measured", "trial-measured.1"]
+        ),
+        "it has been measured again",
+    )
     app.wait(lambda: size(app, "trial-new") == 0, "the ReplicaSet is scaled down again")
 
 
