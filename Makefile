@@ -40,6 +40,7 @@ lint: setup ## Check style, imports and spelling
 
 types: setup ## Check types
 	$(BIN)/mypy $(foreach package,$(PACKAGES),-p $(package))
+	$(BIN)/mypy tests
 
 tidy: setup ## Check the house rules
 	$(BIN)/pytest -q tests/tidy

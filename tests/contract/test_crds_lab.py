@@ -175,7 +175,8 @@ def test_a_live_replica_set_is_recognised_by_its_content(api: ApiClient) -> None
     replica_sets = f"/apis/apps/v1/namespaces/{NAMESPACE}/replicasets"
     delete(api, f"{replica_sets}/everything")
     live = api.request("POST", replica_sets, manifest)
+    assert live is not None
     assert with_defaults(template) == typed_view(live["spec"]["template"])
-    assert find_new_replica_set([live], template) is live
+    assert find_new_replica_set([live], template) == live
     other = {**template, "spec": {**template["spec"], "dnsPolicy": "Default"}}
     assert find_new_replica_set([live], other) is None

@@ -79,11 +79,8 @@ def test_a_rollout_takes_the_place_of_a_deployment(
     def is_observed() -> bool:
         seen = application.rollout(NAME)
         wanted = str(deployment["metadata"]["generation"])
-        return (
-            seen["metadata"]["annotations"].get(GENERATION)
-            == seen["status"].get("workloadObservedGeneration")
-            == wanted
-        )
+        annotated = seen["metadata"]["annotations"].get(GENERATION)
+        return {annotated, seen["status"].get("workloadObservedGeneration")} == {wanted}
 
     application.wait(is_observed, "the scaling of the Deployment is observed", seconds=5)
     assert application.status(NAME)["readyReplicas"] == REPLICAS

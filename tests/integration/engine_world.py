@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from headrace.events.envelope import Event
 from headrace.events.topics import Topic
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
@@ -17,6 +18,7 @@ from headrace.kubernetes.resources import (
     Manifest,
 )
 from headrace.routes import ApiVersions
+from headrace.runtime.bus_memory import MemoryBroker, MemoryBus
 from headrace.runtime.clock import VirtualClock
 from headrace.runtime.cluster import EVERYTHING, MergePatch, Selection
 from headrace.runtime.cluster_memory import MemoryCluster, MemoryClusterSettings
@@ -44,15 +46,25 @@ STEPS: list[dict[str, Any]] = [
 ]
 
 
-class SilentBus:
-    """A bus that keeps what is published."""
-
-    is_up = True
+class SilentBus(MemoryBus):
+    """A bus that keeps what is published, and says it to nobody."""
 
     def __init__(self) -> None:
-        self.events: list[Any] = []
+        super().__init__(MemoryBroker(), "rollout-controller")
+        self.events: list[Event] = []
 
-    def publish(self, topic: Topic, event: Any, **_: Any) -> bool:
+    @property
+    def is_up(self) -> bool:
+        return True
+
+    def publish(
+        self,
+        topic: Topic,
+        event: Event,
+        *,
+        is_request: bool = False,
+        on_delivered: Callable[[Event], None] | None = None,
+    ) -> bool:
         self.events.append(event)
         return True
 

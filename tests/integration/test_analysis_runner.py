@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from analysis_runner.core.samples import Answer, Judged, MeasurementError, Samples, Unfinished
-from analysis_runner.providers.provider import InstantProvider, RunContext
+from analysis_runner.providers.provider import InstantProvider, Provider, RunContext
 from analysis_runner.runner import AnalysisRunner
 from analysis_runner.settings import RunnerSettings
 from headrace.errors import NotFound, Unavailable
@@ -101,7 +101,7 @@ class Errand(InstantProvider):
 
     async def run(self, metric: Metric, context: RunContext) -> Answer:
         self.steps.append("run")
-        return Unfinished(SystemClock().now(), {"errand": f"{context.index}"})  # type: ignore[arg-type]
+        return Unfinished(SystemClock().now(), {"errand": f"{context.index}"})
 
     async def resume(self, metric: Metric, context: RunContext, unfinished: Measurement) -> Answer:
         self.steps.append("resume")
@@ -166,7 +166,7 @@ class World:
             metrics=metrics,
             source="memory",
         )
-        providers = {"prometheus": self.script, "job": self.errand}
+        providers: dict[str, Provider] = {"prometheus": self.script, "job": self.errand}
         self.runner = AnalysisRunner(ports, self.settings, providers)
         service = Service(
             "analysis-runner",

@@ -818,7 +818,7 @@ async def test_a_rollback_within_the_window_is_not_paused_though_its_pods_are_go
 
 @pytest.mark.spec("rollout-api 7.5")
 async def test_new_pods_keep_away_from_those_that_serve() -> None:
-    rule = {"requiredDuringSchedulingIgnoredDuringExecution": {}}
+    rule: dict[str, Any] = {"requiredDuringSchedulingIgnoredDuringExecution": {}}
     world = await deployed({**MANUAL, "antiAffinity": rule})
     await world.update("app:v2")
     template = (await world.replica_set("2"))["spec"]["template"]["spec"]

@@ -16,7 +16,7 @@ from headrace.runtime.cluster_memory import PodBehaviour, Request
 pytestmark = [pytest.mark.looptime, pytest.mark.spec("canary 5.4")]
 
 MATCH = [{"headerName": "x-beta", "headerValue": {"exact": "yes"}}]
-STEPS = (
+STEPS: tuple[dict[str, Any], ...] = (
     {"setCanaryScale": {"replicas": 1}},
     {"setHeaderRoute": {"name": "beta", "match": MATCH}},
     {"pause": {}},

@@ -40,6 +40,10 @@ WAIT_SECONDS = 20.0
 Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]] | dict[str, Any]]
 
 
+def _succeed(call: dict[str, Any]) -> dict[str, Any]:
+    return {"phase": "Successful"}
+
+
 class Worker:
     """A worker that keeps what it is asked, and answers as it is told."""
 
@@ -50,7 +54,7 @@ class Worker:
 
     async def take(self, call: dict[str, Any]) -> dict[str, Any]:
         self.calls.append(call)
-        answer = self.answers.get(call["operation"], lambda _: {"phase": "Successful"})(call)
+        answer = self.answers.get(call["operation"], _succeed)(call)
         return answer if isinstance(answer, dict) else await answer
 
     def operations(self) -> list[str]:

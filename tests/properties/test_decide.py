@@ -237,7 +237,7 @@ def experiments(draw: st.DrawFn) -> tuple[ExperimentObject, ...]:
     )
 
 
-plugin_entries = st.builds(
+plugin_entries: st.SearchStrategy[dict[str, Any]] = st.builds(
     lambda index, name, operation, phase, time: {
         "index": index,
         "name": name,
@@ -274,6 +274,9 @@ def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
         times(),
     )
     pauses = st.lists(pause, max_size=2, unique_by=lambda each: each["reason"])
+    entries = st.lists(
+        plugin_entries, max_size=4, unique_by=lambda e: (e["index"], e["name"], e["operation"])
+    )
     reference = st.builds(
         lambda name, phase: {"name": name, "status": phase},
         st.sampled_from(["run", "back", "gone"]),
@@ -300,11 +303,7 @@ def statuses(draw: st.DrawFn, strategy: Mapping[str, Any]) -> dict[str, Any]:
                 "weights": st.just(weights),
                 "stablePingPong": st.sampled_from(["", "ping", "pong"]),
                 "currentExperiment": st.sampled_from(["exp", "exp", "gone"]),
-                "stepPluginStatuses": st.lists(
-                    plugin_entries,
-                    max_size=4,
-                    unique_by=lambda e: (e["index"], e["name"], e["operation"]),
-                ),
+                "stepPluginStatuses": entries,
                 "currentStepAnalysisRunStatus": reference,
                 "currentBackgroundAnalysisRunStatus": reference,
             },

@@ -19,6 +19,7 @@ from rollout_controller.core.experiment.decide import decide
 from rollout_controller.core.experiment.invariants import check
 from rollout_controller.core.experiment.observed import (
     Failure,
+    FailureKind,
     Observed,
     OwningRollout,
     TemplateService,
@@ -124,7 +125,9 @@ def snapshots(draw: st.DrawFn) -> Observed:
             weighted=draw(st.sampled_from([frozenset(), frozenset({"a"})])),
             shares=draw(st.sampled_from([{}, {"a": 10}, {"b": 5}])),
         )
-    kinds = st.sampled_from(["create", "collision", "scale", "service", "service_removal"])
+    kinds: st.SearchStrategy[FailureKind] = st.sampled_from(
+        ["create", "collision", "scale", "service", "service_removal"]
+    )
     subjects = draw(st.lists(st.sampled_from(["template/a", "analysis/x"]), unique=True))
     return Observed(
         namespace="default",

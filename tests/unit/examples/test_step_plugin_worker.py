@@ -15,12 +15,13 @@ import yaml
 
 from headrace.events.envelope import Event, decode, encode
 from headrace.events.plugins import PluginAnswered, PluginRequested, WorkerAnswer
+from headrace.model.quantities import Instant
 from rollout_controller.plugin_table import parse
 
 pytestmark = pytest.mark.spec("canary 9")
 
 FOLDER = Path(__file__).parents[3] / "examples" / "step-plugin-worker"
-NOW = 1_700_000_000.0
+NOW = Instant(1_700_000_000.0)
 CALL = {"operation": "Run", "rollout": "sample-app", "config": {"file": "sample-app"}}
 
 

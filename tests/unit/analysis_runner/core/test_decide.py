@@ -319,7 +319,7 @@ def test_ends_what_was_begun_a_moment_before_the_termination() -> None:
     (ask,) = plan.asks
     assert (ask.step, ask.index) == (Step.TERMINATE, 0)
     assert ask.unfinished is not None
-    assert (plan.claim, plan.taken) == (None, {"job"})
+    assert (plan.claim, plan.taken) == (None, frozenset({"job"}))
     run, _ = found(run, ended("job", "Inconclusive"))
     assert run.status.phase == "Inconclusive"
 
@@ -466,7 +466,7 @@ def test_a_run_without_completion_time_is_never_deleted() -> None:
 def test_a_run_in_deletion_is_left_alone() -> None:
     run, _ = passed(observed(metric("a")))
     _, plan = passed(replace(run, is_deleting=True), now=T + 1)
-    assert (plan.abandon, plan.claim, plan.asks) == ({"a"}, None, ())
+    assert (plan.abandon, plan.claim, plan.asks) == (frozenset({"a"}), None, ())
     _, plan = passed(replace(over("Failed", secondsAfterCompletion=1), is_deleting=True), now=T + 9)
     assert not plan.deletes
 

@@ -242,7 +242,7 @@ def test_no_measurement_is_too_large_for_a_status() -> None:
     samples = judge(metric(), Samples(1.0, long, {"w": long}), started_at=BEGAN, now=NOW)
     judged = judge(metric(), Judged(AnalysisPhase.FAILED, long, long), started_at=BEGAN, now=NOW)
     assert samples.metadata is not None
-    texts = (samples.value, samples.metadata["w"], judged.value, judged.message)
-    texts = (*texts, failure(long, started_at=BEGAN, now=NOW).message)
+    failed = failure(long, started_at=BEGAN, now=NOW)
+    texts = (samples.value, samples.metadata["w"], judged.value, judged.message, failed.message)
     assert {len(text) for text in texts} == {8192}
     assert all(text.endswith("…") for text in texts)

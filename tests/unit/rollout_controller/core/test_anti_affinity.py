@@ -12,7 +12,7 @@ from rollout_controller.core.observed import Observed, ReplicaSet
 
 pytestmark = pytest.mark.spec("rollout-api 7.5")
 
-REQUIRED = {"requiredDuringSchedulingIgnoredDuringExecution": {}}
+REQUIRED: dict[str, Any] = {"requiredDuringSchedulingIgnoredDuringExecution": {}}
 PREFERRED = {"preferredDuringSchedulingIgnoredDuringExecution": {"weight": 7}}
 
 

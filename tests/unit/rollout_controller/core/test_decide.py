@@ -180,7 +180,7 @@ def test_a_step_that_ends_and_a_pause_that_begins_are_one_claim() -> None:
 
 def test_a_claim_carries_the_intent_of_the_pass_after_it() -> None:
     sets = (samples.replica_set("stable"), samples.replica_set("new", 2))
-    steps = [{"setCanaryScale": {"weight": 50}}, {"setWeight": 50}]
+    steps: list[dict[str, Any]] = [{"setCanaryScale": {"weight": 50}}, {"setWeight": 50}]
     plan = decided(samples.routed(steps, weight=0, replica_sets=sets))
     assert plan.intent is None
     assert plan.claim is not None

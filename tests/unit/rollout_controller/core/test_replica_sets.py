@@ -47,7 +47,7 @@ def synced(observed: Observed) -> Draft:
 
 # Anti-affinity (rollout-api 7.5)
 
-APART = {"antiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}
+APART: dict[str, Any] = {"antiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}
 
 
 @pytest.mark.spec("rollout-api 7.5")

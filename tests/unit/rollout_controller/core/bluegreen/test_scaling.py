@@ -67,8 +67,8 @@ def test_what_is_both_stable_and_new_has_one_size() -> None:
     strategy = {"previewReplicaCount": 1}
     assert sizes(decided(*sets, strategy=strategy, active="new", status=status)) == {"new": 4}
     # Also when somebody pointed the active Service elsewhere.
-    sets = (old("new", 3), old())
-    assert sizes(decided(*sets, strategy=strategy, active="old", status=status)) == {"new": 4}
+    both = (old("new", 3), old())
+    assert sizes(decided(*both, strategy=strategy, active="old", status=status)) == {"new": 4}
 
 
 @pytest.mark.spec("bluegreen 3")

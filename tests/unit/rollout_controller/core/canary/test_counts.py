@@ -100,7 +100,7 @@ def routed(
 def test_a_revision_has_at_least_the_users_minimum(
     floor: int | None, replicas: int, canary: int
 ) -> None:
-    minimum = {} if floor is None else {"minPodsPerReplicaSet": floor}
+    minimum: dict[str, Any] = {} if floor is None else {"minPodsPerReplicaSet": floor}
     assert desired_counts(routed(Size(0, 0), replicas=replicas, **minimum)).canary == canary
 
 

@@ -8,6 +8,7 @@ import pytest
 from headrace.errors import InvariantViolation
 from headrace.events.plugins import PluginRequested
 from headrace.ids import event_id
+from headrace.model.conditions import Reason
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
@@ -470,7 +471,7 @@ def test_an_error_is_said_once_and_the_step_is_not_completed() -> None:
     assert waiting is not None
     assert (waiting.reason, waiting.on) == ("Failure", "step plugin")
     assert plan.claim.status.current_step_index == 0
-    assert [event.reason for event in plan.events].count("ReconciliationError") == 1
+    assert [event.reason for event in plan.events].count(Reason.RECONCILIATION_ERROR) == 1
     after = observed.with_status(plan.claim.status, plan.claim.headrace)
     again = decide(after, now=Instant(NOW + 30))
     assert again.is_quiet

@@ -3,6 +3,7 @@
 import pytest
 
 from headrace.errors import InvariantViolation
+from headrace.kubernetes.resources import Manifest
 from rollout_controller.core.experiment import samples
 from rollout_controller.core.experiment.invariants import check
 from rollout_controller.core.experiment.observed import OwningRollout
@@ -18,7 +19,7 @@ from rollout_controller.core.plan import PatchReplicaSet
 DOWN = PatchTemplate("a", PatchReplicaSet("exp-a", replicas=0))
 SMALLER = PatchTemplate("a", PatchReplicaSet("exp-a", replicas=1))
 SERVICE = {"spec": {"selector": {"app": "a"}}}
-ALL_PODS = {"spec": {"selector": {}}}
+ALL_PODS: Manifest = {"spec": {"selector": {}}}
 
 
 def checked(effect: Effect, share: int) -> None:

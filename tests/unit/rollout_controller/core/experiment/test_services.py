@@ -18,7 +18,8 @@ def reconciled(
     *, wanted: bool, exists: bool, desired: int, available: int, **changes: Any
 ) -> tuple[tuple[str, str], list[type]]:
     """Return what the status says, and the effects."""
-    template = samples.template(**({"service": {}} if wanted else {}))
+    service: dict[str, Any] = {"service": {}} if wanted else {}
+    template = samples.template(**service)
     services = {"a": samples.service()} if exists else {}
     observed = samples.experiment({"templates": [template]}, services=services, **changes)
     draft = Draft(observed, samples.NOW)

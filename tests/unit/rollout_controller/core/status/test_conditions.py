@@ -247,7 +247,7 @@ def test_a_timeout_stays_until_there_is_progress() -> None:
 
 
 LATE = condition("Progressing", "True", "ReplicaSetUpdated", seconds_ago=601)
-ABORTING = {"spec": {"progressDeadlineAbort": True}}
+ABORTING: dict[str, Any] = {"spec": {"progressDeadlineAbort": True}}
 
 
 def is_due(*old: dict[str, str], **more: Any) -> bool:

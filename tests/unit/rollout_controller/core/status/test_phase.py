@@ -50,7 +50,7 @@ PAUSED = {"pauseConditions": [{"reason": "CanaryPauseStep", "startTime": NOW}]}
 ABORTED = {"conditions": [condition("Progressing", "RolloutAborted", "gone")]}
 INVALID = {"conditions": [condition("InvalidSpec", "InvalidSpec", "bad")]}
 STUCK = {"conditions": [condition("Progressing", "ProgressDeadlineExceeded", "late")]}
-ROUTED = {"trafficRouting": {"smi": {}}}
+ROUTED: dict[str, Any] = {"trafficRouting": {"smi": {}}}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from headrace.model.conditions import PauseReason
 from headrace.model.headrace_status import Acknowledged, HeadraceStatus, Transition
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
@@ -183,7 +184,7 @@ def test_a_weight_that_is_known_not_to_hold_is_not_reached(
 
 @pytest.mark.spec("canary 2.1")
 def test_a_scale_is_reached_by_its_pods_alone() -> None:
-    steps = [{"setCanaryScale": {"weight": 25}}, {"pause": {}}]
+    steps: list[dict[str, Any]] = [{"setCanaryScale": {"weight": 25}}, {"pause": {}}]
     draft = Draft(samples.routed(steps, replica_sets=ONE), NOW)
     draft.is_route_settled = False
     assert sync.claim_steps(draft).status.current_step_index == 1
@@ -191,7 +192,8 @@ def test_a_scale_is_reached_by_its_pods_alone() -> None:
 
 @pytest.mark.spec("canary 2.1")
 def test_an_analysis_is_done_when_it_succeeded() -> None:
-    steps = [{"analysis": {"templates": [{"templateName": "t"}]}}, {"pause": {}}]
+    analysis = {"templates": [{"templateName": "t"}]}
+    steps: list[dict[str, Any]] = [{"analysis": analysis}, {"pause": {}}]
     for phase, index in (("Running", 0), ("Successful", 1), ("Inconclusive", 0)):
         draft = drafted(steps)
         draft.runs["Step"] = AnalysisRunReference(name="run", status=phase)
@@ -213,7 +215,7 @@ def test_no_step_ends_while_a_person_holds_everything() -> None:
 
 
 def test_one_step_at_a_time() -> None:
-    steps = [{"setCanaryScale": {"weight": 25}}] * 3
+    steps: list[dict[str, Any]] = [{"setCanaryScale": {"weight": 25}}] * 3
     draft = Draft(samples.routed(steps, replica_sets=ONE), NOW)
     assert sync.claim_steps(draft).status.current_step_index == 1
 
@@ -223,7 +225,7 @@ def test_one_step_at_a_time() -> None:
 
 def test_a_pause_is_told_after_it_is_stored() -> None:
     draft = drafted(status={"currentStepIndex": 1})
-    draft.add_pause(sync.PauseReason.CANARY_PAUSE_STEP)
+    draft.add_pause(PauseReason.CANARY_PAUSE_STEP)
     status = sync.claim_steps(draft).status
     assert (status.phase, status.message) == ("Paused", "CanaryPauseStep")
     told = [event for event in draft.events if event.reason == "RolloutPaused"]

@@ -25,7 +25,7 @@ def test_a_good_spec_has_no_error() -> None:
 
 
 def test_what_is_malformed_comes_before_what_is_not_built() -> None:
-    unbuilt = {"canary": {"trafficRouting": {"plugins": {"acme/router": {}}}}}
+    unbuilt: dict[str, Any] = {"canary": {"trafficRouting": {"plugins": {"acme/router": {}}}}}
     assert error_of(replicas=-1, strategy=unbuilt).startswith("spec.replicas: ")
     path = "spec.strategy.canary.trafficRouting.plugins[acme/router]"
     assert error_of(strategy=unbuilt).startswith(f"{path}: Forbidden: ")

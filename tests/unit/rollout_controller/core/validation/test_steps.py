@@ -112,7 +112,7 @@ def test_experiments_get_traffic_only_through_a_router() -> None:
 def test_arguments_name_metadata_that_exists(path: str, is_good: bool, where: str) -> None:
     argument = {"name": "a", "valueFrom": {"fieldRef": {"fieldPath": path}}}
     analysis = {"name": "x", "templateName": "t", "args": [argument]}
-    steps = {
+    steps: dict[str, Any] = {
         "analysis": {"analysis": {"templates": [{"templateName": "t"}], "args": [argument]}},
         "experiment": {"experiment": {"templates": [], "analyses": [analysis]}},
     }
