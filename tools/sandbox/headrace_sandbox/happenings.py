@@ -22,7 +22,7 @@ from headrace_sandbox.nodes import drive
 from headrace_sandbox.scenario import Happening
 from headrace_sandbox.troubles import Cast
 from headrace_sandbox.users import ACTIONS, Users
-from headrace_sandbox.workload import HASH, NAMESPACE, image_of, replica_sets, split_of
+from headrace_sandbox.workload import HASH, NAMESPACE, image_of, replica_sets, roles, split_of
 from headrace_sandbox.world import World, Write
 
 KUBELET: Final = "kubelet"
@@ -102,8 +102,7 @@ class Stage:
         found = split_of(self.world.objects, record.manifest) if record is not None else None
         if record is None or found is None:
             return
-        canary = record.manifest["spec"]["strategy"]["canary"]["canaryService"]
-        stable = record.manifest["spec"]["strategy"]["canary"]["stableService"]
+        canary, stable = roles(record.manifest)
         weights = {canary: weight, stable: 100 - weight}
         split = found[0].copy()
         if "backends" in split["spec"]:

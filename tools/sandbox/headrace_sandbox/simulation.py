@@ -23,6 +23,7 @@ from headrace_sandbox.workload import (
     Versions,
     image_of,
     replica_sets,
+    roles,
     routes,
     split_of,
     template,
@@ -252,7 +253,7 @@ class Simulation:
             found["image"] = image_of(stable.manifest) if stable is not None else None
         if expectation.weight is not None:
             split = split_of(self.world.objects, rollout)
-            service = rollout["spec"]["strategy"]["canary"]["canaryService"]
+            service, _ = roles(rollout)
             wanted["weight"] = expectation.weight
             found["weight"] = split[1].get(service) if split is not None else None
         for path, value in expectation.fields.items():

@@ -60,6 +60,7 @@ class Application:
     route: str = ""
     blue_green: Mapping[str, Any] | None = None
     scale_down: str = ""
+    ping_pong: bool = False
 
     @property
     def key(self) -> str:
@@ -68,13 +69,13 @@ class Application:
 
     @property
     def stable(self) -> str:
-        """The stable Service."""
-        return f"{self.name}-stable"
+        """The stable Service; with ping and pong the one of the first version."""
+        return f"{self.name}-ping" if self.ping_pong else f"{self.name}-stable"
 
     @property
     def canary_service(self) -> str:
-        """The canary Service."""
-        return f"{self.name}-canary"
+        """The canary Service; with ping and pong the one of the second version."""
+        return f"{self.name}-pong" if self.ping_pong else f"{self.name}-canary"
 
     @property
     def active(self) -> str:
@@ -133,9 +134,14 @@ class Application:
             return {"blueGreen": {k: v for k, v in strategy.items() if v is not None}}
         strategy = {"steps": copy.deepcopy([*self.steps]), **self.canary}
         if self.router:
-            strategy |= {"stableService": self.stable, "canaryService": self.canary_service}
+            strategy |= self._named_services()
             strategy["trafficRouting"] = {**self._routing(), **self._managed_routes()}
         return {"canary": strategy}
+
+    def _named_services(self) -> dict[str, Any]:
+        if self.ping_pong:
+            return {"pingPong": {"pingService": self.stable, "pongService": self.canary_service}}
+        return {"stableService": self.stable, "canaryService": self.canary_service}
 
     def _managed_routes(self) -> dict[str, Any]:
         kinds = ("setHeaderRoute", "setMirrorRoute")
@@ -245,11 +251,22 @@ def image_of(workload: Manifest) -> str:
 # Traffic, as the objects say
 
 
+def roles(rollout: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the Services that play canary and stable now, empty where there are none."""
+    canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+    pair = canary.get("pingPong")
+    if pair is None:
+        return canary.get("canaryService") or "", canary.get("stableService") or ""
+    status = (rollout.get("status") or {}).get("canary") or {}
+    ping, pong = pair["pingService"], pair["pongService"]
+    return (pong, ping) if status.get("stablePingPong") == "ping" else (ping, pong)
+
+
 def split_of(objects: Objects, rollout: Manifest) -> tuple[Record, dict[str, int]] | None:
     """Return the traffic object of a Rollout and the weights of its Services in it."""
     canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
     routing = canary.get("trafficRouting") or {}
-    services = (canary.get("canaryService"), canary.get("stableService"))
+    services = roles(rollout)
     if routing.get("smi") is not None:
         name = routing["smi"].get("trafficSplitName") or rollout["metadata"]["name"]
         record = objects.find(TRAFFIC_SPLITS, NAMESPACE, name)

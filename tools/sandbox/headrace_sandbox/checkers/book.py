@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from headrace.kubernetes.resources import EXPERIMENTS, ROLLOUTS, Manifest
 from headrace.model.meta import parse_time
-from headrace_sandbox.workload import selected_hash, split_of
+from headrace_sandbox.workload import roles, selected_hash, split_of
 from headrace_sandbox.world import World, Write
 
 LAG_SECONDS: Final = 45.0
@@ -196,7 +196,10 @@ class Book:
             page = self.page(record.uid)
             epoch = int((fence_of(manifest, record.uid) or {}).get("epoch") or 0)
             page.fences.add(epoch)
-            canary = record.manifest["spec"]["strategy"]["canary"].get("canaryService", "")
+            asked = page.asked.get(epoch)
+            # With ping and pong the roles may have swapped since the request.
+            canary, _ = roles(record.manifest)
+            canary = asked.document["services"].get("canaryRole", canary) if asked else canary
             page.shown.append((self._world.now, found[1].get(canary, 0), epoch))
             del page.shown[:-50]
 
@@ -226,10 +229,10 @@ class Book:
         canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
         if not canary.get("trafficRouting"):
             return 0
-        names = (canary.get("canaryService"), canary.get("stableService"))
         objects = self._world.objects
+        names = [name for name in roles(rollout) if name]
         return max(
-            (self.most(rollout, n) for n in names if n and selected_hash(objects, n) == pod_hash),
+            (self.most(rollout, n) for n in names if selected_hash(objects, n) == pod_hash),
             default=0,
         )
 
@@ -251,9 +254,9 @@ def fence_of(manifest: Manifest, uid: str) -> dict[str, Any] | None:
 def weight_in(route: Mapping[str, Any], service: str) -> int:
     """Return the weight of a Service in a route document."""
     weights, services = route["weights"], route["services"]
-    if service == services.get("canary"):
+    if service == services.get("canaryRole"):
         return int(weights.get("canary") or 0)
-    if service == services.get("stable"):
+    if service == services.get("stableRole"):
         return int(weights.get("stable") or 0)
     return 0
 

@@ -19,6 +19,7 @@ from headrace_sandbox.workload import (
     available,
     header_rules,
     replica_sets,
+    roles,
     selected_hash,
     split_of,
 )
@@ -138,7 +139,6 @@ class ClaimRules:
         objects = self._world.objects
         for record in objects.all(ROLLOUTS):
             rollout, status = record.manifest, record.manifest.get("status") or {}
-            canary = rollout["spec"]["strategy"].get("canary") or {}
             sets = replica_sets(objects, record.uid)
             stable = status.get("stableRS", "")
             total = sum(int((rs.manifest["status"]).get("replicas") or 0) for rs in sets.values())
@@ -151,13 +151,13 @@ class ClaimRules:
             split = split_of(objects, rollout)
             if split is None or wanted == 0:  # without pods no Service is switched
                 continue
-            name = canary["stableService"]
+            service, name = roles(rollout)
             text = f"{record.name}: {name} selects {selected_hash(objects, name)}, not {stable}"
             self._require(selected_hash(objects, name) == stable, _CLAIMS, text)
-            rules = header_rules(split[0].manifest, canary["canaryService"])
+            rules = header_rules(split[0].manifest, service)
             text = f"{record.name}: {rules} still send requests to the canary"
             self._require(not rules, "no managed route outlives the rollout", text)
-            weight = split[1].get(canary["canaryService"], 0)
+            weight = split[1].get(service, 0)
             claimed = ((status.get("canary") or {}).get("weights") or {}).get("canary") or {}
             text = f"{record.name}: the canary gets {weight}, the status says {claimed}"
             self._require(weight == int(claimed.get("weight") or 0) == 0, _CLAIMS, text)

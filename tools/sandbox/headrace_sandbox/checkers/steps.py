@@ -15,7 +15,7 @@ from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book
 from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.plugins import PluginWorkers
-from headrace_sandbox.workload import HASH, header_rules, replica_sets, split_of
+from headrace_sandbox.workload import HASH, header_rules, replica_sets, roles, split_of
 from headrace_sandbox.world import World, Write
 
 _WAITS: Final = "a step waits for what it is for"
@@ -43,7 +43,9 @@ class StepRules:
             return
         status, before = new.manifest.get("status") or {}, old.manifest.get("status") or {}
         step = _passed_step(new.manifest, status, before)
-        if step is not None:
+        # Without a stable ReplicaSet the new version is promoted at once (canary 10.12).
+        stable = replica_sets(self._world.objects, new.uid).get(before.get("stableRS", ""))
+        if step is not None and stable is not None:
             self._passed(new.manifest, before, step)
 
     def _passed(
@@ -99,7 +101,7 @@ class StepRules:
         )
         if new is None or int(new.manifest["spec"].get("replicas", 1)) == 0:
             return  # nobody could be sent there
-        service = rollout["spec"]["strategy"]["canary"]["canaryService"]
+        service, _ = roles(rollout)
         rules = header_rules(found[0].manifest, service)
         is_there = any(rule == name or rule.startswith(f"{name}-") for rule in rules)
         self._require(is_there, _WAITS, f"{text}: {rules}")

@@ -12,6 +12,7 @@ from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.workload import (
     HASH,
     header_rules,
+    roles,
     selected_hash,
     split_of,
     weights_in,
@@ -51,8 +52,7 @@ class TrafficRules:
             found = split_of(self._world.objects, rollout)
             if found is None or found[0].uid != new.uid:
                 continue
-            canary = rollout["spec"]["strategy"]["canary"]
-            pair = (canary["canaryService"], canary["stableService"])
+            pair = roles(rollout)
             before = weights_in(old.manifest, pair) if old is not None else {}
             self._sum(rollout, found[1])
             self._epoch(rollout, old.manifest if old is not None else None, new.manifest)
@@ -61,7 +61,9 @@ class TrafficRules:
                     continue
                 if service == pair[0]:
                     self._raised(write, rollout, weight)
-                elif service != pair[1]:
+                elif service == pair[1]:
+                    self._stable_raised(rollout, service, weight)
+                else:
                     self._destination_raised(rollout, service, weight)
             self._matched(rollout, old.manifest if old is not None else None, new.manifest)
 
@@ -84,7 +86,7 @@ class TrafficRules:
         metadata = rollout["metadata"]
         name, uid, now = metadata["name"], metadata["uid"], self._world.now
         page = self._book.page(uid)
-        service = rollout["spec"]["strategy"]["canary"]["canaryService"]
+        service, _ = roles(rollout)
         pod_hash = selected_hash(self._world.objects, service)
         fence = fence_of(new.manifest, uid) or {}
         asked = page.asked.get(int(fence.get("epoch") or 0))
@@ -114,6 +116,15 @@ class TrafficRules:
                 text,
             )
 
+    def _stable_raised(self, rollout: Manifest, service: str, weight: int) -> None:
+        """The stable role of ping and pong belongs to the Service that selects stable."""
+        if "pingPong" not in rollout["spec"]["strategy"]["canary"]:
+            return
+        stable = (rollout.get("status") or {}).get("stableRS", "")
+        pod_hash = selected_hash(self._world.objects, service)
+        text = f"{rollout['metadata']['name']}: {weight} to {service}, hash {pod_hash or 'none'}"
+        self._require(pod_hash == stable, "a weight waits for its Service", text)
+
     def _destination_raised(self, rollout: Manifest, service: str, weight: int) -> None:
         """The Service of an experiment gets traffic only with pods behind it."""
         pod_hash = selected_hash(self._world.objects, service)
@@ -125,7 +136,7 @@ class TrafficRules:
 
     def _matched(self, rollout: Manifest, old: Manifest | None, new: Manifest) -> None:
         """A header rule begins to send requests to the canary only with pods behind it."""
-        service = rollout["spec"]["strategy"]["canary"]["canaryService"]
+        service, _ = roles(rollout)
         before = header_rules(old, service) if old is not None else []
         made = [name for name in header_rules(new, service) if name not in before]
         if not made:
@@ -147,9 +158,11 @@ class TrafficRules:
             return
         self._require(bool(pod_hash), "a Service never loses its selector", new.name)
         for record in self._world.objects.all(ROLLOUTS):
-            canary = (record.manifest["spec"].get("strategy") or {}).get("canary") or {}
-            status = record.manifest.get("status") or {}
-            if canary.get("canaryService") != new.name or not status.get("stableRS"):
+            status, (canary, stable) = record.manifest.get("status") or {}, roles(record.manifest)
+            if not status.get("stableRS"):
+                continue
+            is_swapping = "pingPong" in (record.manifest["spec"]["strategy"].get("canary") or {})
+            if new.name != canary and not (is_swapping and new.name == stable):
                 continue
             if (
                 pod_hash == status["stableRS"]
@@ -187,8 +200,7 @@ class TrafficRules:
 
     def _unmatched(self, rollout: Manifest, pod_hash: str) -> None:
         """The last pods of a canary go after the header rules that send requests to them."""
-        canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
-        service = canary.get("canaryService") or ""
+        service, _ = roles(rollout)
         found = split_of(self._world.objects, rollout)
         if found is None or selected_hash(self._world.objects, service) != pod_hash:
             return

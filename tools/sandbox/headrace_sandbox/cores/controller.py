@@ -26,6 +26,7 @@ from headrace.routes import ApiVersions, locate, read_back, resolve
 from headrace.runtime.cluster_memory.objects import TableKey, table_key
 from headrace_sandbox.cores.hands import Hands
 from headrace_sandbox.cores.process import Look, Process
+from headrace_sandbox.workload import roles
 from rollout_controller.caches import Facts
 from rollout_controller.core.decide import decide
 from rollout_controller.core.invariants import check
@@ -100,8 +101,7 @@ class ControllerCore:
 
     def _served(self, name: str) -> Iterator[str]:
         for rollout in self._process.sight.all(ROLLOUTS):
-            canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
-            if name in (canary.get("canaryService"), canary.get("stableService")):
+            if name in roles(rollout):
                 yield f"{rollout['metadata']['namespace']}/{rollout['metadata']['name']}"
 
     def hear(self, message: Any) -> str:
