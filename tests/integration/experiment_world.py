@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+
+from memory_ports import parts_of, ports_of
 
 from analysis_runner.core.samples import Samples
 from analysis_runner.providers.provider import InstantProvider, Provider, RunContext
 from analysis_runner.runner import AnalysisRunner
 from analysis_runner.settings import RunnerSettings
 from headrace.errors import NotFound
-from headrace.events.topics import TopicSettings, topics
 from headrace.expression.values import floats
 from headrace.kubernetes.resources import (
     ANALYSIS_TEMPLATES,
@@ -28,7 +28,7 @@ from headrace.kubernetes.resources import (
     Resource,
 )
 from headrace.model.analysis import Metric
-from headrace.runtime.bus_memory import MemoryBroker, MemoryBus
+from headrace.runtime.bus_memory import MemoryBroker
 from headrace.runtime.clock import LoopClock
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import (
@@ -38,17 +38,13 @@ from headrace.runtime.cluster_memory import (
 )
 from headrace.runtime.component import Ports
 from headrace.runtime.metric_catalog import ServiceName
-from headrace.runtime.metrics import Metrics
-from headrace.runtime.ownership import Membership, Ownership
 from headrace.runtime.process import Component
-from headrace.runtime.recorder import Recorder
-from headrace.runtime.service import Part, Service, ownership_part
+from headrace.runtime.service import Service
 from rollout_controller.controller import RolloutController
 from rollout_controller.settings import ControllerSettings
 from traffic_router.router import TrafficRouter
 from traffic_router.settings import RouterSettings
 
-TOPICS = topics(TopicSettings("test"))
 NAMES: tuple[ServiceName, ...] = ("rollout-controller", "traffic-router", "analysis-runner")
 SPLITS = TRAFFIC_SPLITS.at_version("v1alpha4")
 HASH = "rollouts-pod-template-hash"
@@ -88,24 +84,8 @@ class World:
         return [self._service(name) for name in NAMES]
 
     def _service(self, name: ServiceName) -> Service:
-        client = self.cluster.client(name)
-        ownership = Ownership(client, self.clock, Membership(name, "headrace", f"{name}-0"))
-        metrics = Metrics([name], self.clock)
-        bus = MemoryBus(self.broker, name)
-        ports = Ports(
-            cluster=client,
-            bus=bus,
-            topics=TOPICS,
-            ownership=ownership,
-            clock=self.clock,
-            rng=random.Random(1),
-            recorder=Recorder(lambda key: ownership.guard(client, key), self.clock, metrics),
-            metrics=metrics,
-            source="memory",
-        )
-        component = self._component(name, ports)
-        parts = (component.caches, ownership_part(ownership), *component.work)
-        return Service(name, parts=(Part("bus", start=bus.start, close=bus.close), *parts))
+        ports = ports_of(name, self.cluster, self.broker, self.clock)
+        return Service(name, parts=parts_of(ports, self._component(name, ports)))
 
     def _component(self, name: ServiceName, ports: Ports) -> Component:
         match name:

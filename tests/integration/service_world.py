@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from headrace.events.topics import TopicSettings, topics
+from memory_ports import TOPICS, parts_of, ports_of
+
 from headrace.kubernetes.resources import (
     ANALYSIS_TEMPLATES,
     NAMESPACES,
@@ -16,22 +16,18 @@ from headrace.kubernetes.resources import (
     SERVICES,
     Manifest,
 )
-from headrace.runtime.bus_memory import MemoryBroker, MemoryBus
+from headrace.runtime.bus_memory import MemoryBroker
 from headrace.runtime.clock import LoopClock
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import MemoryCluster, MemoryClusterSettings, Request
-from headrace.runtime.component import Ports
 from headrace.runtime.metric_catalog import ServiceName
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.ownership import Membership, Ownership
 from headrace.runtime.process import Component
-from headrace.runtime.recorder import Recorder
-from headrace.runtime.service import Part, Service, ownership_part
+from headrace.runtime.service import Service
 from headrace_all_in_one.app import build
 from headrace_all_in_one.settings import AllInOneSettings
 
 SETTINGS = AllInOneSettings(identity="here", resync_seconds=50.0)
-TOPICS = topics(TopicSettings("memory"))
 CONTROLLER: ServiceName = "rollout-controller"
 ROUTER: ServiceName = "traffic-router"
 RUNNER: ServiceName = "analysis-runner"
@@ -64,32 +60,11 @@ class World:
 
     async def start(self, name: ServiceName) -> None:
         home = await self.person.get(NAMESPACES, None, "kube-system")
-        client = self.cluster.client(name)
-        ownership = Ownership(client, self.clock, Membership(name, "headrace", "here"))
-        metrics = Metrics([name], self.clock)
-        bus = MemoryBus(self.broker, name)
-        ports = Ports(
-            cluster=client,
-            bus=bus,
-            topics=TOPICS,
-            ownership=ownership,
-            clock=self.clock,
-            rng=random.Random(1),
-            recorder=Recorder(lambda key: ownership.guard(client, key), self.clock, metrics),
-            metrics=metrics,
-            source=home["metadata"]["uid"],
-        )
+        source = home["metadata"]["uid"]
+        ports = ports_of(name, self.cluster, self.broker, self.clock, source=source)
         component = build(SETTINGS).components[name](ports)
-        service = Service(
-            name,
-            parts=(
-                Part("bus", start=bus.start, close=bus.close),
-                component.caches,
-                ownership_part(ownership),
-                *component.work,
-            ),
-        )
-        self.metrics[name], self.components[name] = metrics, component
+        service = Service(name, parts=parts_of(ports, component))
+        self.metrics[name], self.components[name] = ports.metrics, component
         self._services[name] = service, asyncio.create_task(service.run())
 
     async def stop(self, name: str) -> None:

@@ -7,7 +7,6 @@ that is not needed any more is found, too.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from memory_ports import HOME, parts_of, ports_of
 
 from analysis_runner.core.samples import Samples
 from analysis_runner.providers.provider import InstantProvider, Provider, RunContext
@@ -22,7 +22,6 @@ from analysis_runner.runner import AnalysisRunner
 from analysis_runner.settings import RunnerSettings
 from headrace import intents
 from headrace.errors import Forbidden
-from headrace.events.topics import TopicSettings, topics
 from headrace.expression.values import floats
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
@@ -38,25 +37,20 @@ from headrace.kubernetes.resources import (
 from headrace.model.analysis import Metric
 from headrace.model.route import Fence
 from headrace.routes import stamp
-from headrace.runtime.bus_memory import MemoryBroker, MemoryBus
+from headrace.runtime.bus_memory import MemoryBroker
 from headrace.runtime.clock import SystemClock
-from headrace.runtime.cluster import Cluster, MergePatch
+from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import MemoryCluster, MemoryClusterSettings, Request
 from headrace.runtime.component import Ports
-from headrace.runtime.metrics import Metrics
-from headrace.runtime.ownership import Membership, Ownership
 from headrace.runtime.process import Component
-from headrace.runtime.recorder import Recorder
-from headrace.runtime.service import Part, Service, ownership_part
+from headrace.runtime.service import Service
 from rollout_controller.controller import RolloutController
 from rollout_controller.settings import ControllerSettings
 from traffic_router.router import TrafficRouter
 from traffic_router.settings import RouterSettings
 
 RBAC = Path(__file__).parents[2] / "deploy" / "base" / "rbac"
-TOPICS = topics(TopicSettings("test"))
 SERVICE_NAMES = ("rollout-controller", "traffic-router", "analysis-runner")
-HOME = "headrace"
 WAIT_SECONDS = 20.0
 
 Right = tuple[str, str]
@@ -177,38 +171,15 @@ class World:
         return [self._service(name, uid) for name in SERVICE_NAMES]
 
     def _service(self, name: Any, source: str) -> Service:
-        client: Cluster = self.cluster.client(name)
-        ownership = Ownership(client, self.clock, Membership(name, HOME, f"{name}-0"))
-        metrics = Metrics([name], self.clock)
-        bus = MemoryBus(self.broker, name)
-        ports = Ports(
-            cluster=client,
-            bus=bus,
-            topics=TOPICS,
-            ownership=ownership,
-            clock=self.clock,
-            rng=random.Random(1),
-            recorder=Recorder(lambda key: ownership.guard(client, key), self.clock, metrics),
-            metrics=metrics,
-            source=source,
-        )
+        ports = ports_of(name, self.cluster, self.broker, self.clock, source=source)
         component = _component(name, ports)
 
         async def look() -> str:
             """What a process reads before anything else."""
-            await client.get(NAMESPACES, None, "kube-system")
+            await ports.cluster.get(NAMESPACES, None, "kube-system")
             return ""
 
-        return Service(
-            name,
-            checks=(look,),
-            parts=(
-                Part("bus", start=bus.start, close=bus.close),
-                component.caches,
-                ownership_part(ownership),
-                *component.work,
-            ),
-        )
+        return Service(name, checks=(look,), parts=parts_of(ports, component))
 
     async def patch(self, patches: intents.Patches) -> None:
         if patches.status is not None:
