@@ -28,7 +28,14 @@ def claimed_runs(status: RolloutStatus) -> dict[RunKind, AnalysisRunReference]:
 
 def with_runs(status: RolloutStatus, runs: Mapping[RunKind, AnalysisRunReference]) -> RolloutStatus:
     """Return the status naming exactly these runs."""
-    parts = {"canary": status.canary, "blue_green": status.blue_green}
+    if claimed_runs(status) == runs:
+        return status
+    fields: dict[str, dict[str, AnalysisRunReference | None]] = {"canary": {}, "blue_green": {}}
     for kind, (part, name) in _FIELDS.items():
-        parts[part] = parts[part].model_copy(update={name: runs.get(kind)})
-    return status.model_copy(update=parts)
+        fields[part][name] = runs.get(kind)
+    return status.model_copy(
+        update={
+            "canary": status.canary.model_copy(update=fields["canary"]),
+            "blue_green": status.blue_green.model_copy(update=fields["blue_green"]),
+        }
+    )

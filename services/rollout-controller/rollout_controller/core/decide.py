@@ -305,14 +305,11 @@ def _is_soon_again(draft: Draft, claim: Claim) -> bool:
         return False
     counted = {name: getattr(claim.status, name) for name in _COUNTS}
     waiting = {"waiting": claim.headrace.waiting}
-    return claim.status == observed.status.model_copy(
-        update={**counted, "headrace": claim.status.headrace}
-    ) and (claim.headrace == observed.headrace.model_copy(update=waiting))
+    return claim.status == observed.status.model_copy(update=counted) and (
+        claim.headrace == observed.headrace.model_copy(update=waiting)
+    )
 
 
 def _is_same(draft: Draft, claim: Claim) -> bool:
     """Return whether the claim stores nothing new."""
-    observed = draft.observed
-    return claim.status == observed.status.model_copy(
-        update={"headrace": claim.status.headrace}
-    ) and (claim.headrace == observed.headrace)
+    return claim.status == draft.status and claim.headrace == draft.observed.headrace

@@ -10,6 +10,7 @@ Source: canary 1, bluegreen 1 (order of stages); canary 2.5 (pause and abort fie
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from headrace.model.analysis import AnalysisPhase
 from headrace.model.conditions import PauseReason, Reason
@@ -40,6 +41,9 @@ from rollout_controller.core.routers import has_routers, known_shares
 RETRY_SECONDS = 10.0
 """When something that failed for a reason outside is tried again. Source: rollout-api 9."""
 
+_NO_CANARY: Final = CanaryStrategy()
+_NO_BLUE_GREEN: Final = BlueGreenStrategy()
+
 
 class Draft:
     """One pass over one Rollout.
@@ -69,8 +73,8 @@ class Draft:
         self.observed = observed
         self.now = now
         self.spec = observed.spec
-        self.canary = observed.spec.strategy.canary or CanaryStrategy()
-        self.blue_green = observed.spec.strategy.blue_green or BlueGreenStrategy()
+        self.canary = observed.spec.strategy.canary or _NO_CANARY
+        self.blue_green = observed.spec.strategy.blue_green or _NO_BLUE_GREEN
         self.is_blue_green = observed.spec.strategy.blue_green is not None
         self.status = observed.status
         self.effects: list[Effect] = []

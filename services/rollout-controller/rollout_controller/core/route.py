@@ -49,6 +49,9 @@ _VOLATILE: dict[str, Any] = {
     "actor": None,
 }
 
+_LASTING = tuple(RouteDocument.model_fields.keys() - _VOLATILE.keys() - {"order", "withdraw"})
+"""What a document asks for, whenever it was decided and whatever was there before."""
+
 
 def reconcile_route(draft: Draft) -> None:
     """Absorb what is known of the traffic, then ask for the wanted route.
@@ -231,6 +234,7 @@ def _stable_hash(draft: Draft) -> str:
 
 def _document(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) -> RouteDocument:
     routing = draft.canary.traffic_routing or TrafficRouting()
+    routers = router_configs(routing)
     return RouteDocument(
         cluster=draft.observed.settings.cluster_uid,
         namespace=draft.observed.namespace,
@@ -241,12 +245,12 @@ def _document(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) -> Ro
         generation=0,
         decided_at="",
         aborted=wanted.is_abort,
-        routers=router_configs(routing),
+        routers=routers,
         services=_services(draft),
         hashes=Hashes(canary=wanted.canary_hash or draft.new_hash, stable=_stable_hash(draft)),
         weights=_weights(draft, wanted),
         order=apply_order(draft),
-        withdraw=_withdrawn(draft, router_configs(routing)),
+        withdraw=_withdrawn(draft, routers),
         managed=managed,
         verify=Verify(),
     )
@@ -293,8 +297,7 @@ def _same_route(stored: RouteDocument, wanted: RouteDocument) -> bool:
     The order of writes is a consequence of the moment, not of what shall hold; withdrawals
     follow from a change of the routers.
     """
-    moment = {**_VOLATILE, "order": wanted.order, "withdraw": wanted.withdraw}
-    return stored.model_copy(update=moment) == wanted.model_copy(update=_VOLATILE)
+    return all(getattr(stored, name) == getattr(wanted, name) for name in _LASTING)
 
 
 def _request(draft: Draft, document: RouteDocument, *, expires: bool = False) -> None:

@@ -70,9 +70,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """The decoded parts of one stored Rollout: valid for exactly these raw ones."""
+    """The decoded parts of one stored Rollout."""
 
-    raw_spec: Any
     raw_status: Any
     spec: ParsedSpec
     status: RolloutStatus
@@ -165,10 +164,9 @@ class ControllerCore:
         )
 
     def _decode(self, manifest: Manifest) -> _Decoded:
+        """Return the decoded Rollout: its spec once per generation, its status once per version."""
         uid, raw_status = manifest["metadata"]["uid"], manifest.get("status") or {}
-        raw_spec, known = manifest["spec"], self._decoded.get(uid)
-        if known is not None and known.raw_spec is raw_spec and known.raw_status is raw_status:
-            return known
+        known = self._decoded.get(uid)
         if known is not None and known.raw_status is raw_status:
             status, headrace = known.status, known.headrace
         else:
@@ -176,11 +174,11 @@ class ControllerCore:
             status = RolloutStatus.load(plain)
             headrace = HeadraceStatus.load(raw_status.get("headrace") or {})
         version = (manifest["metadata"]["generation"], status.collision_count, ("", 0))
-        if known is not None and known.raw_spec is raw_spec and known.spec.version == version:
+        if known is not None and known.spec.version == version:
             spec = known.spec
         else:
             spec = parse_spec(manifest, version, NOTHING)
-        decoded = _Decoded(raw_spec, raw_status, spec, status, headrace)
+        decoded = _Decoded(raw_status, spec, status, headrace)
         self._decoded[uid] = decoded
         return decoded
 
