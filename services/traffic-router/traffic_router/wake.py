@@ -106,7 +106,7 @@ class Waker:
                 self._index.put(_key(old), None)
                 self._add(_key(old), Lane.REST)
             return
-        if old is not None and _relevant(old) == _relevant(new):
+        if old is not None and relevant(old) == relevant(new):
             return
         document = self._documents.read(new)
         self._index.put(_key(new), document)
@@ -131,7 +131,7 @@ def _lane(document: RouteDocument | None) -> Lane:
     return Lane.ABORT if document is not None and document.aborted else Lane.USER
 
 
-def _relevant(rollout: Manifest) -> tuple[Any, ...]:
+def relevant(rollout: Manifest) -> tuple[Any, ...]:
     """The part of a Rollout that the router decides on."""
     metadata, status = rollout["metadata"], rollout.get("status") or {}
     headrace = status.get("headrace") or {}

@@ -103,6 +103,10 @@ class ControllerCore:
             if name in roles(rollout):
                 yield f"{rollout['metadata']['namespace']}/{rollout['metadata']['name']}"
 
+    def minds(self, old: Manifest | None, new: Manifest, kind: TableKey) -> bool:
+        """Return True: everything that is followed matters."""
+        return True
+
     def hear(self, message: Any) -> str:
         """Take an answer of the router."""
         assert isinstance(message, Answer)

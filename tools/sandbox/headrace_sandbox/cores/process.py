@@ -47,6 +47,10 @@ class Core(Protocol):
         """Return whom a change of an object concerns."""
         ...
 
+    def minds(self, old: Manifest | None, new: Manifest, kind: TableKey) -> bool:
+        """Return whether a change matters to it at all."""
+        ...
+
     def look(self, key: str) -> Look:
         """Decide on one key, and carry the plan out. Raises RolloutError."""
         ...
@@ -195,9 +199,11 @@ class Process:
     def _see(self, change: Change, kind: TableKey) -> None:
         if self._core is None:
             return
-        self.sight.see(change)
-        for key in self._core.keys(change.record.manifest, kind):
-            self.wake(key)
+        record = change.record
+        old = self.sight.get(record.resource, record.namespace, record.name)
+        if self.sight.see(change) and self._core.minds(old, record.manifest, kind):
+            for key in self._core.keys(record.manifest, kind):
+                self.wake(key)
 
     def take(self, message: Any) -> None:
         """Hear a message."""

@@ -38,6 +38,7 @@ from traffic_router.core.plan import Plan, Write
 from traffic_router.documents import DocumentCache
 from traffic_router.gather import rollout_view
 from traffic_router.memory import RouteMemory
+from traffic_router.wake import relevant
 
 KINDS: Final = (ROLLOUTS, TRAFFIC_SPLITS, HTTP_ROUTES)
 
@@ -57,6 +58,10 @@ class RouterCore:
             metadata = manifest["metadata"]
             return (f"{metadata['namespace']}/{metadata['name']}",)
         return {fence.rollout: None for fence in read_fences(manifest)}
+
+    def minds(self, old: Manifest | None, new: Manifest, kind: TableKey) -> bool:
+        """Return whether a change is of a traffic object, or of what is read of a Rollout."""
+        return kind != table_key(ROLLOUTS) or old is None or relevant(old) != relevant(new)
 
     def hear(self, message: Any) -> str:
         """Take a request."""

@@ -39,6 +39,10 @@ class RunnerCore:
         """Return the run itself."""
         return (run_key(manifest),)
 
+    def minds(self, old: Manifest | None, new: Manifest, kind: TableKey) -> bool:
+        """Return True: everything that is followed matters."""
+        return True
+
     def hear(self, message: Any) -> str:
         """Hear nothing: what is asked of a runner stands in the runs."""
         return ""

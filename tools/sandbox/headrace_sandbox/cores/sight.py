@@ -24,18 +24,19 @@ class Sight:
                 (record.namespace, record.name): record.manifest for record in objects.all(kind)
             }
 
-    def see(self, change: Change) -> None:
-        """See one change, unless a later version was seen already."""
+    def see(self, change: Change) -> bool:
+        """See one change; return whether it is news: a later version may have been seen."""
         record = change.record
         seen = self._seen[table_key(record.resource)]
         key = (record.namespace, record.name)
         known = seen.get(key)
         if known is not None and int(known["metadata"]["resourceVersion"]) >= change.version:
-            return
+            return False
         if change.new is not None:
             seen[key] = change.new.manifest
         elif known is not None and known["metadata"]["uid"] == record.uid:
             del seen[key]
+        return True
 
     def offer(self, resource: Resource, manifest: Manifest) -> None:
         """Take the answer to a request of one's own, if it is newer."""
