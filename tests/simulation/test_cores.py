@@ -24,7 +24,6 @@ SCENARIOS = (
 BROKEN = {
     "share of unacknowledged routes": "no ReplicaSet goes below its share",
     "Service observed before the weight": "a weight waits for its Service",
-    "abort while a route is unacknowledged": "nothing raises a weight after an abort",
 }
 
 

@@ -13,6 +13,7 @@ from headrace.kubernetes.resources import (
     ROLLOUTS,
     SERVICES,
     TRAFFIC_SPLITS,
+    Manifest,
     Resource,
 )
 from headrace.model.meta import parse_time
@@ -28,6 +29,7 @@ _CLOCK_ERROR_SECONDS: Final = 1.5
 """How wrong a node may be about the API server's time, plus a request under way."""
 
 _CONDITIONAL: Final = (ROLLOUTS, SERVICES, TRAFFIC_SPLITS, EXPERIMENTS)
+_TRAFFIC: Final = frozenset({"trafficsplits", "httproutes"})
 _LEASED: Final = frozenset(
     {"rollouts", "services", "trafficsplits", "replicasets", "experiments", "deployments"}
 )
@@ -41,11 +43,18 @@ class Protections:
         self._book = book
         self._require = findings.require
         self._known: dict[tuple[str, str, str], str] = {}
+        self._knew_aborted: dict[str, set[str]] = {}
 
     def sends(self, node: Agent, verb: str, resource: Resource, name: str) -> None:
         """Hear that a write leaves a node: it holds the Lease, and knows which version it saw."""
         if resource.plural == LEASES.plural:
             return
+        if resource.plural in _TRAFFIC:
+            self._knew_aborted[node.name] = {
+                record.name
+                for record in self._world.objects.all(ROLLOUTS)
+                if _is_aborted(node.cached(ROLLOUTS, "default", record.name))
+            }
         for each in _CONDITIONAL:
             if each.plural == resource.plural:
                 known = node.cached(resource, "default", name)
@@ -91,7 +100,7 @@ class Protections:
                 f"{record.resource.plural}/{record.name}: computed from {seen}, over {old.version}"
             )
             self._require(int(seen) >= old.version, "a stale write is refused", text)
-        if record.resource.plural in ("trafficsplits", "httproutes"):
+        if record.resource.plural in _TRAFFIC:
             self._expiry(write)
 
     def _expiry(self, write: Write) -> None:
@@ -115,12 +124,9 @@ class Protections:
             self._require(late < _CLOCK_ERROR_SECONDS, "no raise after its expiry", text)
 
     def aborted_knowingly(self, node: Agent, write: Write) -> None:
-        """A router that knows of an abort raises nothing."""
+        """A router that knows of an abort when its write leaves raises nothing."""
         new = write.change.new
-        if new is None or write.change.record.resource.plural not in (
-            "trafficsplits",
-            "httproutes",
-        ):
+        if new is None or write.change.record.resource.plural not in _TRAFFIC:
             return
         for record in self._world.objects.all(ROLLOUTS):
             found = split_of(self._world.objects, record.manifest)
@@ -128,8 +134,7 @@ class Protections:
                 continue
             page = self._book.page(record.uid)
             before = page.shown[-2][1] if len(page.shown) > 1 else 0
-            known = node.cached(ROLLOUTS, "default", record.name)
-            is_aborted = bool(((known or {}).get("status") or {}).get("abort"))
+            is_aborted = record.name in self._knew_aborted.get(node.name, ())
             epoch = int((fence_of(new.manifest, record.uid) or {}).get("epoch") or 0)
             asked = page.asked.get(epoch)
             if asked is not None and asked.document.get("aborted"):
@@ -161,6 +166,10 @@ class Protections:
         if outcome.kind == "failed":
             kind = outcome.message.partition(":")[0]
             self._require(hasattr(errors, kind), "no reconcile crashes", text)
+
+
+def _is_aborted(rollout: Manifest | None) -> bool:
+    return bool(((rollout or {}).get("status") or {}).get("abort"))
 
 
 _UNDER_WAY_SECONDS: Final = 12.0
