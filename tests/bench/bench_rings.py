@@ -12,6 +12,7 @@ import argparse
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from headrace.kubernetes.resources import ROLLOUTS, Manifest
 from headrace_sandbox.faults import NONE, STORM, FaultPlan
@@ -23,7 +24,12 @@ from headrace_sandbox.workload import Application
 from headrace_sandbox.world import Write
 
 NAME = "app"
-STEPS = ({"setWeight": 10}, {"pause": {}}, {"setWeight": 33}, {"pause": {}})
+STEPS: tuple[dict[str, Any], ...] = (
+    {"setWeight": 10},
+    {"pause": {}},
+    {"setWeight": 33},
+    {"pause": {}},
+)
 APART_SECONDS = 45.0
 PERSON_SECONDS = 0.2
 AIMS: dict[Ring, float] = {"cores": 100.0, "shells": 15.0}

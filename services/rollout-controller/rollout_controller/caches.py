@@ -65,7 +65,7 @@ class Caches:
 
     rollouts: Store = field(
         default_factory=lambda: Store(
-            {"service": _services_of, "workload": _workload_of, "workload kind": _workload_kind}
+            {"service": services_of, "workload": _workload_of, "workload kind": _workload_kind}
         )
     )
     replica_sets: Store = field(
@@ -90,7 +90,7 @@ def _orphaned_in(manifest: Manifest) -> list[str]:
     return [str(manifest["metadata"].get("namespace", ""))]
 
 
-def _services_of(rollout: Manifest) -> list[str]:
+def services_of(rollout: Manifest) -> list[str]:
     """Index function: `<namespace>/<service>` of every Service that a Rollout names."""
     strategy = (rollout.get("spec") or {}).get("strategy") or {}
     canary, blue_green = strategy.get("canary") or {}, strategy.get("blueGreen") or {}

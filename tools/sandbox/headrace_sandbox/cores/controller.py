@@ -26,8 +26,7 @@ from headrace.routes import ApiVersions, locate, read_back, resolve
 from headrace.runtime.cluster_memory.objects import TableKey, table_key
 from headrace_sandbox.cores.hands import Hands
 from headrace_sandbox.cores.process import Look, Process
-from headrace_sandbox.workload import roles
-from rollout_controller.caches import Facts
+from rollout_controller.caches import Facts, services_of
 from rollout_controller.core.decide import decide
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import (
@@ -100,8 +99,9 @@ class ControllerCore:
 
     def _served(self, name: str) -> Iterator[str]:
         for rollout in self._process.sight.all(ROLLOUTS):
-            if name in roles(rollout):
-                yield f"{rollout['metadata']['namespace']}/{rollout['metadata']['name']}"
+            metadata = rollout["metadata"]
+            if f"{metadata['namespace']}/{name}" in services_of(rollout):
+                yield f"{metadata['namespace']}/{metadata['name']}"
 
     def minds(self, old: Manifest | None, new: Manifest, kind: TableKey) -> bool:
         """Return True: everything that is followed matters."""
