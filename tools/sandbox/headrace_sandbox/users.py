@@ -240,7 +240,7 @@ class Users:
         ]
         if not found:
             raise NotFound("no experiment")
-        return max(found, key=lambda record: int(record.metadata["resourceVersion"])).name
+        return max(found, key=lambda record: str(record.metadata["creationTimestamp"])).name
 
     def create(self, name: str) -> None:
         """Create the Rollout of an application."""
