@@ -21,12 +21,11 @@ from headrace.runtime.cluster_memory import PodBehaviour
 from headrace_sandbox.nodes import drive
 from headrace_sandbox.scenario import Happening
 from headrace_sandbox.troubles import Cast
-from headrace_sandbox.users import ACTIONS, Users
+from headrace_sandbox.users import ACTIONS, STRANGER, Users
 from headrace_sandbox.workload import HASH, NAMESPACE, image_of, replica_sets, roles, split_of
 from headrace_sandbox.world import World, Write
 
 KUBELET: Final = "kubelet"
-STRANGER: Final = "stranger"
 
 _KINDS: Final[Mapping[str, Resource]] = {
     "replicaset": REPLICA_SETS,

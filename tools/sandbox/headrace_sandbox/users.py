@@ -32,6 +32,7 @@ from headrace_sandbox.workload import NAMESPACE, Application, image_of, replica_
 from headrace_sandbox.world import World
 
 USER: Final = "user"
+STRANGER: Final = "stranger"
 CHARACTERS: Final = ("good", "good", "bad", "slow", "crash")
 _OPERATOR_SECONDS: Final = 5.0
 _SHRINK: Final = 4

@@ -7,7 +7,7 @@ Source: canary 10, bluegreen 10, experiment 10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -155,18 +155,15 @@ def _has_unhealthy_old(c: RolloutChange) -> bool:
     )
 
 
-def _failed_in_background(c: RolloutChange) -> bool:
-    run = _mapping(_mapping(c.status, "canary"), "currentBackgroundAnalysisRunStatus")
-    return run.get("status") in ("Failed", "Error")
-
-
 def _was_blue_green(c: RolloutChange) -> bool:
     return bool(c.canary) and bool(_mapping(_mapping(c.old, "spec"), "strategy").get("blueGreen"))
 
 
 def _is_held_and_promoted(c: RolloutChange) -> bool:
     was_held = bool(_mapping(c.old, "spec").get("paused"))
-    return was_held and c.spec.get("paused") is False and bool(c.before.get("pauseConditions"))
+    steps, index = c.canary.get("steps") or (), int(c.status.get("currentStepIndex") or 0)
+    is_pause = index < len(steps) and "pause" in steps[index]
+    return was_held and c.spec.get("paused") is False and is_pause
 
 
 CANARY: Final[Mapping[str, Callable[[RolloutChange], bool]]] = {
@@ -191,7 +188,6 @@ CANARY: Final[Mapping[str, Callable[[RolloutChange], bool]]] = {
     "canary 10.16": lambda c: c.is_promoted and c.canary.get("scaleDownDelayRevisionLimit") == 0,
     "canary 10.17": lambda c: bool(_mapping(c.status, "canary").get("currentExperiment")),
     "canary 10.18": _is_held_and_promoted,
-    "canary 10.19": lambda c: c.is_updating and _failed_in_background(c),
     "canary 10.20": lambda c: (
         c.progressing(before=True) == "RolloutPaused" and c.progressing() == "RolloutResumed"
     ),
@@ -211,11 +207,6 @@ def _agrees(c: RolloutChange) -> bool:
     shown = _mapping(c.status, "blueGreen")
     hashes = {shown.get("activeSelector"), shown.get("previewSelector"), c.status.get("stableRS")}
     return len(hashes) == 1 and not c.is_updating
-
-
-def _is_cutover_pending(c: RolloutChange) -> bool:
-    """A finished Rollout whose active Service was moved away."""
-    return c.status.get("message") == "active service cutover pending" and not c.is_updating
 
 
 def _superseded_while_paused(c: RolloutChange) -> bool:
@@ -246,7 +237,6 @@ BLUE_GREEN: Final[Mapping[str, Callable[[RolloutChange], bool]]] = {
     "bluegreen 10.5": lambda c: c.is_promoted and c.blue_green.get("scaleDownDelaySeconds") == 0,
     "bluegreen 10.6": _agrees,
     "bluegreen 10.7": lambda c: c.is_updating and bool(c.spec.get("paused")),
-    "bluegreen 10.8": _is_cutover_pending,
     "bluegreen 10.9": lambda c: c.spec.get("restartAt") != c.status.get("restartedAt"),
     "bluegreen 10.10": lambda c: (
         c.is_on_trial
@@ -368,7 +358,10 @@ EXPERIMENT: Final[Mapping[str, Callable[[ExperimentChange], bool]]] = {
     "experiment 10.10": _has_deadline,
 }
 
-EDGES: Final = (*CANARY, *BLUE_GREEN, *EXPERIMENT)
+FAILED_WHILE_PAUSED: Final = "canary 10.19"
+MOVED_BY_HAND: Final = "bluegreen 10.8"
+
+EDGES: Final = (*CANARY, FAILED_WHILE_PAUSED, *BLUE_GREEN, MOVED_BY_HAND, *EXPERIMENT)
 """What a long hunt must meet."""
 
 
@@ -381,6 +374,35 @@ def of_rollout(change: RolloutChange) -> list[str]:
 def of_experiment(change: ExperimentChange) -> list[str]:
     """Return the edge cases that a change about an Experiment shows."""
     return [name for name, holds in EXPERIMENT.items() if holds(change)]
+
+
+def of_run(objects: Objects, new: Manifest, old: Manifest) -> list[str]:
+    """Return the edge cases that a change of an AnalysisRun shows."""
+    ended = ("Failed", "Error")
+    is_news = _mapping(new, "status").get("phase") in ended and (
+        _mapping(old, "status").get("phase") not in ended
+    )
+    labels = new["metadata"].get("labels") or {}
+    if not is_news or labels.get("rollout-type") != "Background":
+        return []
+    owners = new["metadata"].get("ownerReferences") or ()
+    found = (objects.by_uid(owner["uid"]) for owner in owners)
+    pauses = [
+        each["reason"]
+        for record in found
+        if record is not None
+        for each in _mapping(record.manifest, "status").get("pauseConditions") or ()
+    ]
+    return [FAILED_WHILE_PAUSED] if "CanaryPauseStep" in pauses else []
+
+
+def of_service(rollouts: Iterable[Record], name: str) -> list[str]:
+    """Return the edge cases that a stranger's change of a Service shows."""
+    for record in rollouts:
+        strategy = _mapping(_mapping(record.manifest, "spec"), "strategy")
+        if _mapping(strategy, "blueGreen").get("activeService") == name:
+            return [MOVED_BY_HAND]
+    return []
 
 
 def experiment_of(objects: Objects, manifest: Manifest) -> Manifest | None:

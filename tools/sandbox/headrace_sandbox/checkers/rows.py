@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from headrace.kubernetes.resources import Manifest
+from headrace.kubernetes.resources import ROLLOUTS, Manifest
 from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.checkers import edges
 from headrace_sandbox.checkers.edges import ExperimentChange, RolloutChange, is_updating
-from headrace_sandbox.users import USER
+from headrace_sandbox.users import STRANGER, USER
 from headrace_sandbox.world import World, Write
 
 ROWS: Final = (
@@ -52,6 +52,10 @@ class Rows:
             case "experiments" if old is not None:
                 change = ExperimentChange(self._world.objects, new.manifest, old.manifest)
                 self._met(edges.of_experiment(change))
+            case "analysisruns" if old is not None:
+                self._met(edges.of_run(self._world.objects, new.manifest, old.manifest))
+            case "services" if write.identity == STRANGER:
+                self._met(edges.of_service(self._world.objects.all(ROLLOUTS), new.name))
             case "replicasets":
                 self._replica_set(new, is_created=old is None)
 
