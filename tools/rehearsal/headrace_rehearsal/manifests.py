@@ -89,7 +89,9 @@ def missing(rollout: Manifest, given: Iterable[Manifest]) -> Iterator[tuple[Reso
 
 def _rule(rollout: Manifest) -> dict[str, Any]:
     canary = rollout["spec"]["strategy"]["canary"]
+    pair = canary.get("pingPong") or {}
     names = [canary.get(field) for field in ("stableService", "canaryService")]
+    names = names if any(names) else [pair.get("pingService"), pair.get("pongService")]
     return {"backendRefs": [{"name": name, "port": 80} for name in names if name]}
 
 
