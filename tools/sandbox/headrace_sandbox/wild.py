@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any, Final
@@ -32,11 +33,24 @@ def wild(seed: int, *, is_plain: bool = False) -> Scenario:
         about="Whatever the seed brings.",
         applications=applications,
         plan=STORM if rng.random() < 0.8 else STORM.with_ratios(_calm()),
-        happenings=tuple(story),
+        happenings=(*story, *_rarities(seed, applications)),
         seconds=_SECONDS,
         replicas=2,
         seed=seed,
     )
+
+
+def _rarities(seed: int, applications: Sequence[Application]) -> Iterator[Happening]:
+    """Yield what users would do too seldom by chance."""
+    rng = Random(f"wild/{seed}/rarities")
+    for each in applications:
+        if rng.random() < 0.2:
+            begin = rng.uniform(0, 60)
+            yield Happening("pause", each.name, at=begin)
+            yield Happening("abort" if rng.random() < 0.3 else "promote", each.name, at=begin + 20)
+            yield Happening("resume", each.name, at=begin + rng.uniform(10, 50))
+        if rng.random() < 0.1:
+            yield Happening("remove-router", each.name, at=rng.uniform(5, 90))
 
 
 def _calm() -> dict[str, float]:
