@@ -129,7 +129,7 @@ def abort_step_weight(facts: CountFacts) -> int:
     stable_available = facts.stable.available if facts.stable else 0
     expected = facts.replicas - stable_available
     canary = expected
-    if not facts.strategy.abort_scale_down_delay_seconds:
+    if facts.strategy.abort_scale_down_delay_seconds is None:  # else its pods stay (deviation 6)
         canary = max(expected, facts.canary.available if facts.canary else 0)
     for step in reversed(facts.strategy.steps):
         if step.set_weight is not None and _share_of(step.set_weight, facts) < canary:
