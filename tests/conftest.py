@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
 
+import pytest
+import structlog
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -17,3 +20,10 @@ def pytest_configure() -> None:
     # Python 3.11 makes an event loop for whoever asks for the current one; pytest-asyncio asks,
     # and nobody would close it. Saying that there is none keeps it from being made.
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture(autouse=True)
+def logs_of_its_own() -> Iterator[None]:
+    """Take back what a test configures: a simulator that logs nothing must silence no other test."""
+    yield
+    structlog.reset_defaults()

@@ -13,7 +13,7 @@ from pathlib import Path
 from headrace_sandbox.faults import Fault
 from headrace_sandbox.mutants import MUTANTS, NOT_OF_THE_WORLD, SECONDS, find
 from headrace_sandbox.report import failure, hunt_report, missing
-from headrace_sandbox.running import WILD, Report, hunt, report, run, scenario_of, shrink
+from headrace_sandbox.running import WILD, Report, hunt, quarry, report, run, scenario_of, shrink
 from headrace_sandbox.scenario import names
 
 
@@ -34,7 +34,9 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("headrace-sandbox", description=__doc__)
-    parser.add_argument("--scenario", default=WILD, help=f"name of a scenario, or {WILD}")
+    parser.add_argument(
+        "--scenario", help=f"name of a scenario, or {WILD}; a hunt without it plays {WILD} and storms"
+    )
     parser.add_argument("--seed", type=int, help="default: the scenario's own")
     parser.add_argument("--ring", choices=("shells", "cores"), default="shells", help="who plays")
     parser.add_argument("--faults", type=Path, help="exactly these faults, from a file")
@@ -56,7 +58,7 @@ def _list() -> None:
 
 
 def _play(arguments: argparse.Namespace) -> int:
-    name = arguments.scenario
+    name = arguments.scenario or WILD
     seed = arguments.seed if arguments.seed is not None else scenario_of(name, 1).seed
     faults = None
     if arguments.faults is not None:
@@ -79,10 +81,11 @@ def _find(arguments: argparse.Namespace) -> int:
     """Try one seed after the other until a rule is violated; say it as JSON."""
     end = time.monotonic() + arguments.until_violation
     seed = arguments.seed or 1
-    found = report(arguments.scenario, seed, arguments.ring)
+    name = arguments.scenario or WILD
+    found = report(name, seed, arguments.ring)
     while not _is_of_the_world(found) and time.monotonic() < end:
         seed += 1
-        found = report(arguments.scenario, seed, arguments.ring)
+        found = report(name, seed, arguments.ring)
     sys.stdout.write(json.dumps({"seed": seed, "rule": found.rule, "text": found.text}))
     return 0
 
@@ -109,8 +112,9 @@ def _hunt(arguments: argparse.Namespace) -> int:
     seen: Counter[str] = Counter()
     failed: list[Report] = []
     runs = 0
+    scenarios = (arguments.scenario,) if arguments.scenario else quarry(arguments.ring)
     found = hunt(
-        arguments.scenario,
+        scenarios,
         arguments.hunt,
         workers=arguments.workers,
         first_seed=first_seed,
@@ -121,13 +125,13 @@ def _hunt(arguments: argparse.Namespace) -> int:
         seen += each.seen
         if each.rule:
             failed.append(each)
-            sys.stdout.write(f"seed {each.seed}: {each.rule}: {each.text}\n")
+            sys.stdout.write(f"{each.scenario} {each.seed}: {each.rule}: {each.text}\n")
     seconds = time.monotonic() - began
     sys.stdout.write(hunt_report(runs, seconds, seen, failed) + "\n")
     if failed:
-        first = failed[0].seed
-        result = run(arguments.scenario, first, ring=arguments.ring)
-        sys.stdout.write(failure(result, shrink(arguments.scenario, first, result)) + "\n")
+        first = failed[0]
+        result = run(first.scenario, first.seed, ring=arguments.ring)
+        sys.stdout.write(failure(result, shrink(first.scenario, first.seed, result)) + "\n")
     is_covered = not (arguments.demand_coverage and missing(seen))
     return 0 if not failed and is_covered else 1
 

@@ -12,12 +12,15 @@ from typing import Final
 import structlog
 
 from headrace_sandbox.faults import Fault
-from headrace_sandbox.scenario import Scenario, load
+from headrace_sandbox.scenario import Scenario, load, names
 from headrace_sandbox.simulation import Result, Ring, Simulation
 from headrace_sandbox.wild import wild
 
 WILD: Final = "wild"
-"""The scenario of hunts: applications and stories by chance."""
+"""Applications and stories by chance."""
+
+_STORM: Final = "storm-"
+"""How the names of scenarios begin that are under every fault from every seed."""
 
 _SEEDS_AT_ONCE: Final = 8
 _SHRINKS_MAX: Final = 200
@@ -30,6 +33,7 @@ class Report:
     """What is left of a run in another process.
 
     Attributes:
+        scenario: That was played.
         seed: Of the run.
         rule: The rule that was violated first; empty when none was.
         text: How.
@@ -38,6 +42,7 @@ class Report:
         steps: Appointments kept.
     """
 
+    scenario: str
     seed: int
     rule: str = ""
     text: str = ""
@@ -75,6 +80,7 @@ def report(name: str, seed: int, ring: Ring = "shells") -> Report:
     result = run(name, seed, ring=ring, is_told=False)
     first = result.violations[0] if result.violations else None
     return Report(
+        name,
         seed,
         first.rule if first is not None else "",
         first.text if first is not None else "",
@@ -84,10 +90,26 @@ def report(name: str, seed: int, ring: Ring = "shells") -> Report:
     )
 
 
+def quarry(ring: Ring = "shells") -> tuple[str, ...]:
+    """Return the scenarios that a hunt plays in turn: half of its runs are wild ones.
+
+    The storms keep in sight what the wild one draws seldom. The cores cannot play them all.
+    """
+    if ring == "cores":
+        return (WILD,)
+    storms = [name for name in names() if name.startswith(_STORM)]
+    return tuple(name for storm in storms for name in (WILD, storm))
+
+
 def hunt(
-    name: str, seconds: float, *, workers: int, first_seed: int, ring: Ring = "shells"
+    scenarios: Sequence[str],
+    seconds: float,
+    *,
+    workers: int,
+    first_seed: int,
+    ring: Ring = "shells",
 ) -> Iterator[Report]:
-    """Play one seed after the other in parallel processes for so long."""
+    """Play one seed after the other, of each scenario in turn, in parallel processes for so long."""
     end = time.monotonic() + seconds
     seed = first_seed
     with ProcessPoolExecutor(workers) as pool:
@@ -95,15 +117,16 @@ def hunt(
         while time.monotonic() < end or waiting:
             while time.monotonic() < end and len(waiting) < 2 * workers:
                 seeds = range(seed, seed + _SEEDS_AT_ONCE)
-                waiting.add(pool.submit(_reports, name, seeds, ring))
+                runs = [(scenarios[each % len(scenarios)], each) for each in seeds]
+                waiting.add(pool.submit(_reports, runs, ring))
                 seed += _SEEDS_AT_ONCE
             done = next(as_completed(waiting))
             waiting.remove(done)
             yield from done.result()
 
 
-def _reports(name: str, seeds: Sequence[int], ring: Ring) -> list[Report]:
-    return [report(name, seed, ring) for seed in seeds]
+def _reports(runs: Sequence[tuple[str, int]], ring: Ring) -> list[Report]:
+    return [report(name, seed, ring) for name, seed in runs]
 
 
 def shrink(name: str, seed: int, result: Result) -> tuple[Fault, ...]:
