@@ -24,6 +24,6 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def logs_of_its_own() -> Iterator[None]:
-    """Take back what a test configures: a simulator that logs nothing must silence no other test."""
+    """Take back what a test configures: a simulator without logs must silence no other test."""
     yield
     structlog.reset_defaults()

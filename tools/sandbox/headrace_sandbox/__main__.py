@@ -35,7 +35,8 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("headrace-sandbox", description=__doc__)
     parser.add_argument(
-        "--scenario", help=f"name of a scenario, or {WILD}; a hunt without it plays {WILD} and storms"
+        "--scenario",
+        help=f"name of a scenario, or {WILD}; a hunt without it plays {WILD} and storms",
     )
     parser.add_argument("--seed", type=int, help="default: the scenario's own")
     parser.add_argument("--ring", choices=("shells", "cores"), default="shells", help="who plays")

@@ -109,7 +109,7 @@ def hunt(
     first_seed: int,
     ring: Ring = "shells",
 ) -> Iterator[Report]:
-    """Play one seed after the other, of each scenario in turn, in parallel processes for so long."""
+    """Play seed after seed, each of the next scenario, in parallel processes for so long."""
     end = time.monotonic() + seconds
     seed = first_seed
     with ProcessPoolExecutor(workers) as pool:

@@ -194,9 +194,10 @@ def _wanted(draft: Draft, desired: DesiredWeight) -> DesiredWeight:
 
     A canary Service that selects other pods gets nothing: it may leave those only when a route
     without them is acknowledged. Else an adopted Rollout, whose route we do not know, and a
-    revision that has its pods from the start would wait for ever.
+    revision that has its pods from the start would wait for ever. On a dynamic way back it selects
+    the update that was undone, which keeps its share for now (canary 4.6).
     """
-    if not is_canary_elsewhere(draft):
+    if not is_canary_elsewhere(draft) or desired.canary_hash is not None:
         return desired
     return replace(desired, weight=0, keeps_managed_routes=False)
 

@@ -8,6 +8,7 @@ from rollout_controller.core import samples
 from rollout_controller.core.canary.drain import abandoned_canary, drained_weight, is_drained
 from rollout_controller.core.canary.weights import desired_weight
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.route import reconcile_route
 
 pytestmark = pytest.mark.spec("canary 4.6")
 
@@ -87,8 +88,17 @@ def undone(stable: int, *, weight: int = 75, strategy: dict[str, Any] | None = N
         strategy=DYNAMIC if strategy is None else strategy,
         status={"stableRS": "new", "currentStepIndex": 3, "canary": {"weights": weights}},
         replica_sets=sets,
+        services=(samples.service("active", "new"), samples.service("preview", "undone")),
     )
     return Draft(observed, samples.NOW)
+
+
+@pytest.mark.parametrize(("stable", "weight"), [(1, 75), (3, 50), (4, 0)])
+def test_the_route_of_an_undone_update_goes_down_with_the_pods(stable: int, weight: int) -> None:
+    draft = undone(stable)
+    reconcile_route(draft)
+    assert draft.request is not None
+    assert draft.request.weights.canary == weight
 
 
 def test_an_undone_update_keeps_its_share_until_stable_is_back() -> None:
