@@ -23,13 +23,9 @@ REQUESTED: Final = "headrace.plugin.requested.v1"
 ANSWERED: Final = "headrace.plugin.answered.v1"
 
 
-def is_ours(headers: dict[str, str], call: dict[str, Any], now: datetime) -> bool:
-    """Say whether an event is a call of our plugin that somebody still waits for."""
-    return (
-        headers.get("ce_type") == REQUESTED
-        and call["plugin"] == PLUGIN
-        and datetime.fromisoformat(call["expiresAt"]) > now
-    )
+def is_ours(call: dict[str, Any], now: datetime) -> bool:
+    """Say whether a call is one of our plugin that somebody still waits for."""
+    return call["plugin"] == PLUGIN and datetime.fromisoformat(call["expiresAt"]) > now
 
 
 def answered(call: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
@@ -53,9 +49,11 @@ def attributes(call: dict[str, Any], source: str, now: datetime) -> dict[str, st
 async def take(producer: AIOKafkaProducer, record: Any) -> None:
     """Answer one record, if it is a call of ours."""
     headers = {name: value.decode() for name, value in record.headers}
+    if headers.get("ce_type") != REQUESTED:
+        return  # not even looked into: the topic has other events, and perhaps rubbish
     call = json.loads(record.value)
     now = datetime.now(UTC)  # noqa: TID251 - an example stands alone
-    if is_ours(headers, call, now):
+    if is_ours(call, now):
         told = attributes(call, headers["ce_source"], now)
         await producer.send_and_wait(
             f"{TOPICS}.answers",

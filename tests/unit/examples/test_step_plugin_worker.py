@@ -7,7 +7,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,13 +94,16 @@ def at(seconds: float) -> datetime:
 
 
 def test_takes_calls_of_its_own_until_they_expire(kafka_worker: ModuleType) -> None:
-    event = requested(kafka_worker)
-    _, headers, value = encode(event)
-    call = json.loads(value)
-    assert kafka_worker.is_ours(headers, call, at(NOW))
-    assert not kafka_worker.is_ours(headers, call, at(NOW + 11))
-    assert not kafka_worker.is_ours(headers, {**call, "plugin": "acme/other"}, at(NOW))
-    assert not kafka_worker.is_ours({"ce_type": "headrace.rollout.updated.v1"}, {}, at(NOW))
+    call = json.loads(encode(requested(kafka_worker))[2])
+    assert kafka_worker.is_ours(call, at(NOW))
+    assert not kafka_worker.is_ours(call, at(NOW + 11))
+    assert not kafka_worker.is_ours({**call, "plugin": "acme/other"}, at(NOW))
+
+
+async def test_passes_by_what_is_no_call_whatever_is_in_it(kafka_worker: ModuleType) -> None:
+    other = [("ce_type", b"headrace.rollout.updated.v1")]
+    for headers in (other, []):
+        await kafka_worker.take(None, SimpleNamespace(headers=headers, value=b"\xff no JSON"))
 
 
 def test_an_answer_on_kafka_can_be_read_and_is_the_same_when_given_again(
