@@ -122,6 +122,7 @@ def test_a_command_that_cannot_be_applied_is_refused(
     )
 
 
+@pytest.mark.long  # on two busy cores it does not end in time after SIGINT; not yet known why
 def test_a_watch_on_a_terminal_follows_the_release(application: Application, headrace: Run) -> None:
     application.deploy()
     controller, terminal = pty.openpty()
