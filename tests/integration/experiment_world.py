@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from memory_ports import parts_of, ports_of
+from memory_ports import parts_of, ports_of, serving
 
 from analysis_runner.core.samples import Samples
 from analysis_runner.providers.provider import InstantProvider, Provider, RunContext
@@ -174,17 +174,8 @@ class World:
 @asynccontextmanager
 async def running() -> AsyncIterator[World]:
     world = World()
-    services = world.services()
-    async with asyncio.TaskGroup() as group:
-        moving = group.create_task(world.cluster.run())
-        tasks = [group.create_task(service.run()) for service in services]
-        try:
-            yield world
-        finally:
-            for service in services:
-                service.stop()
-            await asyncio.wait(tasks)
-            moving.cancel()
+    async with serving(world.cluster, world.services()):
+        yield world
 
 
 def template(name: str = "a", *, port: bool = False, **fields: Any) -> dict[str, Any]:

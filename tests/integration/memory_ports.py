@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from headrace.events.topics import TopicSettings, topics
 from headrace.runtime.bus_memory import MemoryBroker, MemoryBus
@@ -14,7 +17,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.ownership import Membership, Ownership
 from headrace.runtime.process import Component
 from headrace.runtime.recorder import Recorder
-from headrace.runtime.service import Part, ownership_part
+from headrace.runtime.service import Part, Service, ownership_part
 
 TOPICS = topics(TopicSettings("memory"))
 HOME = "headrace"
@@ -49,3 +52,18 @@ def parts_of(ports: Ports, component: Component) -> tuple[Part, ...]:
     """Return the parts of a process, in the order in which they start."""
     bus = Part("bus", start=ports.bus.start, close=ports.bus.close)
     return bus, component.caches, ownership_part(ports.ownership), *component.work
+
+
+@asynccontextmanager
+async def serving(cluster: MemoryCluster, services: Sequence[Service]) -> AsyncIterator[None]:
+    """Run a cluster and services on it; stop the services first."""
+    async with asyncio.TaskGroup() as group:
+        moving = group.create_task(cluster.run())
+        tasks = [group.create_task(service.run()) for service in services]
+        try:
+            yield
+        finally:
+            for service in services:
+                service.stop()
+            await asyncio.wait(tasks)
+            moving.cancel()

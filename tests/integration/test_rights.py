@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from memory_ports import HOME, parts_of, ports_of
+from memory_ports import HOME, parts_of, ports_of, serving
 
 from analysis_runner.core.samples import Samples
 from analysis_runner.providers.provider import InstantProvider, Provider, RunContext
@@ -228,17 +228,8 @@ def _component(name: str, ports: Ports) -> Component:
 @asynccontextmanager
 async def running() -> AsyncIterator[World]:
     world = World()
-    services = await world.services()
-    async with asyncio.TaskGroup() as group:
-        moving = group.create_task(world.cluster.run())
-        tasks = [group.create_task(service.run()) for service in services]
-        try:
-            yield world
-        finally:
-            for service in services:
-                service.stop()
-            await asyncio.wait(tasks)
-            moving.cancel()
+    async with serving(world.cluster, await world.services()):
+        yield world
 
 
 def service(name: str) -> Manifest:
