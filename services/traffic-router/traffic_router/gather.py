@@ -70,7 +70,7 @@ class Gatherer:
         if rollout is None and not strangers:
             self._memory.forget(key)
             return None
-        document = self._document(key, rollout) if rollout else None
+        document = newest_document(key, rollout, self._documents, self._memory) if rollout else None
         return Observed(
             key=key,
             rollout=rollout_view(rollout) if rollout else None,
@@ -125,17 +125,6 @@ class Gatherer:
         labels: dict[str, str] = rollout["metadata"].get("labels") or {}
         return labels.get(INSTANCE_ID_LABEL, "") == self._instance_id
 
-    def _document(self, key: str, rollout: Manifest) -> RouteDocument | None:
-        """The newest request of both paths; one for another uid is forgotten."""
-        if rollout["metadata"].get("deletionTimestamp"):
-            return None
-        durable = self._documents.read(rollout)
-        newest = self._memory.document(key, durable)
-        if newest is not None and newest.uid != rollout["metadata"]["uid"]:
-            self._memory.drop_document(key)
-            return durable
-        return newest
-
     async def _sights(
         self, document: RouteDocument | None, routers: Iterable[RouterConfig]
     ) -> tuple[RouterSight, ...]:
@@ -178,6 +167,20 @@ def _routers(document: RouteDocument | None) -> tuple[RouterConfig, ...]:
 
 def _withdrawn(document: RouteDocument | None) -> tuple[RouterConfig, ...]:
     return tuple(each.router for each in document.withdraw) if document else ()
+
+
+def newest_document(
+    key: str, rollout: Manifest, documents: DocumentCache, memory: RouteMemory
+) -> RouteDocument | None:
+    """Return the newest request of both paths; one for another uid is forgotten."""
+    if rollout["metadata"].get("deletionTimestamp"):
+        return None
+    durable = documents.read(rollout)
+    newest = memory.document(key, durable)
+    if newest is not None and newest.uid != rollout["metadata"]["uid"]:
+        memory.drop_document(key)
+        return durable
+    return newest
 
 
 def rollout_view(rollout: Manifest) -> RolloutView:

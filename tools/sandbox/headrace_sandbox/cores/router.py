@@ -36,7 +36,7 @@ from traffic_router.core.invariants import check
 from traffic_router.core.observed import Observed, Orphan, RouterSight
 from traffic_router.core.plan import Plan, Write
 from traffic_router.documents import DocumentCache
-from traffic_router.gather import rollout_view
+from traffic_router.gather import newest_document, rollout_view
 from traffic_router.memory import RouteMemory
 from traffic_router.wake import relevant
 
@@ -95,7 +95,11 @@ class RouterCore:
         if rollout is None and not orphans:
             self._memory.forget(key)
             return None
-        document = self._document(key, rollout) if rollout is not None else None
+        document = (
+            newest_document(key, rollout, self._documents, self._memory)
+            if rollout is not None
+            else None
+        )
         routers = document.routers if document is not None else ()
         withdrawn = document.withdraw if document is not None else ()
         return Observed(
@@ -108,16 +112,6 @@ class RouterCore:
             server_offset_seconds=self._process.cluster.server_offset_seconds(),
             memory=self._memory.of(key),
         )
-
-    def _document(self, key: str, rollout: Manifest) -> RouteDocument | None:
-        if "deletionTimestamp" in rollout["metadata"]:
-            return None
-        durable = self._documents.read(rollout)
-        newest = self._memory.document(key, durable)
-        if newest is not None and newest.uid != rollout["metadata"]["uid"]:
-            self._memory.drop_document(key)
-            return durable
-        return newest
 
     def _sights(
         self, document: RouteDocument | None, routers: Iterable[RouterConfig]
