@@ -69,11 +69,12 @@ def _others(draft: Draft) -> None:
     """Scale old revisions down within the availability budget (canary 4.7)."""
     active = [rs for rs in draft.others if rs.replicas > 0]
     for rs in sorted(active, key=lambda rs: rs.created_at):
-        if rs.replicas != rs.available and rs.available < rs.replicas:
+        if rs.available < rs.replicas:
             scale(draft, rs, rs.available)
             if draft.scaled:
                 return
-    total = sum(rs.available for rs in draft.observed.replica_sets)
+    # A pod that is to go counts no more, though the status may still say that it is available.
+    total = sum(min(rs.replicas, rs.available) for rs in draft.observed.replica_sets)
     facts = draft.count_facts()
     budget = total - (draft.observed.replicas - max_unavailable(facts))
     kept = 0

@@ -335,6 +335,18 @@ def test_old_versions_fill_in_while_pods_are_missing() -> None:
 
 
 @pytest.mark.spec("canary 4.7")
+def test_a_pod_that_is_to_go_is_not_counted_twice() -> None:
+    # The status still says what was available before the first of the two was scaled down.
+    sets = (
+        samples.replica_set("stable", 3),
+        samples.replica_set("new", 1, available=0),
+        old("older", 1, available=2, revision=3),
+    )
+    strategy = {"steps": STEPS, "maxUnavailable": 0, "maxSurge": 1}
+    assert sizes(decided(samples.rollout(strategy, replica_sets=sets))) == {}
+
+
+@pytest.mark.spec("canary 4.7")
 def test_a_basic_canary_takes_from_the_newest_old_version_first() -> None:
     sets = (
         samples.replica_set("stable", 2),
