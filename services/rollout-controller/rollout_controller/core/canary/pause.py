@@ -16,7 +16,7 @@ def reconcile_pause(draft: Draft) -> None:
         return
     started_at = _started_at(draft)
     if started_at is None:
-        if not draft.status.controller_pause:
+        if not _is_resumed(draft):
             draft.add_pause(PauseReason.CANARY_PAUSE_STEP)
             _wake_at_end(draft, draft.now)
         return
@@ -24,16 +24,21 @@ def reconcile_pause(draft: Draft) -> None:
 
 
 def is_pause_over(draft: Draft) -> bool:
-    """Return whether the current pause step is done (canary 2.4).
-
-    A client that empties pauseConditions leaves controllerPause behind: that is how it says
-    that the person resumed.
-    """
+    """Return whether the current pause step is done (canary 2.4)."""
     started_at = _started_at(draft)
     if started_at is None:
-        return draft.status.controller_pause
+        return _is_resumed(draft)
     seconds = _seconds(draft)
     return seconds is not None and draft.now > started_at + seconds
+
+
+def _is_resumed(draft: Draft) -> bool:
+    """Return whether a person ended the pause.
+
+    A client that empties pauseConditions leaves controllerPause behind: that is how it says so.
+    While the Rollout is paused for another reason nobody has said anything about this step.
+    """
+    return draft.status.controller_pause and not draft.status.pause_conditions
 
 
 def _wake_at_end(draft: Draft, started_at: Instant) -> None:

@@ -62,6 +62,15 @@ def test_a_person_resumes_by_taking_the_conditions_away() -> None:
     assert is_pause_over(resumed)
 
 
+def test_begins_beside_a_pause_for_another_reason() -> None:
+    inconclusive = {"reason": "InconclusiveAnalysisRun", "startTime": format_time(samples.NOW)}
+    begun = draft({}, pauseConditions=[inconclusive], controllerPause=True)
+    reconcile_pause(begun)
+    reasons = [each.reason for each in begun.pause_conditions()]
+    assert reasons == ["InconclusiveAnalysisRun", "CanaryPauseStep"]
+    assert not is_pause_over(begun), "nobody has resumed: the list is not empty"
+
+
 def test_has_not_begun_without_the_controllers_mark() -> None:
     assert not is_pause_over(draft({}))
 
