@@ -9,6 +9,7 @@ from headrace.model.conditions import Condition, ConditionStatus, ConditionType,
 from headrace.model.quantities import Instant
 from headrace.model.rollout import PROGRESS_DEADLINE_SECONDS_DEFAULT
 from headrace.model.rollout_status import RolloutStatus
+from rollout_controller.core import labels
 from rollout_controller.core.bluegreen.counts import is_saturated
 from rollout_controller.core.canary.counts import at_desired_counts
 from rollout_controller.core.canary.weights import fixes_forward
@@ -207,15 +208,18 @@ def calculate(draft: Draft, status: RolloutStatus, *, holds_route: bool) -> list
 def _set_healthy(
     draft: Draft, status: RolloutStatus, conditions: ConditionList, is_held: bool
 ) -> bool:
+    """Set Healthy; return whether it was taken back for the pods, and not for a pause alone."""
     old = conditions.find(ConditionType.HEALTHY)
-    if not is_held and is_healthy(draft, status):
+    is_well = is_healthy(draft, status)
+    if is_well and not is_held:
         conditions.set(ConditionType.HEALTHY, TRUE, Reason.ROLLOUT_HEALTHY, "Rollout is healthy")
         return False
     if old is None:
         return False
-    return conditions.set(
+    is_changed = conditions.set(
         ConditionType.HEALTHY, FALSE, Reason.ROLLOUT_HEALTHY, "Rollout is not healthy"
     )
+    return is_changed and not is_well
 
 
 def _set_aborted(draft: Draft, conditions: ConditionList) -> None:
@@ -255,6 +259,12 @@ def _set_progressing(
             Reason.REPLICA_SET_NOT_AVAILABLE,
             NOT_AVAILABLE_MESSAGE,
         )
+    elif _is_first_claim(draft, status) and _is_just_created(draft):
+        message = f'Created new replica set "{_name_of_new(draft)}"'
+        conditions.replace(ConditionType.PROGRESSING, TRUE, Reason.NEW_REPLICA_SET_CREATED, message)
+    elif current is None:
+        message = f'Found new replica set "{_name_of_new(draft)}"'
+        conditions.set(ConditionType.PROGRESSING, TRUE, Reason.FOUND_NEW_REPLICA_SET, message)
     elif _is_retry(draft, current):
         message = "Retrying Rollout after abort"
         conditions.set(ConditionType.PROGRESSING, UNKNOWN, Reason.ROLLOUT_RETRY, message)
@@ -268,13 +278,26 @@ def _set_progressing(
             Reason.PROGRESS_DEADLINE_EXCEEDED,
             timeout_message(draft),
         )
-    elif current is None:
-        conditions.set(
-            ConditionType.PROGRESSING,
-            TRUE,
-            Reason.FOUND_NEW_REPLICA_SET,
-            f'Found new replica set "{draft.new.name if draft.new else ""}"',
-        )
+
+
+def _name_of_new(draft: Draft) -> str:
+    return draft.new.name if draft.new else ""
+
+
+def _is_first_claim(draft: Draft, status: RolloutStatus) -> bool:
+    """Return whether this status is the first to name the new ReplicaSet as the current one."""
+    return status.current_pod_hash != draft.status.current_pod_hash
+
+
+def _is_just_created(draft: Draft) -> bool:
+    """Return whether the ReplicaSet was made for this update, and not found.
+
+    Its creation has no status of its own: the claim that follows tells it as well.
+    """
+    if draft.new is None or draft.new.replicas:
+        return False
+    annotations = draft.new.manifest["metadata"].get("annotations") or {}
+    return annotations.get(labels.CAUSE) == str(draft.revision)
 
 
 def _was_aborted(current: Condition | None) -> bool:

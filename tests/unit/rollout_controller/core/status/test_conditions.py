@@ -9,8 +9,9 @@ from headrace.model.conditions import Condition, ConditionStatus, ConditionType,
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
 from headrace.model.rollout_status import RolloutStatus
-from rollout_controller.core import samples
+from rollout_controller.core import labels, samples
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import ReplicaSet
 from rollout_controller.core.status.conditions import (
     ConditionList,
     calculate,
@@ -117,6 +118,48 @@ def test_a_rollout_without_condition_found_its_replica_set() -> None:
         "FoundNewReplicaSet",
         'Found new replica set "app-new"',
     )
+
+
+def of_revision(revision: str, replicas: int = 0) -> ReplicaSet:
+    """The new ReplicaSet, made by us for a revision."""
+    made = samples.replica_set("new", replicas)
+    metadata = {**made.manifest["metadata"], "annotations": {labels.CAUSE: revision}}
+    return replace(made, manifest={**made.manifest, "metadata": metadata})
+
+
+@pytest.mark.parametrize("before", [None, "ReplicaSetUpdated", "NewReplicaSetAvailable"])
+def test_a_new_replica_set_is_told_before_its_progress(before: str | None) -> None:
+    old = [condition("Progressing", "True", before)] if before else []
+    sets = (samples.replica_set("stable"), of_revision("2"))
+    draft = drafted(*old, replica_sets=sets, status={"currentPodHash": "stable"})
+    first = after(draft, currentPodHash="new", updatedReplicas=0)["Progressing"]
+    assert facts(first) == ("True", "NewReplicaSetCreated", 'Created new replica set "app-new"')
+    assert first.last_update_time == NOW
+    told = drafted(condition("Progressing", "True", "NewReplicaSetCreated"), replica_sets=sets)
+    assert after(told)["Progressing"].reason == "NewReplicaSetCreated"
+    assert after(told, updatedReplicas=1)["Progressing"].reason == "ReplicaSetUpdated"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [of_revision("1"), of_revision("2", replicas=1), samples.replica_set("new")],
+    ids=["of an older revision", "with pods", "of another controller"],
+)
+def test_a_replica_set_that_was_there_is_found_not_created(found: ReplicaSet) -> None:
+    sets = (samples.replica_set("stable"), found)
+    first = drafted(replica_sets=sets, status={"currentPodHash": None})
+    assert facts(after(first, currentPodHash="new")["Progressing"]) == (
+        "True",
+        "FoundNewReplicaSet",
+        'Found new replica set "app-new"',
+    )
+    back = drafted(
+        condition("Progressing", "True", "NewReplicaSetAvailable"),
+        replica_sets=sets,
+        status={"currentPodHash": "stable"},
+    )
+    change: dict[str, Any] = {"currentPodHash": "new", "updatedReplicas": 1}
+    assert after(back, **change)["Progressing"].reason == "ReplicaSetUpdated"
 
 
 def test_success_is_told_when_all_is_done() -> None:
@@ -373,6 +416,18 @@ def test_an_abort_is_not_overwritten_by_a_pause() -> None:
 def test_a_paused_rollout_is_not_healthy() -> None:
     draft = drafted(condition("Healthy", "True", "RolloutHealthy"), spec={"paused": True})
     assert after(draft, **DONE)["Healthy"].status == "False"
+
+
+def test_a_person_who_pauses_a_completed_rollout_takes_no_pods_away() -> None:
+    draft = drafted(
+        condition("Healthy", "True", "RolloutHealthy"),
+        condition("Progressing", "True", "NewReplicaSetAvailable"),
+        spec={"paused": True},
+        status=DONE,
+    )
+    assert after(draft)["Progressing"].reason == "NewReplicaSetAvailable"
+    lost = after(draft, readyReplicas=3, availableReplicas=3)
+    assert lost["Progressing"].reason == "ReplicaSetNotAvailable"
 
 
 # The others
