@@ -148,7 +148,11 @@ def test_only_datadog_has_defaults() -> None:
         for path, node in nodes(schema_of(definition.model.KIND))
         if "default" in node
     }
-    datadog = {"provider.datadog.apiVersion": "v1", "provider.datadog.interval": "5m"}
+    datadog = {
+        "provider.datadog.apiVersion": "v1",
+        "provider.datadog.interval": "5m",
+        "provider.datadog.requestTimeout": "10s",
+    }
     assert defaults == {
         (kind, path): value
         for kind in ("AnalysisTemplate", "ClusterAnalysisTemplate", "AnalysisRun")
@@ -293,7 +297,25 @@ def test_the_stored_schema_has_every_field_that_hashes_know() -> None:
     package = Path(__file__).parents[2] / "shared" / "headrace"
     fields = json.loads((package / "kubernetes/data/pod-template-fields.json").read_bytes())
     schemas = json.loads((package / "model/data/pod-schemas.json").read_bytes())
+    # Metadata and volumes are open, so nothing of them can be lost.
+    lost = set(fields) - set(schemas) - {"OwnerReference", "ManagedFieldsEntry"}
+    assert lost <= below("Volume", fields)
     for name, rows in fields.items():
-        # Metadata is open, so nothing of it can be lost.
-        if name not in ("ObjectMeta", "OwnerReference", "ManagedFieldsEntry"):
+        if name in schemas and name != "ObjectMeta":
             assert {row[0] for row in rows} - schemas[name]["properties"].keys() == set()
+
+
+def below(name: str, fields: dict[str, list[list[str]]]) -> set[str]:
+    """The structs that a struct is made of, itself among them."""
+    kinds = (row[1].lstrip("*[]{}") for row in fields[name])
+    return {name}.union(*(below(kind, fields) for kind in kinds if kind in fields))
+
+
+@pytest.mark.spec("rollout-api 1")
+def test_limits_requests_and_volumes_are_open_as_in_the_reference() -> None:
+    """`cpu: 0.5` is a number that no int-or-string admits, and users write it."""
+    spec = schema_of("Rollout")["properties"]["spec"]["properties"]["template"]["properties"][
+        "spec"
+    ]["properties"]
+    resources = spec["containers"]["items"]["properties"]["resources"]["properties"]
+    assert resources["limits"] == resources["requests"] == spec["volumes"] == {OPEN: True}

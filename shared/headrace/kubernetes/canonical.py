@@ -10,7 +10,7 @@ k8s.io/api; see tools/gen/field-order.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -70,6 +70,25 @@ def typed_view(
     if fields is None:
         return _scalar(value, type_name, quantity)
     return _struct({} if value is None else value, type_name, fields, quantity)
+
+
+def unknown_names(value: Any, type_name: str) -> Iterator[str]:
+    """Yield the names in `value` that its type does not have, in the order of the names."""
+    if type_name.startswith("*"):
+        yield from unknown_names(value, type_name[1:])
+    elif type_name.startswith("[]") and isinstance(value, list):
+        for item in value:
+            yield from unknown_names(item, type_name[2:])
+    elif type_name.startswith("{}") and isinstance(value, dict):
+        for key in sorted(value, key=str):
+            yield from unknown_names(value[key], type_name[2:])
+    elif type_name in _types() and isinstance(value, dict):
+        known = {field.name: field.type for field in _types()[type_name]}
+        for name in sorted(value, key=str):
+            if name in known:
+                yield from unknown_names(value[name], known[name])
+            else:
+                yield str(name)
 
 
 @cache

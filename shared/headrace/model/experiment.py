@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
+from headrace.model.analysis import Argument
 from headrace.model.base import Model, Resource
 from headrace.model.conditions import Condition
 from headrace.model.meta import LabelSelector, ObjectMeta, Time
 from headrace.model.quantities import Int32
 from headrace.model.rollout import PodTemplate
 from headrace.model.steps import (
-    AnalysisArgument,
     DryRun,
     MeasurementRetention,
     ServiceReference,
@@ -37,7 +37,7 @@ class ExperimentAnalysis(Model):
     name: str
     template_name: str
     cluster_scope: bool = False
-    args: tuple[AnalysisArgument, ...] = ()
+    args: tuple[Argument, ...] = ()
     required_for_completion: bool = False
 
 

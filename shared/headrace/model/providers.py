@@ -81,7 +81,7 @@ class WebMetric(Model):
     """Any HTTP endpoint (analysis 7.2)."""
 
     url: str
-    method: Annotated[str, WithJsonSchema({"type": "string", "enum": ["GET", "POST", "PUT"]})] = ""
+    method: str = ""
     headers: tuple[HttpHeader, ...] = ()
     body: str = ""
     json_body: OpenObject | None = None
@@ -136,7 +136,9 @@ class DatadogMetric(Model):
         ),
     ] = ""
     secret_ref: ProviderSecretReference = ProviderSecretReference()
-    request_timeout: str = ""
+    request_timeout: Annotated[
+        str, WithJsonSchema({"type": "string", "x-headrace-default": "10s"})
+    ] = "10s"
 
 
 class NewRelicMetric(Model):
@@ -226,13 +228,16 @@ class KayentaThreshold(Model):
 
 
 class KayentaScope(Model):
-    """What a Kayenta judgement looks at; `step` in seconds."""
+    """What a Kayenta judgement looks at; `step` in seconds.
+
+    Without `start` and `end` the judgement looks back from now.
+    """
 
     scope: str
     region: str
     step: Int64
-    start: str
-    end: str
+    start: str = ""
+    end: str = ""
 
 
 class KayentaScopePair(Model):

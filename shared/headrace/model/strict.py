@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from headrace.kubernetes.canonical import unknown_names
 from headrace.model.crds import Schema, schema_of
 
 _METADATA: Final = frozenset(
@@ -17,6 +18,11 @@ _METADATA: Final = frozenset(
 """Fields of the metadata of every object, which no CRD lists."""
 
 
+_OPEN: Final = "x-kubernetes-preserve-unknown-fields"
+_VOLUMES: Final = "volumes"
+"""Open in the CRDs, though Kubernetes knows what a volume has."""
+
+
 def unknown_field(kind: str, manifest: Mapping[str, Any]) -> str | None:
     """Return the name of the first field that a kind does not have, in the order of the names."""
     strangers = sorted(
@@ -26,7 +32,7 @@ def unknown_field(kind: str, manifest: Mapping[str, Any]) -> str | None:
 
 
 def _unknown(schema: Schema, value: object) -> Iterator[str]:
-    if schema.get("x-kubernetes-preserve-unknown-fields"):
+    if schema.get(_OPEN):
         return
     if isinstance(value, list):
         for item in value:
@@ -38,5 +44,7 @@ def _unknown(schema: Schema, value: object) -> Iterator[str]:
         child = (properties or {}).get(name, extra)
         if child is None:
             yield str(name)
+        elif name == _VOLUMES and _OPEN in child:
+            yield from unknown_names(value[name], "[]Volume")
         else:
             yield from _unknown(child, value[name])

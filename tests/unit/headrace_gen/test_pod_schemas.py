@@ -66,6 +66,22 @@ def test_metadata_is_open_and_quantities_are_checked_by_a_pattern() -> None:
     assert "pattern" in schemas["Quantity"]
 
 
+def test_what_the_reference_leaves_open_is_open() -> None:
+    volumes = {"type": "array", "items": {"$ref": f"{CORE}Volume"}}
+    documents = apps(spec={"$ref": f"{CORE}PodSpec"})
+    pod_spec = {
+        "type": "object",
+        "properties": {"volumes": volumes, "hostIPC": {"type": "boolean"}},
+    }
+    documents.append(document(PodSpec=pod_spec, Volume={"type": "object"}))
+    schemas = trim(documents)
+    assert schemas["PodSpec"]["properties"] == {
+        "hostIPC": {"type": "boolean"},
+        "volumes": {"x-kubernetes-preserve-unknown-fields": True},
+    }
+    assert "Volume" not in schemas
+
+
 def test_a_schema_that_says_no_type_is_refused() -> None:
     with pytest.raises(ValueError, match="without type"):
         trim(apps(spec={"oneOf": []}))

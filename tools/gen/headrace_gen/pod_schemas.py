@@ -3,7 +3,9 @@
 The result is what a CustomResourceDefinition needs, and admits all that the
 server admits in a ReplicaSet or a Job: no required field, no default, no enum and
 no list type, since the server itself is more lenient than its document; bad
-values are for the validation to report. Metadata is left open.
+values are for the validation to report. Metadata is left open, and what users of
+Argo Rollouts may write as they like (`cpu: 0.5`, fields of volumes that no version
+of Kubernetes knows).
 """
 
 from __future__ import annotations
@@ -29,6 +31,13 @@ _OVERRIDES: Final[Mapping[str, dict[str, Any]]] = {
     },
 }
 
+_ANYTHING: Final = {"x-kubernetes-preserve-unknown-fields": True}
+_OPEN: Final[Mapping[str, tuple[str, ...]]] = {
+    "PodSpec": ("volumes",),
+    "ResourceRequirements": ("limits", "requests"),
+}
+"""Fields of schemas that the CRDs of Argo Rollouts leave open: what these admit must come in."""
+
 
 def trim(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the schemas that `ROOTS` need, by short name.
@@ -49,8 +58,18 @@ def trim(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     while wanted:
         name = wanted.pop()
         if name not in schemas:
-            schemas[name] = _OVERRIDES.get(name) or _node(sources[name], wanted)
+            schemas[name] = _OVERRIDES.get(name) or _opened(name, sources[name], wanted)
     return dict(sorted(schemas.items()))
+
+
+def _opened(name: str, schema: Mapping[str, Any], wanted: list[str]) -> dict[str, Any]:
+    """Return a schema of the document, with its open fields."""
+    opened = {key: _ANYTHING for key in _OPEN.get(name, ()) if key in schema.get("properties", ())}
+    if not opened:
+        return _node(schema, wanted)
+    closed = {key: value for key, value in schema["properties"].items() if key not in opened}
+    result = _node({**schema, "properties": closed}, wanted)
+    return {**result, "properties": dict(sorted({**result["properties"], **opened}.items()))}
 
 
 def _node(schema: Mapping[str, Any], wanted: list[str]) -> dict[str, Any]:

@@ -21,6 +21,10 @@ def rollout(**spec: Any) -> dict[str, Any]:
         (rollout(zulu=1, alpha=1), "alpha"),
         (rollout(strategy={"canary": {"steps": [{}, {"weight": 1}]}}), "weight"),
         (rollout(template={"spec": {"containers": [{"img": "x"}]}}), "img"),
+        (rollout(template={"spec": {"volumes": [{"name": "a", "emptyDirs": {}}]}}), "emptyDirs"),
+        (rollout(template={"spec": {"volumes": [{"emptyDir": {"size": 1}}]}}), "size"),
+        (rollout(template={"spec": {"volumes": [{"emptyDir": {"sizeLimit": 1}}]}}), None),
+        (rollout(template={"spec": {"volumes": "all"}}), None),
         (rollout(template={"spec": {"nodeSelector": {"any": "x"}}}), None),
         (
             rollout(strategy={"canary": {"trafficRouting": {"plugins": {"a/b": {"any": 1}}}}}),

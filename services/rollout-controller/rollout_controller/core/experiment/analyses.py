@@ -121,7 +121,7 @@ def _arguments(draft: Draft, analysis: ExperimentAnalysis) -> tuple[Argument, ..
     return tuple(
         Argument(name=argument.name, value=_resolved(draft, argument.value))
         for argument in analysis.args
-        if argument.value_from is None
+        if argument.value is not None
     )
 
 
