@@ -72,6 +72,21 @@ async def test_a_restart_replaces_every_pod_and_never_misses_more_than_allowed()
 
 
 @pytest.mark.spec("rollout-api 10")
+async def test_a_restart_waits_until_new_pods_were_ready_for_long_enough() -> None:
+    spec = canary(maxUnavailable=1, steps=[]) | {"minReadySeconds": 5}
+    world = await with_pods(spec)
+    await world.settle(8)
+    assert (await world.status())["phase"] == "Healthy"
+    before = set(await pods(world))
+    await restart(world)
+    for seconds, left in ((4, 3), (5, 2), (7, 1), (7, 0)):
+        await world.settle(seconds)
+        assert len(before & set(await pods(world))) == left
+    await world.settle(10)
+    assert (await world.status())["phase"] == "Healthy"
+
+
+@pytest.mark.spec("rollout-api 10")
 async def test_a_disruption_budget_is_honoured_and_stops_nothing_else() -> None:
     world = await with_pods(canary(steps=[{"setWeight": 25}, {"pause": {}}]))
     await budget(world, available=4)

@@ -21,6 +21,8 @@ from rollout_controller.core.observed import (
 SERVICE_PORT_DEFAULT: Final = 8080
 """Port of an Experiment's Service that names none (traffic-routing 11.2)."""
 
+_NO_TIME: Final = "1970-01-01T00:00:00Z"
+
 
 def replica_set_view(manifest: Manifest) -> ReplicaSet:
     """Return what the core sees of a ReplicaSet."""
@@ -131,11 +133,15 @@ def pod_view(manifest: Manifest) -> Pod:
         replica_set_uid=owner,
         created_at=_created_at(metadata),
         is_terminating=bool(metadata.get("deletionTimestamp")),
-        is_available=any(
-            c.get("type") == "Ready" and c.get("status") == "True" for c in conditions
-        ),
+        ready_at=next((_ready_at(c) for c in conditions if c.get("type") == "Ready"), None),
         manifest=manifest,
     )
+
+
+def _ready_at(condition: Mapping[str, Any]) -> Instant | None:
+    if condition.get("status") != "True":
+        return None
+    return parse_time(condition.get("lastTransitionTime") or _NO_TIME)
 
 
 def _failure(status: dict[str, Any]) -> tuple[str, str, str] | None:
@@ -150,7 +156,7 @@ def _failure(status: dict[str, Any]) -> tuple[str, str, str] | None:
 
 
 def _created_at(metadata: dict[str, Any]) -> Instant:
-    return parse_time(metadata.get("creationTimestamp") or "1970-01-01T00:00:00Z")
+    return parse_time(metadata.get("creationTimestamp") or _NO_TIME)
 
 
 def _integer(text: str | None) -> int:

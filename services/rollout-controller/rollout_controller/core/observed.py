@@ -152,14 +152,18 @@ class ExperimentObject:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod of one of the Rollout's ReplicaSets."""
+    """A pod of one of the Rollout's ReplicaSets.
+
+    Attributes:
+        ready_at: Since when it is ready; None while it is not.
+    """
 
     name: str
     uid: str
     replica_set_uid: str
     created_at: Instant
     is_terminating: bool
-    is_available: bool
+    ready_at: Instant | None
     manifest: Manifest
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from headrace.model.quantities import resolve_percent
+from headrace.model.quantities import Instant, resolve_percent
 from headrace.model.rollout import MAX_UNAVAILABLE_DEFAULT
 from rollout_controller.core.canary import counts
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import Pod
 from rollout_controller.core.plan import EvictPods
 
 RETRY_SECONDS = 30.0
@@ -25,18 +26,28 @@ def reconcile_restart(draft: Draft) -> None:
     if not old:
         draft.restarted_at = restart_at
         return
-    budget = _budget(draft)
+    times = [at for pod in draft.observed.pods if (at := _available_at(draft, pod)) is not None]
+    budget = _budget(draft, available=sum(at <= draft.now for at in times))
     if budget > 0:
         draft.effect(EvictPods(tuple(pod.name for pod in old), budget))
     draft.wake(draft.now + RETRY_SECONDS)
+    for soon in times:
+        if soon > draft.now:
+            draft.wake(soon)
 
 
-def _budget(draft: Draft) -> int:
+def _available_at(draft: Draft, pod: Pod) -> Instant | None:
+    """Return when a pod has been ready for minReadySeconds; None for one that is not, or goes."""
+    if pod.ready_at is None or pod.is_terminating:
+        return None
+    return Instant(pod.ready_at + draft.spec.min_ready_seconds)
+
+
+def _budget(draft: Draft, *, available: int) -> int:
     """Return how many pods may go now."""
     replicas = draft.observed.replicas
     wanted = max(replicas, sum(rs.replicas for rs in draft.observed.replica_sets))
     floor = wanted - max(_max_unavailable(draft), 1)
-    available = sum(1 for pod in draft.observed.pods if pod.is_available and not pod.is_terminating)
     return available - floor
 
 

@@ -130,7 +130,7 @@ def pod(name: str, pod_hash: str = "stable", **changes: Any) -> Pod:
     """Return an available pod of a ReplicaSet; `changes` are fields of it."""
     created_at = Instant(NOW - 500)
     manifest = {"metadata": {"labels": {"app": "app"}}}
-    sample = Pod(name, f"uid-{name}", f"uid-{pod_hash}", created_at, False, True, manifest)
+    sample = Pod(name, f"uid-{name}", f"uid-{pod_hash}", created_at, False, created_at, manifest)
     return replace(sample, **changes)
 
 

@@ -21,11 +21,10 @@ DUE = format_time(NOW - 100)
 
 def draft(pods: Sequence[Pod], *, restart_at: str | None = DUE, **more: Any) -> Draft:
     strategy = {"maxUnavailable": more.pop("max_unavailable", 1)}
+    spec = {"restartAt": restart_at, "minReadySeconds": more.pop("min_ready_seconds", 0)}
     sets = (samples.replica_set("stable"), samples.replica_set("new", 0))
     return Draft(
-        samples.rollout(
-            strategy, spec={"restartAt": restart_at}, pods=tuple(pods), replica_sets=sets, **more
-        ),
+        samples.rollout(strategy, spec=spec, pods=tuple(pods), replica_sets=sets, **more),
         NOW,
     )
 
@@ -75,6 +74,20 @@ def test_waits_while_pods_are_missing() -> None:
     assert drafted.effects == []
     assert drafted.wake_at == NOW + 30
     assert drafted.restarted_at is None
+
+
+def test_a_pod_counts_when_it_was_ready_for_long_enough() -> None:
+    pods = [*old_pods(3), samples.pod("young", created_at=NOW, ready_at=Instant(NOW - 10))]
+    early = draft(pods, min_ready_seconds=20)
+    reconcile_restart(early)
+    assert early.effects == []
+    assert early.wake_at == NOW + 10
+    late = draft(pods, min_ready_seconds=10)
+    reconcile_restart(late)
+    assert evicted(late) == ["p0"]
+    unready = draft([*old_pods(3), samples.pod("unready", ready_at=None)])
+    reconcile_restart(unready)
+    assert unready.effects == []
 
 
 def test_pods_that_are_going_are_not_counted_and_not_evicted() -> None:
