@@ -59,6 +59,7 @@ from rollout_controller.core.observed import Observed, Settings
 from rollout_controller.experiments.controller import ExperimentController
 from rollout_controller.gather import Gatherer
 from rollout_controller.gauges import export_gauges, export_template_gauges
+from rollout_controller.services import ServiceController
 from rollout_controller.settings import ControllerSettings
 from rollout_controller.voice import Voice
 from rollout_controller.wake import Waker
@@ -141,6 +142,7 @@ class RolloutController:
             observer=ReconcileMetrics(ports.metrics, "rollout-controller", _QUEUE),
         )
         self._experiments = ExperimentController(ports, settings, sources, port)
+        self._services = ServiceController(ports, settings, self.objects, port)
         self._commands = CommandHandler(port, self.objects, self.facts, ports.clock)
         self._consumer = EventConsumer(
             ports.bus,
@@ -191,12 +193,17 @@ class RolloutController:
         watchdog = Part("rollout watchdog", run=self._watchdog.run)
         workers = self._settings.workers
         queue = queue_part("rollouts", self._reconciler, self.queue, workers)
-        return calls, consumer, resync, watchdog, queue, *self._experiments.work
+        others = (*self._experiments.work, *self._services.work)
+        return calls, consumer, resync, watchdog, queue, *others
 
     @property
     def loops(self) -> tuple[Loop, ...]:
-        """The queues of Rollouts and of Experiments."""
-        return Loop(self.queue, self._reconciler), self._experiments.loop
+        """The queues of Rollouts, of Experiments and of Services."""
+        return (
+            Loop(self.queue, self._reconciler),
+            self._experiments.loop,
+            self._services.loop,
+        )
 
     @property
     def on_demand(self) -> tuple[OnDemand, ...]:
@@ -229,6 +236,7 @@ class RolloutController:
         """Feed the queues from now on: the caches are complete."""
         self._feeder.begin()
         self._experiments.begin()
+        self._services.begin()
 
     async def _resync(self) -> None:
         await self._feeder.resync(self._settings.resync_seconds)

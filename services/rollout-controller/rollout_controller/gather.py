@@ -187,7 +187,7 @@ class Gatherer:
         known = self._statuses.get(uid)
         if known is None or known.raw is not raw:
             status = RolloutStatus.load({k: v for k, v in raw.items() if k != "headrace"})
-            known = _Status(raw, status, _headrace(raw.get("headrace")))
+            known = _Status(raw, status, remembered(raw.get("headrace")))
             self._statuses[uid] = known
         return known
 
@@ -317,7 +317,7 @@ def _is_going(manifest: Manifest) -> bool:
     return bool(manifest["metadata"].get("deletionTimestamp"))
 
 
-def _headrace(raw: object) -> HeadraceStatus:
+def remembered(raw: object) -> HeadraceStatus:
     """Return what we remembered; what cannot be read counts as lost, and is found again."""
     if not isinstance(raw, dict):
         return HeadraceStatus()

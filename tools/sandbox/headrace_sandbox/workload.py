@@ -251,6 +251,14 @@ def image_of(workload: Manifest) -> str:
 # Traffic, as the objects say
 
 
+def services_of(rollout: Mapping[str, Any]) -> frozenset[str]:
+    """Return the Services that a Rollout names, whatever for."""
+    strategy = rollout["spec"]["strategy"]
+    canary, blue_green = strategy.get("canary") or {}, strategy.get("blueGreen") or {}
+    named = (*canary.items(), *(canary.get("pingPong") or {}).items(), *blue_green.items())
+    return frozenset(value for key, value in named if key.endswith("Service"))
+
+
 def roles(rollout: Mapping[str, Any]) -> tuple[str, str]:
     """Return the Services that play canary and stable now, empty where there are none."""
     canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}

@@ -14,7 +14,6 @@ from headrace.errors import NotFound, PermanentError
 from headrace.kubernetes.resources import ANALYSIS_RUNS, Manifest
 from headrace.model.conditions import PauseReason
 from headrace.model.experiment import ExperimentSpec, ExperimentStatus
-from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
 from headrace.model.rollout_status import RolloutStatus
 from headrace.runtime.cluster import Cluster
@@ -24,6 +23,7 @@ from rollout_controller.core.experiment.observed import Observed, OwningRollout,
 from rollout_controller.core.observed import References, RunObject
 from rollout_controller.core.routers import known_shares
 from rollout_controller.experiments.facts import Failures, rollout_owner, work_key
+from rollout_controller.gather import remembered
 from rollout_controller.lookups import Templates, owned_runs
 from rollout_controller.views import replica_set_view
 
@@ -134,7 +134,7 @@ class Gatherer:
             resource_version=rollout["metadata"]["resourceVersion"],
             relies_on_it=status.canary.current_experiment == metadata["name"] and not is_noted,
             weighted=_weighted(rollout.get("spec") or {}),
-            shares=known_shares(status, _headrace(raw.get("headrace"))),
+            shares=known_shares(status, remembered(raw.get("headrace"))),
         )
 
 
@@ -150,13 +150,6 @@ def _spec(raw: Mapping[str, Any]) -> tuple[ExperimentSpec, str]:
 def _service(manifest: Manifest) -> TemplateService:
     metadata = manifest["metadata"]
     return TemplateService(metadata["name"], metadata["uid"], metadata["resourceVersion"])
-
-
-def _headrace(raw: object) -> HeadraceStatus:
-    try:
-        return HeadraceStatus.load(raw) if isinstance(raw, dict) else HeadraceStatus()
-    except ValidationError:
-        return HeadraceStatus()  # lost: the persisted weights stand for it
 
 
 def _weighted(spec: Mapping[str, Any]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from headrace.kubernetes.resources import ROLLOUTS, Manifest
+from headrace.model.meta import parse_time
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book, fence_of
 from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.workload import (
@@ -14,6 +15,7 @@ from headrace_sandbox.workload import (
     header_rules,
     roles,
     selected_hash,
+    services_of,
     split_of,
     weights_in,
 )
@@ -156,7 +158,8 @@ class TrafficRules:
         pod_hash = _selector(new.manifest)
         if pod_hash == _selector(old.manifest):
             return
-        self._require(bool(pod_hash), "a Service never loses its selector", new.name)
+        is_kept = bool(pod_hash) or (_selects_more(new.manifest) and not self._is_named(new.name))
+        self._require(is_kept, "a Service never loses its selector", new.name)
         for record in self._world.objects.all(ROLLOUTS):
             status, (canary, stable) = record.manifest.get("status") or {}, roles(record.manifest)
             if not status.get("stableRS"):
@@ -173,6 +176,15 @@ class TrafficRules:
             allowed = self._book.page(record.uid).allowed.get(pod_hash, 0)
             text = f"{new.name} → {pod_hash}: a route may give it {most}, its step {allowed}"
             self._require(most <= allowed, "a Service waits for its route", text)
+
+    def _is_named(self, service: str) -> bool:
+        """Return whether a Rollout names a Service, and has for as long as news takes."""
+        known_by = self._world.now - LAG_SECONDS
+        return any(
+            service in services_of(record.manifest)
+            and parse_time(record.metadata["creationTimestamp"]) < known_by
+            for record in self._world.objects.all(ROLLOUTS)
+        )
 
     # ReplicaSets
 
@@ -225,6 +237,10 @@ class TrafficRules:
 
 def _selector(service: Manifest) -> str:
     return str((service["spec"].get("selector") or {}).get(HASH, ""))
+
+
+def _selects_more(service: Manifest) -> bool:
+    return bool((service["spec"].get("selector") or {}).keys() - {HASH})
 
 
 def _replicas(replica_set: Manifest) -> int:

@@ -1,0 +1,102 @@
+"""Services that no Rollout names any more: they select the pods of all versions again.
+
+Else such a Service would go on selecting a version that is gone or goes, and answer nobody: after
+the deletion of its Rollout, or when another one is named in its place.
+
+Source: rollout-api 7.1, 7.2, 9 (removed references); architecture, "Never-false-safe".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.errors import InvariantViolation
+from headrace.kubernetes.resources import Manifest
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.quantities import Instant
+from rollout_controller.core import labels
+from rollout_controller.core.routers import weight_of
+
+ROUTE_RETRY_SECONDS = 5.0
+"""When a Service is looked at again whose route may still bring it traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A Service that a Rollout managed.
+
+    Attributes:
+        managed_by: Annotation managed-by-rollouts, "" when missing.
+        is_named: A Rollout names it, or the Rollout that manages it is another controller's.
+        headrace: What we remember of the Rollout that manages it, if that still exists.
+        manifest: The whole object; never change it.
+    """
+
+    name: str
+    managed_by: str
+    is_named: bool
+    headrace: HeadraceStatus
+    manifest: Manifest
+
+    @property
+    def keeps_selecting(self) -> bool:
+        """Whether it selects anything once it selects no version."""
+        return bool(selector_of(self.manifest).keys() - {labels.HASH})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The outcome of one pass.
+
+    Attributes:
+        releases: Take the hash out of the selector, and the annotation away.
+        wake_at: When to look again though nothing happens; None when only an event can help.
+    """
+
+    releases: bool = False
+    wake_at: Instant | None = None
+
+
+def selector_of(service: Manifest) -> dict[str, str]:
+    """Return what a Service selects."""
+    return (service.get("spec") or {}).get("selector") or {}
+
+
+def is_managed(service: Manifest) -> bool:
+    """Return whether a Service selects a version, for a Rollout."""
+    annotations = service["metadata"].get("annotations") or {}
+    return labels.HASH in selector_of(service) and bool(annotations.get(labels.MANAGED_BY))
+
+
+def decide(observed: Observed, *, now: Instant) -> Plan:
+    """Return what to do about one Service.
+
+    Args:
+        observed: The snapshot.
+        now: Decision time, seconds since the epoch, by this service's clock.
+    """
+    if not is_managed(observed.manifest) or observed.is_named or not observed.keeps_selecting:
+        return Plan()
+    if _may_get_traffic(observed):
+        return Plan(wake_at=Instant(now + ROUTE_RETRY_SECONDS))
+    return Plan(releases=True)
+
+
+def check(observed: Observed, plan: Plan) -> None:
+    """Return when the plan may be carried out.
+
+    Raises:
+        InvariantViolation: The Service would select nothing, or is a Rollout's.
+    """
+    if plan.releases and (observed.is_named or not observed.keeps_selecting):
+        raise InvariantViolation(f"the Service {observed.name} must keep its selector")
+
+
+def _may_get_traffic(observed: Observed) -> bool:
+    """Return whether a route may bring it what is meant for one version only."""
+    route, known = observed.headrace.route, observed.headrace.acknowledged
+    if route is None:
+        return False
+    if known is None or known.epoch != route.epoch:
+        return True
+    return bool(route.routers and weight_of(route, observed.name))
