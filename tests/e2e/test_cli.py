@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import select
 import subprocess
-import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 
 from headrace_lab.application import CANARY, NAME, STABLE, Application
 from headrace_lab.people import CommandLine
+from headrace_lab.terminal import INTERRUPT, AtTerminal
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 FIRST_PAUSE, SECOND_PAUSE = 2, 5
+END_SECONDS = 10.0
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -122,52 +119,31 @@ def test_a_command_that_cannot_be_applied_is_refused(
     )
 
 
-@pytest.mark.long  # on two busy cores it does not end in time after SIGINT; not yet known why
 def test_a_watch_on_a_terminal_follows_the_release(application: Application, headrace: Run) -> None:
     application.deploy()
-    controller, terminal = pty.openpty()
     line = CommandLine(application)
-    process = subprocess.Popen(
-        line.command("get", "rollout", NAME, "--watch"),
-        env=line.environ(),
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    )
-    os.close(terminal)
-    try:
-        read_until(controller, "Healthy")
+    with AtTerminal(line.command("get", "rollout", NAME, "--watch"), line.environ()) as terminal:
+        terminal.read_until("Healthy")
         headrace("set", "image", NAME, "*=headrace/sample-app:v2")
-        seen = read_until(controller, "Paused")
+        seen = terminal.read_until("Paused")
         assert "\x1b[H" in seen  # drawn over, in colours
         assert "\x1b[33m॥\x1b[0m" in seen
-    finally:
-        process.send_signal(2)
-        read_while_it_runs(controller, process)
-        assert process.wait(1) == 130
-        os.close(controller)
+        terminal.type(INTERRUPT)
+        assert terminal.wait(END_SECONDS) == 130
 
 
-def read_until(descriptor: int, words: str, seconds: float = 60) -> str:
-    seen = b""
-    deadline = time.monotonic() + seconds
-    while words.encode() not in seen:
-        left = deadline - time.monotonic()
-        assert left > 0, seen.decode(errors="replace")
-        if select.select([descriptor], [], [], left)[0]:
-            seen += os.read(descriptor, 65536)
-    return seen.decode(errors="replace")
-
-
-def read_while_it_runs(
-    descriptor: int, process: subprocess.Popen[bytes], seconds: float = 20
+def test_events_are_followed_on_the_bus_until_the_user_ends_it(
+    application: Application, headrace: Run
 ) -> None:
-    """Read on: whoever writes to a terminal that nobody reads stands still."""
-    deadline = time.monotonic() + seconds
-    while process.poll() is None and time.monotonic() < deadline:
-        if select.select([descriptor], [], [], 0.1)[0]:
-            with suppress(OSError):  # its side is closed: it is about to end
-                os.read(descriptor, 65536)
+    application.deploy()
+    line = CommandLine(application)
+    bus = ("--bootstrap-servers", application.lab.bootstrap_servers)
+    with AtTerminal(line.command("events", NAME, "--follow", *bus), line.environ()) as terminal:
+        terminal.read_until("rollout.completed")
+        headrace("set", "image", NAME, "*=headrace/sample-app:v2")
+        terminal.read_until("rollout.paused")
+        terminal.type(INTERRUPT)
+        assert terminal.wait(END_SECONDS) == 130
 
 
 def test_what_is_wrong_is_named(application: Application, headrace: Run) -> None:

@@ -12,10 +12,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec, cast
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, cast
 
 import typer
 
+from headrace_cli import interrupts
 from headrace_cli.failures import Failure, about
 from headrace_cli.output import Terminal
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from headrace.runtime.cluster import Cluster
 
 P = ParamSpec("P")
-
-_INTERRUPTED: Final = 130
-"""Exit code after ^C, as shells have it."""
 
 Kubeconfig = Annotated[
     str | None, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig file to use.")
@@ -98,6 +96,8 @@ def run(
     target: Target, command: Callable[[Session], Awaitable[None]], terminal: Terminal | None = None
 ) -> None:
     """Run a command to its end; a failure becomes a line on standard error and an exit code."""
+    import headrace.runtime.cluster_kube  # noqa: F401 - while ^C still ends us at once
+
     shown = terminal or Terminal()
 
     async def main() -> None:
@@ -113,14 +113,15 @@ def run(
 
 @contextmanager
 def told(terminal: Terminal) -> Iterator[None]:
-    """Turn a failure into a line on standard error and an exit code."""
+    """Turn a failure into a line on standard error and an exit code, and ^C into one, too."""
     try:
-        yield
+        with interrupts.raised():
+            yield
     except Failure as failure:
         terminal.complain(f"Error: {failure}")
         raise typer.Exit(failure.exit_code) from None
     except KeyboardInterrupt:
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(interrupts.EXIT_CODE) from None
 
 
 def on_cluster(
