@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from headrace_lab.application import CANARY, ROOT, STABLE, Application, Edit
+from headrace_lab.application import (
+    CANARY,
+    GATEWAY_API,
+    ROUTE,
+    STABLE,
+    Application,
+    Edit,
+    http_route,
+)
 from headrace_lab.edits import together
 from headrace_lab.kube import Object
 from headrace_lab.people import Person
@@ -20,7 +28,6 @@ pytestmark = [
     pytest.mark.spec("canary 5.2", "canary 5.4", "traffic-routing 11.3", "traffic-routing 11.4"),
 ]
 
-ROUTE = "sample-app"
 BETA = {"x-beta": "yes"}
 MATCH = [{"headerName": "x-beta", "headerValue": {"exact": "yes"}}]
 HEADER: Object = {"setHeaderRoute": {"name": "beta", "match": MATCH}}
@@ -30,16 +37,6 @@ MIRROR: Object = {
 }
 ONE_POD: Object = {"setCanaryScale": {"replicas": 1}}
 PAUSE: Object = {"pause": {}}
-
-HTTP_ROUTE: Object = {
-    "apiVersion": "gateway.networking.k8s.io/v1",
-    "kind": "HTTPRoute",
-    "metadata": {"name": ROUTE},
-    "spec": {
-        "parentRefs": [{"group": "", "kind": "Service", "name": ROOT, "port": 80}],
-        "rules": [{"backendRefs": [{"name": STABLE, "port": 80}, {"name": CANARY, "port": 80}]}],
-    },
-}
 
 
 def steps(*given: Object) -> Edit:
@@ -53,7 +50,7 @@ def steps(*given: Object) -> Edit:
         canary["steps"] = list(given)
         canary |= {"scaleDownDelaySeconds": 1, "abortScaleDownDelaySeconds": 1}
         canary["trafficRouting"] = {
-            "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": ROUTE}},
+            **GATEWAY_API,
             "managedRoutes": [{"name": "beta"}, {"name": "copies"}],
         }
 
@@ -61,7 +58,7 @@ def steps(*given: Object) -> Edit:
 
 
 def deploy(app: Application, *given: Object) -> None:
-    app.apply(HTTP_ROUTE)
+    app.apply(http_route(STABLE, CANARY))
     app.deploy(edit=together(steps(*given)))
 
 

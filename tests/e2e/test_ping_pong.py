@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headrace_lab.application import ROOT, Application
+from headrace_lab.application import GATEWAY_API, ROUTE, Application, http_route
 from headrace_lab.kube import SERVICES, Object
 from headrace_lab.people import Person
 from headrace_lab.recording import HTTP_ROUTES
@@ -14,17 +14,7 @@ from headrace_lab.steady_load import SteadyLoad
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120), pytest.mark.spec("canary 6.3")]
 
-ROUTE, PING, PONG = "sample-app", "sample-app-ping", "sample-app-pong"
-
-HTTP_ROUTE: Object = {
-    "apiVersion": "gateway.networking.k8s.io/v1",
-    "kind": "HTTPRoute",
-    "metadata": {"name": ROUTE},
-    "spec": {
-        "parentRefs": [{"group": "", "kind": "Service", "name": ROOT, "port": 80}],
-        "rules": [{"backendRefs": [{"name": PING, "port": 80}, {"name": PONG, "port": 80}]}],
-    },
-}
+PING, PONG = "sample-app-ping", "sample-app-pong"
 
 
 def service(name: str) -> Object:
@@ -45,7 +35,7 @@ def use_ping_pong(manifest: Object) -> None:
     del canary["stableService"], canary["canaryService"]
     canary |= {
         "pingPong": {"pingService": PING, "pongService": PONG},
-        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": ROUTE}}},
+        "trafficRouting": GATEWAY_API,
         "steps": [{"setWeight": 25}, {"pause": {}}],
         "scaleDownDelaySeconds": 1,
         "abortScaleDownDelaySeconds": 1,
@@ -53,7 +43,7 @@ def use_ping_pong(manifest: Object) -> None:
 
 
 def deploy(app: Application) -> None:
-    for manifest in (HTTP_ROUTE, service(PING), service(PONG)):
+    for manifest in (http_route(PING, PONG), service(PING), service(PONG)):
         app.apply(manifest)
     app.deploy(edit=use_ping_pong)
     assert app.route_weights(ROUTE) == {PING: 100, PONG: 0}

@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from headrace_lab.application import CANARY, ROOT, STABLE, Application
+from headrace_lab.application import (
+    CANARY,
+    GATEWAY_API,
+    ROUTE,
+    STABLE,
+    Application,
+    http_route,
+)
 from headrace_lab.kube import Object
 from headrace_lab.load import Load
 from headrace_lab.recording import HTTP_ROUTES
@@ -14,45 +21,24 @@ from headrace_lab.steady_load import SteadyLoad
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
-ROUTE = "sample-app"
-PLUGIN = "argoproj-labs/gatewayAPI"
 IN_PROGRESS = "rollouts.argoproj.io/gatewayapi-canary"
 REQUESTS = 2000
 FIRST_PAUSE, SECOND_PAUSE = 2, 5
 
-SERVICE_PARENT = {"group": "", "kind": "Service", "name": ROOT, "port": 80}
-GATEWAY_PARENT = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}
-
-
-def http_route(parent: Object, hostname: str) -> Object:
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": {"name": ROUTE},
-        "spec": {
-            "parentRefs": [parent],
-            **({} if parent["kind"] == "Service" else {"hostnames": [hostname]}),
-            "rules": [
-                {"backendRefs": [{"name": STABLE, "port": 80}, {"name": CANARY, "port": 80}]}
-            ],
-        },
-    }
-
 
 def use_gateway_api(manifest: Object) -> None:
     if manifest["kind"] == "Rollout":
-        manifest["spec"]["strategy"]["canary"]["trafficRouting"] = {
-            "plugins": {PLUGIN: {"httpRoute": ROUTE}}
-        }
+        manifest["spec"]["strategy"]["canary"]["trafficRouting"] = GATEWAY_API
 
 
-@pytest.mark.parametrize("parent", [SERVICE_PARENT, GATEWAY_PARENT], ids=["service", "gateway"])
+@pytest.mark.parametrize("parent", ["service", "gateway"])
 def test_a_canary_over_a_route_of_a(
-    application: Application, parent: Object, loads: Callable[[Load], SteadyLoad]
+    application: Application, parent: str, loads: Callable[[Load], SteadyLoad]
 ) -> None:
     app = application
-    host = app.host if parent is SERVICE_PARENT else f"{app.namespace}.example.org"
-    app.apply(http_route(parent, host))
+    gateway_host = f"{app.namespace}.example.org" if parent == "gateway" else ""
+    host = gateway_host or app.host
+    app.apply(http_route(STABLE, CANARY, gateway_host=gateway_host))
     app.deploy(edit=use_gateway_api)
     assert app.route_weights(ROUTE) == {STABLE: 100, CANARY: 0}
     assert app.weights() == {}

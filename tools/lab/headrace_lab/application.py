@@ -46,6 +46,11 @@ STABLE: Final = "rollout-canary-active"
 CANARY: Final = "rollout-canary-preview"
 ROOT: Final = "rollout-canary-all-traffic"
 SPLIT: Final = "rollout-example-traffic-split"
+ROUTE: Final = "sample-app"
+"""The HTTPRoute of those that are routed by the Gateway API."""
+
+GATEWAY_API: Final = {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": ROUTE}}}
+"""The traffic routing that names it."""
 
 Edit = Callable[[Object], None]
 """Changes a manifest in place before it is applied."""
@@ -364,6 +369,24 @@ class Application:
         except ApiError as error:
             if error.status != 404:
                 raise
+
+
+def http_route(*services: str, gateway_host: str = "") -> Object:
+    """Return the HTTPRoute with some backends: of the root Service, or of a Gateway's host."""
+    parent: Object = {"group": "", "kind": "Service", "name": ROOT, "port": 80}
+    if gateway_host:
+        parent = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}
+    backends = [{"name": service, "port": 80} for service in services]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": ROUTE},
+        "spec": {
+            "parentRefs": [parent],
+            **({"hostnames": [gateway_host]} if gateway_host else {}),
+            "rules": [{"backendRefs": backends}],
+        },
+    }
 
 
 def split_weights(split: Object) -> dict[str, int]:
