@@ -6,10 +6,10 @@ Source: rollout-api 7.2, 7.4, 9 (syncReplicaSetRevision, revision history).
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from headrace.kubernetes import gojson
 from headrace.kubernetes.resources import Manifest
 from headrace.model.conditions import Reason
 from headrace.model.rollout import REVISION_HISTORY_LIMIT_DEFAULT
@@ -156,8 +156,11 @@ def _initial_metadata(draft: Draft) -> TemplateMetadata | None:
 
 
 def ephemeral_annotation(metadata: TemplateMetadata) -> str:
-    """Return the annotation that remembers what was injected (rollout-api 7.2)."""
-    return json.dumps(metadata.dump(), separators=(",", ":"), sort_keys=True)
+    """Return the annotation that remembers what was injected (rollout-api 7.2).
+
+    Byte for byte as the reference writes it: what it left is not written again.
+    """
+    return gojson.encode(gojson.struct(metadata))
 
 
 def collect_history(draft: Draft) -> None:

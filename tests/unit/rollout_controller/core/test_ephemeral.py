@@ -17,7 +17,7 @@ STRATEGY: dict[str, Any] = {
     "canaryMetadata": {"labels": {"role": "canary"}, "annotations": {"note": "c"}},
     "stableMetadata": {"labels": {"role": "stable"}},
 }
-CANARY_TEXT = '{"annotations":{"note":"c"},"labels":{"role":"canary"}}'
+CANARY_TEXT = '{"labels":{"role":"canary"},"annotations":{"note":"c"}}'
 STABLE_TEXT = '{"labels":{"role":"stable"}}'
 
 
