@@ -248,36 +248,32 @@ def _set_progressing(
     )
     if is_done and not became_unhealthy:
         return
-    subject = _subject(draft)
     if not is_paused and is_healthy(draft, status):
-        message = f"{subject} has successfully progressed."
+        message = f"{_subject(draft)} has successfully progressed."
         conditions.set(ConditionType.PROGRESSING, TRUE, Reason.NEW_REPLICA_SET_AVAILABLE, message)
     elif became_unhealthy and status.stable_rs == status.current_pod_hash:
-        conditions.set(
-            ConditionType.PROGRESSING,
-            TRUE,
-            Reason.REPLICA_SET_NOT_AVAILABLE,
-            NOT_AVAILABLE_MESSAGE,
-        )
-    elif _is_first_claim(draft, status) and _is_just_created(draft):
+        reason = Reason.REPLICA_SET_NOT_AVAILABLE
+        conditions.set(ConditionType.PROGRESSING, TRUE, reason, NOT_AVAILABLE_MESSAGE)
+    else:
+        _set_on_the_way(draft, status, conditions)
+
+
+def _set_on_the_way(draft: Draft, status: RolloutStatus, conditions: ConditionList) -> None:
+    """Set Progressing of an update that is not done: how it began, that it moves, or does not."""
+    kind, current = ConditionType.PROGRESSING, conditions.find(ConditionType.PROGRESSING)
+    if _is_first_claim(draft, status) and _is_just_created(draft):
         message = f'Created new replica set "{_name_of_new(draft)}"'
-        conditions.replace(ConditionType.PROGRESSING, TRUE, Reason.NEW_REPLICA_SET_CREATED, message)
+        conditions.replace(kind, TRUE, Reason.NEW_REPLICA_SET_CREATED, message)
     elif current is None:
         message = f'Found new replica set "{_name_of_new(draft)}"'
-        conditions.set(ConditionType.PROGRESSING, TRUE, Reason.FOUND_NEW_REPLICA_SET, message)
+        conditions.set(kind, TRUE, Reason.FOUND_NEW_REPLICA_SET, message)
     elif _is_retry(draft, current):
-        message = "Retrying Rollout after abort"
-        conditions.set(ConditionType.PROGRESSING, UNKNOWN, Reason.ROLLOUT_RETRY, message)
+        conditions.set(kind, UNKNOWN, Reason.ROLLOUT_RETRY, "Retrying Rollout after abort")
     elif is_progressing(draft.status, status) or _was_aborted(current):
-        message = f"{subject} is progressing."
-        conditions.replace(ConditionType.PROGRESSING, TRUE, Reason.REPLICA_SET_UPDATED, message)
+        message = f"{_subject(draft)} is progressing."
+        conditions.replace(kind, TRUE, Reason.REPLICA_SET_UPDATED, message)
     elif _is_timed_out(draft, conditions.items):
-        conditions.set(
-            ConditionType.PROGRESSING,
-            FALSE,
-            Reason.PROGRESS_DEADLINE_EXCEEDED,
-            timeout_message(draft),
-        )
+        conditions.set(kind, FALSE, Reason.PROGRESS_DEADLINE_EXCEEDED, timeout_message(draft))
 
 
 def _name_of_new(draft: Draft) -> str:
