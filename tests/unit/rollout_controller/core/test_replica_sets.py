@@ -133,7 +133,7 @@ STABLE = {"labels": {"role": "stable"}}
 @pytest.mark.parametrize(
     ("stable", "role", "annotation"),
     [
-        ("stable", "canary", '{"annotations":{"note":"c"},"labels":{"role":"canary"}}'),
+        ("stable", "canary", '{"labels":{"role":"canary"},"annotations":{"note":"c"}}'),
         (None, "stable", '{"labels":{"role":"stable"}}'),
     ],
 )
@@ -239,6 +239,7 @@ def test_the_oldest_revisions_beyond_the_limit_go() -> None:
     assert deleted(limit=None) == []
 
 
+@pytest.mark.spec("rollout-api 9")
 @pytest.mark.parametrize(
     "change",
     [{"replicas": 1}, {"status_replicas": 1}, {"is_status_current": False}, {"is_deleting": True}],

@@ -8,6 +8,7 @@ import pytest
 from headrace.model.headrace_status import Acknowledged, HeadraceStatus, Waiting
 from headrace.model.meta import format_micro_time
 from headrace.model.quantities import Instant
+from headrace.model.route import AdditionalDestination, Weights
 from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Acknowledgement, Observed, Settings
@@ -243,6 +244,19 @@ def test_a_changed_weight_is_told_with_the_old_one() -> None:
     )
     draft = acknowledged(replace(observed, status=status))
     assert [event.message for event in draft.events] == ["Traffic weight updated from 25 to 50"]
+
+
+def test_other_destinations_are_told_as_go_prints_them() -> None:
+    observed = observe(25, is_acknowledged=False)
+    assert observed.headrace.route is not None
+    one = AdditionalDestination(service="exp-a", hash="a", weight=5, experiment="exp")
+    weights = Weights(canary=25, stable=70, additional=(one,))
+    route = observed.headrace.route.model_copy(update={"weights": weights})
+    headrace = observed.headrace.model_copy(update={"route": route})
+    draft = acknowledged(replace(observed, headrace=headrace))
+    assert [event.message for event in draft.events] == [
+        "Traffic weight updated additional: [{5 exp-a a}]"
+    ]
 
 
 def test_an_older_acknowledgement_settles_nothing() -> None:

@@ -94,6 +94,7 @@ def test_a_background_run_has_no_step() -> None:
     assert metadata["annotations"][labels.CAUSE] == "2.background.0"
 
 
+@pytest.mark.spec("rollout-api 7.1")
 def test_the_users_metadata_is_overridden_by_the_selector_only() -> None:
     own = {
         "labels": {"app": "mine", "team": "a", "rollout-type": "mine"},

@@ -11,7 +11,9 @@ from headrace.model.traffic import TrafficWeights
 from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.canary.counts import (
     CountFacts,
+    Counts,
     Size,
+    approximate,
     at_desired_counts,
     desired_counts,
     max_surge,
@@ -137,3 +139,23 @@ def test_a_threshold_says_how_many_pods_of_a_step_are_enough(
 def test_without_a_threshold_exactly_the_wanted_pods_are_enough() -> None:
     assert at_desired_counts(routed(Size(1, 1)))
     assert not at_desired_counts(routed(Size(2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "weight", "surge", "wanted"),
+    [
+        (10, 10, 1, (1, 9)),
+        (3, 50, 0, (2, 1)),
+        (1, 5, 1, (1, 1)),
+        (1, 5, 0, (0, 1)),
+        (5, 41, 1, (2, 3)),
+        (2, 75, 1, (2, 1)),
+        (2, 75, 0, (0, 2)),
+    ],
+    ids=lambda value: str(value),
+)
+def test_the_nearest_pair_of_counts_is_taken(
+    replicas: int, weight: int, surge: int, wanted: tuple[int, int]
+) -> None:
+    # In the last case nothing is left: 2 of 2 is no share, and 1 of 2 is as far away (tied).
+    assert approximate(replicas, weight, 100, surge) == Counts(*wanted)

@@ -270,8 +270,10 @@ def test_the_old_version_goes_at_its_deadline() -> None:
     assert sizes(promoted(old("old", scale_down_deadline="soon"))) == {"old": 0}
 
 
+@pytest.mark.spec("canary 10.1")
 def test_the_old_version_is_kept_until_its_deadline() -> None:
-    draft = promoted(old("old", scale_down_deadline=format_time(NOW + 9)))
+    later = format_time(NOW + 9)
+    draft = promoted(old("old", scale_down_deadline=later, desired_annotation="3"))
     assert draft.effects == []
     assert draft.wake_at == NOW + 9
 

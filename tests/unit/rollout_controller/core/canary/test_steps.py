@@ -70,6 +70,7 @@ def test_no_scale_without_a_router() -> None:
     assert canary_steps.scale_in_effect(unrouted, 0, is_aborted=False) is None
 
 
+@pytest.mark.spec("canary 4.1")
 @pytest.mark.parametrize(("delay", "holds"), [(None, False), (30, False), (0, True)])
 def test_an_abort_ends_the_scale_unless_the_pods_shall_stay(delay: int | None, holds: bool) -> None:
     kept = strategy(*SCALED, abortScaleDownDelaySeconds=delay)

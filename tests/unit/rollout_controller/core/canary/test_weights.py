@@ -110,6 +110,7 @@ def test_stable_has_the_pods_for_what_it_keeps(available: int, wanted: int, hold
 
 
 @pytest.mark.spec("canary 4.4")
+@pytest.mark.spec("canary 5.3")
 @pytest.mark.parametrize(("available", "holds"), [(3, True), (2, False)])
 def test_a_threshold_says_how_many_pods_of_stable_are_enough(available: int, holds: bool) -> None:
     strategy = {"replicaProgressThreshold": {"type": "Percent", "value": 75}}

@@ -242,6 +242,7 @@ def test_the_deadline_is_the_users() -> None:
     assert deadline_of_progress(draft, draft.status.conditions) == NOW + 40
 
 
+@pytest.mark.spec("canary 10.20")
 @pytest.mark.parametrize(
     "reason",
     ["RolloutAborted", "RolloutPaused", "ProgressDeadlineExceeded", "NewReplicaSetAvailable"],
@@ -538,6 +539,17 @@ def test_blue_green_is_available_when_the_active_version_is_whole(
     found = calculate(draft, draft.status, holds_route=False)
     (available,) = [c for c in found if c.type == ConditionType.AVAILABLE]
     assert (available.status == TRUE) is is_true
+
+
+@pytest.mark.spec("bluegreen 10.12")
+def test_no_deadline_runs_while_old_pods_wait_for_their_end() -> None:
+    late = {"conditions": [condition("Progressing", "True", "ReplicaSetUpdated", seconds_ago=601)]}
+    waiting = samples.replica_set("old", scale_down_deadline=format_time(NOW + 5))
+    sets = (samples.replica_set("stable"), samples.replica_set("new"))
+    for others, is_suspended in (((waiting,), True), ((), False)):
+        draft = blue_green(*sets, *others, status=late)
+        deadline = deadline_of_progress(draft, draft.status.conditions)
+        assert (deadline is None) is is_suspended
 
 
 @pytest.mark.spec("rollout-api 5")

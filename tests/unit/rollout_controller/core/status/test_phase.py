@@ -75,6 +75,11 @@ ROUTED: dict[str, Any] = {"trafficRouting": {"smi": {}}}
             {},
             ("Progressing", "updated replicas are still becoming available"),
         ),
+        (
+            {"replicas": 6, "updatedReplicas": 6, "availableReplicas": 5},
+            {},
+            ("Progressing", "updated replicas are still becoming available"),
+        ),
         ({"replicas": 5}, {}, ("Progressing", "old replicas are pending termination")),
         ({"replicas": 5}, {"strategy": ROUTED}, ("Healthy", "")),
         ({"stableRS": "stable"}, {}, ("Progressing", "waiting for all steps to complete")),

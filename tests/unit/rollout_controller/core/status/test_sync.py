@@ -209,6 +209,7 @@ def test_a_pause_is_over_when_the_person_said_so() -> None:
     assert (status.current_step_index, status.controller_pause) == (2, False)
 
 
+@pytest.mark.spec("canary 2.1")
 def test_no_step_ends_while_a_person_holds_everything() -> None:
     draft = routed(25, spec={"paused": True})
     assert sync.claim_steps(draft).status.current_step_index == 0
