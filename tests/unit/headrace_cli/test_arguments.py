@@ -6,7 +6,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headrace import __version__
+from headrace.runtime.cluster_kube import Overrides
 from headrace_cli.app import build
+from headrace_cli.target import Target
 
 
 def run(*args: str) -> Result:
@@ -103,6 +105,30 @@ def test_arguments_may_stand_as_in_kubectl(args: list[str]) -> None:
     kubeconfig = [] if "--kubeconfig" in args else ["--kubeconfig", "/does/not/exist"]
     result = run(*args, *kubeconfig)
     assert "no kubeconfig at" in result.stderr
+
+
+@pytest.mark.spec("cli-and-clients 1")
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["abort", "web", "--as", "ann", "--as-group", "a", "--as-group", "b", "--as-uid", "7"],
+        ["--as=ann", "promote", "web", "-v", "6", "--loglevel", "debug"],
+        ["status", "web", "--cluster", "c", "--user", "u", "--insecure-skip-tls-verify=true"],
+        ["get", "ro", "web", "--token", "t", "--request-timeout", "5s", "--cache-dir", "/tmp"],
+        ["list", "ro", "--client-key", "k", "--client-certificate", "c", "--tls-server-name", "n"],
+    ],
+)
+def test_flags_of_kubectl_are_taken(args: list[str]) -> None:
+    result = run(*args, "--kubeconfig", "/does/not/exist")
+    assert "no kubeconfig at" in result.stderr
+
+
+def test_flags_after_the_command_complete_those_before_it() -> None:
+    before = Target.of({"impersonated_user": "ann", "token": "old", "namespace": None})
+    after = Target.of({"token": "new", "server": "https://api", "name": "web"})
+    both = after.over(before)
+    assert both == Target(impersonated_user="ann", token="new", server="https://api")
+    assert both.overrides() == Overrides(server="https://api", token="new", impersonated_user="ann")
 
 
 def test_what_follows_two_dashes_is_no_switch() -> None:

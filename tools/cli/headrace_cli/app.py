@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import typer
 
-from headrace_cli import session
 from headrace_cli.arguments import FlagGroup
 from headrace_cli.commands import (
     abort,
@@ -27,6 +28,7 @@ from headrace_cli.commands import (
     undo,
     version,
 )
+from headrace_cli.target import Target
 
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _ORDER: Final = (
@@ -86,14 +88,25 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _with_flags(callback: Callable[..., None]) -> Callable[..., None]:
+    """Let a callback take the flags of a cluster, so that they may stand before the command."""
+    signature = inspect.signature(callback, eval_str=True)
+    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    first, *others = own
+    callback.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[first, *Target.parameters(), *others]
+    )
+    return callback
+
+
+@_with_flags
 def _everywhere(
     context: typer.Context,
-    kubeconfig: session.Kubeconfig = None,
-    kube_context: session.Context = None,
-    namespace: session.Namespace = None,
+    *,
     _: Annotated[
         bool,
         typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
     ] = False,
+    **arguments: Any,
 ) -> None:
-    context.obj = session.Target(kubeconfig, kube_context, namespace)
+    context.obj = Target.of(arguments)

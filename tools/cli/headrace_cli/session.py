@@ -11,48 +11,22 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
 
 import typer
 
 from headrace_cli import interrupts
+from headrace_cli.durations import seconds_of
 from headrace_cli.failures import Failure, about
 from headrace_cli.output import Terminal
+from headrace_cli.target import Target
 
 if TYPE_CHECKING:
     from headrace.runtime.clock import Clock
     from headrace.runtime.cluster import Cluster
 
 P = ParamSpec("P")
-
-Kubeconfig = Annotated[
-    str | None, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig file to use.")
-]
-Context = Annotated[
-    str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")
-]
-Namespace = Annotated[
-    str | None,
-    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace; default: the context's."),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a command acts; None leaves it to the kubeconfig."""
-
-    kubeconfig: str | None = None
-    context: str | None = None
-    namespace: str | None = None
-
-    def over(self, other: Target) -> Target:
-        """Return this target, completed by another."""
-        return Target(
-            self.kubeconfig or other.kubeconfig,
-            self.context or other.context,
-            self.namespace or other.namespace,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +53,16 @@ async def open_session(target: Target, terminal: Terminal) -> Session:
         Failure: There is no usable kubeconfig.
     """
     from headrace.runtime.clock import SystemClock
-    from headrace.runtime.cluster_kube import KubeCluster, KubeClusterSettings
-    from headrace.runtime.cluster_kube import Kubeconfig as KubeconfigFile
+    from headrace.runtime.cluster_kube import KubeCluster, KubeClusterSettings, Kubeconfig
 
     clock = SystemClock()
+    settings = KubeClusterSettings(user_agent="headrace-cli")
+    seconds = seconds_of(target.request_timeout or "0")
     with about("kubeconfig"):
         cluster = await KubeCluster.connect(
-            KubeconfigFile(target.kubeconfig, target.context),
+            Kubeconfig(target.kubeconfig, target.kube_context, target.overrides()),
             clock=clock,
-            settings=KubeClusterSettings(user_agent="headrace-cli"),
+            settings=replace(settings, request_seconds_max=seconds) if seconds else settings,
         )
     return Session(cluster, target.namespace or cluster.default_namespace, clock, terminal)
 
@@ -131,30 +106,23 @@ def on_cluster(
 
     The flags may stand before the command too (`headrace -n demo get rollout x`).
     """
+    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+    own_names = [each.name for each in own]
 
     @functools.wraps(function)
-    def command(
-        context: typer.Context,
-        kubeconfig: str | None,
-        kube_context: str | None,
-        namespace: str | None,
-        **arguments: Any,
-    ) -> None:
-        target = Target(kubeconfig, kube_context, namespace)
+    def command(context: typer.Context, **arguments: Any) -> None:
+        target = Target.of(arguments)
         outer = context.find_root().obj
         target = target.over(outer) if isinstance(outer, Target) else target
         bound = cast(Callable[..., Awaitable[None]], function)  # typer gives what was declared
-        run(target, lambda session: bound(session, **arguments))
+        run(target, lambda session: bound(session, **{name: arguments[name] for name in own_names}))
 
-    _, *own = inspect.signature(function, eval_str=True).parameters.values()
     keyword = inspect.Parameter.KEYWORD_ONLY
-    added = (
+    parameters = [
+        *(each.replace(kind=keyword) for each in own),
         inspect.Parameter("context", keyword, annotation=typer.Context),
-        inspect.Parameter("kubeconfig", keyword, default=None, annotation=Kubeconfig),
-        inspect.Parameter("kube_context", keyword, default=None, annotation=Context),
-        inspect.Parameter("namespace", keyword, default=None, annotation=Namespace),
-    )
-    parameters = [*(each.replace(kind=keyword) for each in own), *added]
+        *Target.parameters(),
+    ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command

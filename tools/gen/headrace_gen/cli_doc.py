@@ -20,7 +20,12 @@ _HEAD: Final = """\
 `headrace` and `kubectl headrace` are the same. Commands that Argo Rollouts' plugin has take the
 same arguments, write the same patches and print the same output; scripts need only another name.
 
-- A namespace is `-n`, else the one of the kubeconfig's context.
+- A namespace is `-n`, else the one of the kubeconfig's context. kubectl's other flags for the
+  connection work, too, before the command or after it: `--as`, `--as-group`, `--as-uid`,
+  `--cluster`, `--user`, `--server`, `--tls-server-name`, `--certificate-authority`,
+  `--insecure-skip-tls-verify`, `--token`, `--client-certificate`, `--client-key`,
+  `--request-timeout`. `--cache-dir`, `--disable-compression`, `--loglevel` and `--kloglevel` are
+  taken and change nothing.
 - Kinds have short names: `ro` (rollout), `exp` (experiment), `ar` (analysisrun).
 - Switches may be written as in kubectl, `--watch=false` for `--no-watch`.
 - Output for people goes to standard output, errors to standard error. Exit codes: 0 success, 1

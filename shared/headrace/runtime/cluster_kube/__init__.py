@@ -5,6 +5,6 @@ from headrace.runtime.cluster_kube.cluster import (
     KubeClusterSettings,
     RequestObserver,
 )
-from headrace.runtime.cluster_kube.connection import Kubeconfig
+from headrace.runtime.cluster_kube.connection import Kubeconfig, Overrides
 
-__all__ = ["KubeCluster", "KubeClusterSettings", "Kubeconfig", "RequestObserver"]
+__all__ = ["KubeCluster", "KubeClusterSettings", "Kubeconfig", "Overrides", "RequestObserver"]

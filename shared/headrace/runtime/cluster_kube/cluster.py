@@ -121,7 +121,11 @@ class KubeCluster:
                 keepalive_timeout=_KEEPALIVE_SECONDS,
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0),
-            headers={"Accept": _JSON, "User-Agent": settings.user_agent},
+            headers=[
+                ("Accept", _JSON),
+                ("User-Agent", settings.user_agent),
+                *connection.headers,
+            ],
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 

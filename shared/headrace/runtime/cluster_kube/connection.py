@@ -33,29 +33,92 @@ process per request."""
 
 
 @dataclass(frozen=True, slots=True)
+class Overrides:
+    """What stands in the place of the kubeconfig's, as kubectl's flags of these names have it.
+
+    Attributes:
+        groups: To impersonate.
+        impersonated_uid: To impersonate.
+        impersonated_user: To impersonate.
+    """
+
+    cluster: str = ""
+    user: str = ""
+    server: str = ""
+    tls_server_name: str = ""
+    certificate_authority: str = ""
+    insecure_skip_tls_verify: bool = False
+    token: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
+    impersonated_user: str = ""
+    impersonated_uid: str = ""
+    groups: tuple[str, ...] = ()
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the headers that ask the server to act as somebody else."""
+        named = (
+            ("Impersonate-User", self.impersonated_user),
+            ("Impersonate-Uid", self.impersonated_uid),
+            *(("Impersonate-Group", group) for group in self.groups),
+        )
+        return tuple((name, value) for name, value in named if value)
+
+    def apply(self, configuration: Any) -> None:
+        """Change a configuration of kubernetes_asyncio."""
+        if self.server:
+            configuration.host = self.server if "://" in self.server else f"http://{self.server}"
+        if self.certificate_authority:
+            configuration.ssl_ca_cert = self.certificate_authority
+        if self.insecure_skip_tls_verify:
+            configuration.verify_ssl = False
+        if self.tls_server_name:
+            configuration.tls_server_name = self.tls_server_name
+        if self.token:
+            configuration.api_key["BearerToken"] = f"Bearer {self.token}"
+        if self.client_certificate:
+            configuration.cert_file = self.client_certificate
+        if self.client_key:
+            configuration.key_file = self.client_key
+
+
+@dataclass(frozen=True, slots=True)
 class Kubeconfig:
     """Which configuration to use; nothing given: in a pod its own, else the user's.
 
     Attributes:
         path: A kubeconfig file; None for `KUBECONFIG`, else `~/.kube/config`.
         context: A context of it; None for its current one.
+        overrides: What counts instead of what it says.
     """
 
     path: str | None = None
     context: str | None = None
+    overrides: Overrides = Overrides()
 
     @property
     def is_in_cluster(self) -> bool:
         """Whether the pod's service account is meant."""
-        is_named = self.path is not None or self.context is not None
+        is_named = bool(self.path or self.context or self.overrides.server)
         return not is_named and (_SERVICE_ACCOUNT / "token").exists()
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether there must be a file: an address that is given may be all there is."""
+        return self.path is not None or not self.overrides.server
+
     def files(self) -> str:
-        """Return the file, or several joined as in `KUBECONFIG`. Raises InvalidSpec if absent."""
+        """Return the file, or several joined as in `KUBECONFIG`; "" where none is needed.
+
+        Raises:
+            InvalidSpec: There is none.
+        """
         files = self.path or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        if not any(Path(file).expanduser().is_file() for file in files.split(os.pathsep) if file):
+        if any(Path(file).expanduser().is_file() for file in files.split(os.pathsep) if file):
+            return files
+        if self.is_needed:
             raise InvalidSpec(f"no kubeconfig at {files}: set --kubeconfig or KUBECONFIG")
-        return files
+        return ""
 
 
 class Connection:
@@ -101,6 +164,11 @@ class Connection:
     def server_hostname(self) -> str | None:
         """Name expected in the server's certificate where the address has another."""
         return self._configuration.tls_server_name or None
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Headers of every request, besides `authorization`."""
+        return self._kubeconfig.overrides.headers()
 
     @property
     def tls(self) -> ssl.SSLContext:
@@ -156,14 +224,8 @@ class Connection:
                 library.config.load_incluster_config(client_configuration=configuration)
                 self.namespace = (_SERVICE_ACCOUNT / "namespace").read_text().strip()
             else:
-                loader = await library.config.load_kube_config(
-                    config_file=self._kubeconfig.files(),
-                    context=self._kubeconfig.context,
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-                self._expires_at = getattr(loader, "exec_plugin_expiry", None)
-                self.namespace = loader.current_context["context"].get("namespace", "default")
+                await self._read_files(library, configuration)
+            self._kubeconfig.overrides.apply(configuration)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"the identity provider did not answer: {error}") from error
         except _MALFORMED as error:
@@ -172,6 +234,22 @@ class Connection:
             raise InvalidSpec(f"kubeconfig is not usable: {error}") from error
         self._configuration = configuration
         self._read_at = self._clock.monotonic()
+
+    async def _read_files(self, library: _Library, configuration: Any) -> None:
+        files, overrides = self._kubeconfig.files(), self._kubeconfig.overrides
+        if not files:
+            return
+        merged = library.kube_config.KubeConfigMerger(files).config
+        name = self._kubeconfig.context or merged["current-context"]
+        context = merged["contexts"].get_with_name(name)["context"].value
+        chosen = {"cluster": overrides.cluster, "user": overrides.user}
+        context.update({key: value for key, value in chosen.items() if value})
+        loader = library.kube_config.KubeConfigLoader(
+            merged, active_context=name, config_base_path=None
+        )
+        await loader.load_and_set(configuration)
+        self._expires_at = getattr(loader, "exec_plugin_expiry", None)
+        self.namespace = context.get("namespace", "default")
 
     def _present_certificate(self, tls: ssl.SSLContext) -> None:
         if self._configuration.cert_file:
@@ -192,9 +270,10 @@ _MALFORMED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Library:
-    """The two modules of kubernetes_asyncio that we use; they are not typed."""
+    """The modules of kubernetes_asyncio that we use; they are not typed."""
 
     config: Any
+    kube_config: Any
     configuration: Any
 
 
@@ -207,7 +286,8 @@ def _library() -> _Library:
     """
     root, client = "kubernetes_asyncio", "kubernetes_asyncio.client"
     if root in sys.modules:
-        return _Library(importlib.import_module(f"{root}.config"), importlib.import_module(client))
+        modules = (f"{root}.config", f"{root}.config.kube_config", client)
+        return _Library(*map(importlib.import_module, modules))
     spec = find_spec(root)
     if spec is None or spec.submodule_search_locations is None:
         raise ImportError("kubernetes_asyncio is not installed")
@@ -218,7 +298,9 @@ def _library() -> _Library:
         configuration = importlib.import_module(f"{client}.configuration")
         package.Configuration = configuration.Configuration  # type: ignore[attr-defined]
         package.ApiClient = object  # type: ignore[attr-defined]  # named, never called
-        return _Library(importlib.import_module(f"{root}.config"), configuration)
+        config = importlib.import_module(f"{root}.config")
+        kube_config = importlib.import_module(f"{root}.config.kube_config")
+        return _Library(config, kube_config, configuration)
     finally:
         for name in [name for name in sys.modules if name == root or name.startswith(root + ".")]:
             del sys.modules[name]

@@ -12,7 +12,8 @@ from headrace.kubernetes.resources import Resource
 from headrace.runtime.cluster import Selection
 from headrace_cli.failures import Failure
 from headrace_cli.output import Terminal
-from headrace_cli.session import Target, open_session
+from headrace_cli.session import open_session
+from headrace_cli.target import Target
 from headrace_cli.views.objects import name_of
 
 _SECONDS_MAX: Final = 3.0
@@ -39,9 +40,4 @@ async def _list(target: Target, resource: Resource) -> list[str]:
 
 
 def _target(context: typer.Context) -> Target:
-    given = [context.params, context.find_root().params]
-    inner, outer = (
-        Target(each.get("kubeconfig"), each.get("kube_context"), each.get("namespace"))
-        for each in given
-    )
-    return inner.over(outer)
+    return Target.of(context.params).over(Target.of(context.find_root().params))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from headrace.errors import InvalidSpec
 from headrace.runtime.clock import VirtualClock
-from headrace.runtime.cluster_kube.connection import Connection, Kubeconfig
+from headrace.runtime.cluster_kube.connection import Connection, Kubeconfig, Overrides
 
 
 def write(path: Path, user: dict[str, Any], **context: str) -> Kubeconfig:
@@ -65,6 +66,45 @@ async def test_reads_another_context(tmp_path: Path) -> None:
     assert connection.server == "http://127.0.0.1:2"
     assert connection.namespace == "default"
     assert await connection.authorization() is None
+
+
+@pytest.mark.spec("cli-and-clients 1")
+async def test_what_the_command_line_says_counts_instead_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "config", {"token": "of-the-file"}, namespace="shop").path
+    overrides = Overrides(
+        cluster="two",
+        token="given",
+        impersonated_user="ann",
+        groups=("a", "b"),
+        impersonated_uid="7",
+    )
+    connection = await Connection.load(Kubeconfig(path, None, overrides), VirtualClock())
+    assert connection.server == "http://127.0.0.1:2"
+    assert connection.namespace == "shop"
+    assert await connection.authorization() == "Bearer given"
+    assert connection.headers == (
+        ("Impersonate-User", "ann"),
+        ("Impersonate-Uid", "7"),
+        ("Impersonate-Group", "a"),
+        ("Impersonate-Group", "b"),
+    )
+
+
+async def test_an_unknown_user_of_the_command_line_has_no_credentials(tmp_path: Path) -> None:
+    path = write(tmp_path / "config", {"token": "of-the-file"}).path
+    overrides = Overrides(user="nobody")
+    connection = await Connection.load(Kubeconfig(path, None, overrides), VirtualClock())
+    assert await connection.authorization() is None
+
+
+async def test_an_address_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    overrides = Overrides(server="https://api:6443", insecure_skip_tls_verify=True)
+    connection = await Connection.load(Kubeconfig(overrides=overrides), VirtualClock())
+    assert connection.server == "https://api:6443"
+    assert connection.tls.verify_mode is ssl.CERT_NONE
+    with pytest.raises(InvalidSpec, match="no kubeconfig at"):
+        await Connection.load(Kubeconfig("/absent", None, overrides), VirtualClock())
 
 
 async def test_finds_the_users_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +167,7 @@ def test_the_typed_models_are_not_imported(tmp_path: Path) -> None:
     program = f"""
 import asyncio, sys
 from headrace.runtime.clock import VirtualClock
-from headrace.runtime.cluster_kube.connection import Connection, Kubeconfig
+from headrace.runtime.cluster_kube.connection import Connection, Kubeconfig, Overrides
 asyncio.run(Connection.load(Kubeconfig({path!r}), VirtualClock()))
 print(sum(name.startswith("kubernetes_asyncio") for name in sys.modules))
 """
