@@ -121,14 +121,22 @@ def with_spec(**spec: Any) -> Manifest:
         ),
         (
             with_spec(replicas="many"),
-            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal spec.replicas: "
-            "Input should be a valid integer, unable to parse string as an integer",
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into "
+            "spec.replicas of type integer",
         ),
+        (with_spec(restartAt="soon"), "cannot unmarshal spec.restartAt: Value error, not an RFC"),
+        ({**rollout(), "metadata": [1]}, "cannot unmarshal metadata of Rollout"),
+        ({**service("a"), "spec": "all"}, "cannot unmarshal spec of Service"),
+        ({**service("a"), "spec": {"selector": [1]}}, "cannot unmarshal spec.selector of Service"),
+        ("? [a, b]\n: c\n", "a key must be a text"),
         ("a: 1\nb: 2\na: 3\n", 'yaml: line 24: mapping key "a" already defined at line 22'),
         ("a: [", "yaml: while parsing a flow node"),
         ("- a\n", "a document is no object but list"),
     ],
-    ids=["unknown", "type", "twice", "syntax", "list"],
+    ids=[
+        *("unknown", "type", "time", "metadata", "service", "selector", "key"),
+        *("twice", "syntax", "list"),
+    ],
 )
 def test_what_cannot_be_read_stops_at_once(
     document: Manifest | str, failure: str, tmp_path: Path
