@@ -10,6 +10,7 @@ existing manifests start (cli-and-clients 11).
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import socket
 import sys
@@ -48,6 +49,8 @@ _LOG_LEVELS: Final = {
     "fatal": "critical",
     "panic": "critical",
 }
+
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 def _log_level(value: object) -> object:
@@ -207,6 +210,8 @@ class ServiceSettings(BaseModel):
             raise ValueError("--kafka-security-protocol with SASL needs --kafka-username")
         if bool(self.kafka_cert_file) != bool(self.kafka_key_file):
             raise ValueError("--kafka-cert-file and --kafka-key-file belong together")
+        if self.metrics_port == self.health_port != 0:
+            raise ValueError("--metrics-port and --health-port must differ")
         if self.namespaced and not (self.namespace or self.lease_namespace):
             raise ValueError("--namespaced needs --namespace, or the variable POD_NAMESPACE")
         return self
@@ -292,9 +297,14 @@ def parse(
 def shown(settings: ServiceSettings) -> dict[str, Any]:
     """Return the settings by flag name, JSON-ready, secrets masked."""
     return {
-        flag_name(name).removeprefix("--"): value
+        flag_name(name).removeprefix("--"): _masked(value)
         for name, value in settings.model_dump(mode="json").items()
     }
+
+
+def _masked(value: Any) -> Any:
+    """Hide the credentials of a URL: `https://user:password@host`."""
+    return _CREDENTIALS.sub("**********@", value) if isinstance(value, str) else value
 
 
 def _print_settings(settings: ServiceSettings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from analysis_runner.settings import RunnerSettings, with_argo_names
 from headrace.runtime.settings import parse
 
@@ -30,3 +32,13 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 def test_limits_are_flags() -> None:
     limits = settings({}, "--measurements-max", "5", "--say-again-seconds", "10m")
     assert (limits.measurements_max, limits.say_again_seconds) == (5, 600.0)
+
+
+def test_check_config_hides_the_credentials_of_an_address(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        settings({ARGO: "https://ann:hunter2@prometheus:9090/a@b"}, "--check-config")
+    printed = capsys.readouterr().out
+    assert "hunter2" not in printed
+    assert 'prometheus-address: "https://**********@prometheus:9090/a@b"' in printed
