@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from headrace_demo.plain import PlainView
 from headrace_demo.stage import Direction
 from headrace_demo.views import Outcome, View
 from headrace_demo.world import running_world
+from headrace_lab.errors import LabError
 
 INTERRUPTED: Final = 130
 
@@ -35,12 +37,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs.configure(arguments.log_level)
     console = Console(highlight=False)
     if arguments.lab:
-        return 0 if tell_on_lab(arguments.dir, console) else 1
+        return _demo_on_lab(arguments.dir, console)
     view: View = LiveView(console) if _is_drawable(console) else PlainView(console)
     code = INTERRUPTED
     with suppress(KeyboardInterrupt):
         code = asyncio.run(_demo(arguments.act or range(1, len(ACTS) + 1), view))
     return code
+
+
+def _demo_on_lab(directory: Path, console: Console) -> int:
+    # An asked end stops the lab like Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return 0 if tell_on_lab(directory, console) else 1
+    except LabError as error:
+        sys.stderr.write(f"headrace-demo: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 async def _demo(numbers: Sequence[int], view: View) -> int:
