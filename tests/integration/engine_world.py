@@ -32,7 +32,7 @@ from rollout_controller.core.decide import decide
 from rollout_controller.core.frozen import freeze
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Acknowledgement, Observed, Settings
-from rollout_controller.core.plan import Plan
+from rollout_controller.core.plan import Plan, foresee
 from rollout_controller.gather import Gatherer
 from rollout_controller.voice import Voice
 
@@ -119,7 +119,7 @@ class World:
         gatherer = Gatherer((self.caches, self.facts), client, settings, ApiVersions, lambda: True)
         voice = Voice(self.bus, Topic("steps"), self.recorder, self.facts, SilentMetrics())
         actor = Actor(lambda key: guard, self.facts, voice)
-        shell = CoreShell(gatherer, decide, check, actor, freeze)
+        shell = CoreShell(gatherer, decide, check, actor, freeze, foresee)
         self.reconciler = Reconciler(shell, self.clock, lambda key: True)
         self.rollout = {
             "apiVersion": "argoproj.io/v1alpha1",

@@ -20,6 +20,7 @@ from headrace.model.analysis import AnalysisTemplateSpec, is_completed
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
+from headrace.model.rollout_status import RolloutStatus
 from headrace.model.route import Services
 from rollout_controller.core import aftermath, labels, samples
 from rollout_controller.core.decide import decide
@@ -39,6 +40,7 @@ from rollout_controller.core.plan import (
     PatchReplicaSet,
     Plan,
     SwitchService,
+    foresee,
 )
 from rollout_controller.core.roles import ping_pong_roles
 from rollout_controller.core.routers import weight_of
@@ -547,6 +549,30 @@ def test_the_controller_stops_writing(
             applied_route = Acknowledgement(observed.headrace.route.epoch)
             observed = replace(observed, acknowledgement=applied_route)
     raise AssertionError(f"still writing: {plan}")
+
+
+@many
+@given(snapshots())
+def test_what_a_pass_claims_is_what_the_next_one_reads(observed: Observed) -> None:
+    """So what was foreseen of it holds: no time is stored less exactly than it was claimed."""
+    claim = decide(observed, now=Instant(NOW + 0.7)).claim
+    if claim is not None:
+        assert RolloutStatus.load(claim.status.dump()) == claim.status
+        assert HeadraceStatus.load(claim.headrace.dump()) == claim.headrace
+
+
+@many
+@given(snapshots())
+def test_what_is_foreseen_is_what_is_decided_then(observed: Observed) -> None:
+    plan = decide(observed, now=NOW)
+    if plan.claim is None or plan.then is None:
+        return
+    after = observed.with_status(plan.claim.status, plan.claim.headrace)
+    told = replace(after, resource_version="2", cause="ours", server_offset_seconds=None)
+    told = replace(told, server_offset_seconds=observed.server_offset_seconds)
+    assert foresee(plan, told, now=NOW) == decide(after, now=NOW)
+    moved = replace(told, replica_sets=())
+    assert not observed.replica_sets or foresee(plan, moved, now=NOW) is None
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -56,6 +56,7 @@ from rollout_controller.core.decide import decide
 from rollout_controller.core.frozen import freeze
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Observed, Settings
+from rollout_controller.core.plan import foresee
 from rollout_controller.experiments.controller import ExperimentController
 from rollout_controller.gather import Gatherer
 from rollout_controller.gauges import export_gauges, export_template_gauges
@@ -136,7 +137,9 @@ class RolloutController:
         self._workers = Workers(ports, sources, self._answered, posts or self._http)
         self._actor = Actor(port, self.facts, self._voice, self._workers)
         self._reconciler = Reconciler(
-            CoreShell(_Farewell(self._gatherer, self._voice), decide, check, self._actor, freeze),
+            CoreShell(
+                _Farewell(self._gatherer, self._voice), decide, check, self._actor, freeze, foresee
+            ),
             ports.clock,
             ports.ownership.may_act,
             observer=ReconcileMetrics(ports.metrics, "rollout-controller", _QUEUE),

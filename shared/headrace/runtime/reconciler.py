@@ -63,8 +63,15 @@ class Shell(Protocol[ObservedT, PlanT]):
         """Return everything that the decision may know; None when there is nothing to decide."""
         ...
 
-    def decide(self, observed: ObservedT, *, now: Instant) -> PlanT:
-        """Return what shall be done. Pure."""
+    def decide(self, observed: ObservedT, *, now: Instant, last: PlanT | None) -> PlanT:
+        """Return what shall be done. Pure.
+
+        Args:
+            observed: The snapshot.
+            now: Decision time.
+            last: The plan that this reconcile has just carried out, if there is one: what was
+                decided together with it needs no decision.
+        """
         ...
 
     def check(self, observed: ObservedT, plan: PlanT) -> None:
@@ -87,6 +94,7 @@ class Shell(Protocol[ObservedT, PlanT]):
 GatheredT = TypeVar("GatheredT", covariant=True)
 ReadT = TypeVar("ReadT", contravariant=True)
 DecidedT = TypeVar("DecidedT", contravariant=True)
+PlannedT = TypeVar("PlannedT")
 
 
 class Gatherer(Protocol[GatheredT]):
@@ -113,6 +121,14 @@ class Decide(Protocol[ReadT, GatheredT]):
         ...
 
 
+class Foresee(Protocol[ReadT, PlannedT]):
+    """What a core's plan says of the pass after it."""
+
+    def __call__(self, last: PlannedT, observed: ReadT, *, now: Instant) -> PlannedT | None:
+        """Return the plan for the snapshot of that pass, if it was decided already. Pure."""
+        ...
+
+
 class Freeze(Protocol[ReadT, GatheredT]):
     """How a core says that its plan must not be carried out."""
 
@@ -131,19 +147,25 @@ class CoreShell(Generic[ObservedT, PlanT]):
         check: Callable[[ObservedT, PlanT], None],
         actor: Actor[ObservedT, PlanT],
         freeze: Freeze[ObservedT, PlanT] | None = None,
+        foresee: Foresee[ObservedT, PlanT] | None = None,
     ) -> None:
         self._gatherer = gatherer
         self._decide = decide
         self._check = check
         self._actor = actor
         self._freeze = freeze
+        self._foresee = foresee
 
     async def gather(self, key: str, now: Instant) -> ObservedT | None:
         """Return the snapshot of a key."""
         return await self._gatherer.gather(key, now)
 
-    def decide(self, observed: ObservedT, *, now: Instant) -> PlanT:
+    def decide(self, observed: ObservedT, *, now: Instant, last: PlanT | None) -> PlanT:
         """Return the plan. Pure."""
+        if self._foresee is not None and last is not None:
+            foreseen = self._foresee(last, observed, now=now)
+            if foreseen is not None:
+                return foreseen
         return self._decide(observed, now=now)
 
     def check(self, observed: ObservedT, plan: PlanT) -> None:
@@ -320,7 +342,7 @@ class Reconciler(Generic[ObservedT, PlanT]):
     async def _passes(
         self, key: str, on_look: Callable[[str], None], gives_way: Callable[[], bool]
     ) -> Outcome:
-        conflicts = 0
+        conflicts, last = 0, None
         for _ in range(PASSES_MAX + CONFLICTS_MAX):
             if not self._may_act(key):
                 return _NOT_OWNED
@@ -329,7 +351,7 @@ class Reconciler(Generic[ObservedT, PlanT]):
             observed = await self._shell.gather(key, now)
             if observed is None:
                 return _GONE
-            plan = self._shell.decide(observed, now=now)
+            plan = self._shell.decide(observed, now=now, last=last)
             violation = self._violation(observed, plan)
             if not self._may_act(key):
                 return _NOT_OWNED
@@ -339,9 +361,11 @@ class Reconciler(Generic[ObservedT, PlanT]):
                     raise violation
                 if not await self._shell.act(observed, plan, now=now):
                     return self._settled(plan)
+                last = plan
                 if gives_way():
                     break
             except Conflict:
+                last = None
                 self._observer.conflicted(key)
                 conflicts += 1
                 if conflicts > CONFLICTS_MAX:

@@ -2,7 +2,9 @@
 
 `decide` is total and pure. A pass that changes only the status is followed, within the same
 plan, by the next one, so that a step that ends and a pause that begins cost one request; its
-claim may carry the intent of the pass after it.
+claim may carry the intent of the pass after it. The pass that does not belong to the plan any
+more, mostly because it finds nothing to do, is handed out as what is foreseen: it need not be
+decided again when it comes.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from rollout_controller.core.plan import (
     AnnotateRollout,
     Claim,
     EvictPods,
+    Foreseen,
     Intent,
     Plan,
     nothing,
@@ -70,10 +73,13 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
     """
     plan = _pass(observed, now)
     for _ in range(PASSES_MAX - 1):
-        if plan.effects or plan.intent or plan.claim is None:
+        if plan.effects or plan.claim is None:
             return plan
-        after = _pass(observed.with_status(plan.claim.status, plan.claim.headrace), now)
-        if after.effects or after.is_quiet or _is_own_abort(after):
+        claimed = observed.with_status(plan.claim.status, plan.claim.headrace)
+        after = _pass(claimed, now)
+        if after.effects or after.is_still:
+            return replace(plan, then=Foreseen(claimed, after))
+        if plan.intent or _is_own_abort(after):
             return plan
         plan = _joined(plan, after)
     return plan
@@ -235,7 +241,7 @@ def _aborted(draft: Draft) -> Plan:
     plugins = {"step_plugin_statuses": tuple(draft.plugin_statuses)}
     canary = observed.status.canary.model_copy(update=plugins)
     status = observed.status.model_copy(
-        update={"abort": True, "aborted_at": draft.now, "canary": canary}
+        update={"abort": True, "aborted_at": draft.stamp, "canary": canary}
     )
     headrace = observed.headrace.model_copy(update={"abort_message": draft.abort_message})
     plan = _pass(observed.with_status(status, headrace), draft.now)
@@ -246,7 +252,7 @@ def _aborted(draft: Draft) -> Plan:
     )
     intent = plan.intent
     if intent is not None:
-        intent = replace(intent, aborted_at=draft.now)
+        intent = replace(intent, aborted_at=draft.stamp)
     return replace(plan, intent=intent, events=kept + plan.events, reason=Reason.ROLLOUT_ABORTED)
 
 

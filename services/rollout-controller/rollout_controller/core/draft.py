@@ -57,6 +57,8 @@ class Draft:
         runs: The AnalysisRuns that this pass will claim.
         experiment: Name of the current Experiment that this pass will claim.
         is_experiment_done: The Experiment of the current step ended well.
+        stamp: The decision time as the status stores times: in whole seconds, so that what a pass
+            claims is what the next one reads.
         selected: The hashes that Services select after the switches of this pass.
         keeps_resume: A person's resume is left to the next pass, since this one moves nothing.
         check_point: status.blueGreen.scaleUpPreviewCheckPoint as this pass will claim it.
@@ -72,6 +74,7 @@ class Draft:
     def __init__(self, observed: Observed, now: Instant) -> None:
         self.observed = observed
         self.now = now
+        self.stamp = Instant(now // 1)
         self.spec = observed.spec
         self.canary = observed.spec.strategy.canary or _NO_CANARY
         self.blue_green = observed.spec.strategy.blue_green or _NO_BLUE_GREEN
@@ -283,7 +286,7 @@ class Draft:
         kept = [p for p in self.status.pause_conditions if p.reason not in self.pauses_removed]
         reasons = {pause.reason for pause in kept}
         added = [
-            PauseCondition(reason=reason, start_time=self.now)
+            PauseCondition(reason=reason, start_time=self.stamp)
             for reason in self.pauses_added
             if reason not in reasons
         ]

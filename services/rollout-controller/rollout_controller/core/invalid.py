@@ -71,7 +71,7 @@ def _grow_stable(draft: Draft) -> None:
 def _claim(draft: Draft, error: str) -> Claim:
     observed = draft.observed
     text = f'The Rollout "{observed.name}" is invalid: {error}'
-    conditions = ConditionList(list(observed.status.conditions), draft.now)
+    conditions = ConditionList(list(observed.status.conditions), draft.stamp)
     old = conditions.find(ConditionType.INVALID_SPEC)
     if old is None or old.message != text:
         conditions.replace(

@@ -364,3 +364,19 @@ class Observed:
     def with_status(self, status: RolloutStatus, headrace: HeadraceStatus) -> Observed:
         """Return the snapshot as it will be when a claim is stored."""
         return replace(self, status=status, headrace=headrace, has_headrace=True)
+
+    def is_like(self, other: Observed) -> bool:
+        """Return whether the same must be decided on both, before any wake-up of the decision.
+
+        Every write of our own moves the version, and every answer tells the API server's time a
+        little better; the cause is only told. Nothing is decided by these.
+        """
+        return self == replace(
+            other,
+            resource_version=self.resource_version,
+            cause=self.cause,
+            actor=self.actor,
+            server_offset_seconds=(
+                None if other.server_offset_seconds is None else self.server_offset_seconds
+            ),
+        )

@@ -17,6 +17,7 @@ from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
 from headrace.model.rollout_status import RolloutStatus
 from headrace.model.route import RouteDocument
+from rollout_controller.core.observed import Observed
 
 EventType = Literal["Normal", "Warning"]
 
@@ -274,6 +275,7 @@ class Plan:
         wake_at: When to look again though nothing happens; None when only an event can help.
         reason: Why this plan; one word of the registries.
         message: The same for people.
+        then: What follows once the claim is stored, where that was decided, too.
     """
 
     intent: Intent | None = None
@@ -285,12 +287,43 @@ class Plan:
     wake_at: Instant | None = None
     reason: str = ""
     message: str = ""
+    then: Foreseen | None = None
 
     @property
     def is_quiet(self) -> bool:
         """True when nothing is written, said or asked."""
-        is_silent = not (self.events or self.request or self.call)
-        return is_silent and not (self.intent or self.effects or self.claim)
+        return self.is_still and self.request is None
+
+    @property
+    def is_still(self) -> bool:
+        """True when nothing new is: at most a request that stands already is said again."""
+        is_changing = self.intent or self.effects or self.claim
+        return not (is_changing or self.events or self.call)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The pass after a plan, decided together with it.
+
+    Attributes:
+        observed: The snapshot of that pass, if nothing changes but what the plan writes.
+        plan: What shall be done then; mostly nothing.
+    """
+
+    observed: Observed
+    plan: Plan
+
+
+def foresee(last: Plan, observed: Observed, *, now: Instant) -> Plan | None:
+    """Return what was decided on a snapshot together with the plan before it, if anything was.
+
+    A decision holds for an equal snapshot until its time to wake.
+    """
+    then = last.then
+    if then is None or not then.observed.is_like(observed):
+        return None
+    wake_at = then.plan.wake_at
+    return then.plan if wake_at is None or now < wake_at else None
 
 
 def nothing(wake_at: Instant | None = None, reason: str = "") -> Plan:

@@ -16,7 +16,13 @@ from headrace.errors import (
 )
 from headrace.model.quantities import Instant
 from headrace.runtime.clock import LoopClock, VirtualClock
-from headrace.runtime.reconciler import CONFLICTS_MAX, PASSES_MAX, Outcome, Reconciler
+from headrace.runtime.reconciler import (
+    CONFLICTS_MAX,
+    PASSES_MAX,
+    CoreShell,
+    Outcome,
+    Reconciler,
+)
 from headrace.runtime.workqueue import WorkQueue
 
 
@@ -41,7 +47,7 @@ class ScriptedShell:
         self.gathers += 1
         return key if self.exists else None
 
-    def decide(self, observed: str, *, now: Instant) -> SmallPlan:
+    def decide(self, observed: str, *, now: Instant, last: SmallPlan | None) -> SmallPlan:
         return SmallPlan(self.wake_at)
 
     def check(self, observed: str, plan: SmallPlan) -> None:
@@ -85,6 +91,38 @@ def test_gathers_again_at_once_after_an_act_that_wrote() -> None:
     shell = ScriptedShell(True, True, False)
     assert outcome_of(shell).kind == "settled"
     assert shell.gathers == 3
+
+
+class Counter:
+    """A core that counts to three, and decides on even numbers together with the one before."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.decided: list[int] = []
+
+    async def gather(self, key: str, now: Instant) -> int:
+        return self.number
+
+    def decide(self, observed: int, *, now: Instant) -> SmallPlan:
+        self.decided.append(observed)
+        return SmallPlan()
+
+    def foresee(self, last: SmallPlan, observed: int, *, now: Instant) -> SmallPlan | None:
+        return SmallPlan() if observed % 2 == 0 else None
+
+    async def act(self, observed: int, plan: SmallPlan, *, now: Instant) -> bool:
+        self.number += 1
+        return self.number <= 3
+
+
+def test_what_was_foreseen_is_carried_out_without_a_decision() -> None:
+    core = Counter()
+    shell = CoreShell(core, core.decide, lambda observed, plan: None, core, foresee=core.foresee)
+    coroutine = Reconciler(shell, VirtualClock(), lambda _: True).process("ns/a")
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+    assert core.number == 4, "every pass acts"
+    assert core.decided == [0, 1, 3]
 
 
 def test_leaves_the_turn_to_others_when_it_never_stops_writing() -> None:
@@ -215,7 +253,7 @@ async def test_the_plan_wakes_its_key_again() -> None:
     times: list[float] = []
 
     class Shell(ScriptedShell):
-        def decide(self, observed: str, *, now: Instant) -> SmallPlan:
+        def decide(self, observed: str, *, now: Instant, last: SmallPlan | None) -> SmallPlan:
             times.append(clock.monotonic())
             return SmallPlan(Instant(now + 100) if len(times) < 3 else None)
 

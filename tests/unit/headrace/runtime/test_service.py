@@ -232,7 +232,7 @@ class SlowShell:
     async def gather(self, key: str, now: Instant) -> str | None:
         return key
 
-    def decide(self, observed: str, *, now: Instant) -> Nothing:
+    def decide(self, observed: str, *, now: Instant, last: Nothing | None) -> Nothing:
         return Nothing()
 
     def check(self, observed: str, plan: Nothing) -> None:

@@ -37,6 +37,7 @@ from rollout_controller.core.observed import (
     RunObject,
     Settings,
 )
+from rollout_controller.core.plan import Plan, foresee
 from rollout_controller.gather import LATE_SECONDS, acknowledgement_of
 from rollout_controller.specs import ParsedSpec, new_replica_set, parse_spec
 from rollout_controller.views import pod_view, replica_set_view, run_view, service_view
@@ -84,6 +85,7 @@ class ControllerCore:
         self._process = process
         self._facts = Facts()
         self._decoded: dict[str, _Decoded] = {}
+        self._last: dict[str, Plan] = {}
         self._settings = Settings(cluster_uid=process.world.source)
 
     def keys(self, manifest: Manifest, kind: TableKey) -> Iterable[str]:
@@ -119,10 +121,27 @@ class ControllerCore:
         observed = self._observe(key, now)
         if observed is None:
             return Look()
-        plan = decide(observed, now=now)
+        plan = self._decide(key, observed, now)
         check(observed, plan)
-        has_written = Hands(self._process, observed).carry_out(plan, self._ask)
-        return Look(has_written, plan.wake_at)
+        if not Hands(self._process, observed).carry_out(plan, self._ask):
+            return Look(wake_at=plan.wake_at)
+        return self._look_after(key, plan)
+
+    def _decide(self, key: str, observed: Observed, now: Instant) -> Plan:
+        last = self._last.pop(key, None)
+        foreseen = None if last is None else foresee(last, observed, now=now)
+        return foreseen or decide(observed, now=now)
+
+    def _look_after(self, key: str, plan: Plan) -> Look:
+        """See at once whether nothing is left to do, as the plan foresaw; else look again soon."""
+        now = self._process.clock.now()
+        if plan.then is not None and plan.then.plan.is_still:
+            observed = self._observe(key, now)
+            foreseen = None if observed is None else foresee(plan, observed, now=now)
+            if foreseen is not None:
+                return Look(wake_at=foreseen.wake_at)
+        self._last[key] = plan
+        return Look(has_written=True)
 
     def _ask(self, document: RouteDocument) -> None:
         process = self._process

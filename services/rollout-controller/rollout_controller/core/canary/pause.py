@@ -12,15 +12,12 @@ def reconcile_pause(draft: Draft) -> None:
     step = draft.step
     if draft.spec.paused or draft.status.promote_full or step is None or step.pause is None:
         return
-    if draft.is_fully_promoted:
-        return
     started_at = _started_at(draft)
-    if started_at is None:
-        if not _is_resumed(draft):
-            draft.add_pause(PauseReason.CANARY_PAUSE_STEP)
-            _wake_at_end(draft, draft.now)
-        return
-    _wake_at_end(draft, started_at)
+    if started_at is not None:
+        _wake_at_end(draft, started_at)
+    elif not draft.is_fully_promoted and not _is_resumed(draft):
+        draft.add_pause(PauseReason.CANARY_PAUSE_STEP)
+        _wake_at_end(draft, draft.now)
 
 
 def is_pause_over(draft: Draft) -> bool:

@@ -163,7 +163,7 @@ def _run(draft: Draft) -> None:
                 name=name,
                 operation="Run",
                 phase=str(Phase.RUNNING),
-                started_at=draft.now,
+                started_at=draft.stamp,
             ),
         )
     elif run.phase == Phase.FAILED:

@@ -190,7 +190,7 @@ def calculate(draft: Draft, status: RolloutStatus, *, holds_route: bool) -> list
             (deviation 13).
     """
     kept = [c for c in draft.status.conditions if c.type != ConditionType.INVALID_SPEC]
-    conditions = ConditionList(kept, draft.now)
+    conditions = ConditionList(kept, draft.stamp)
     is_paused = bool(status.pause_conditions) or draft.spec.paused
     became_unhealthy = _set_healthy(draft, status, conditions, is_paused or holds_route)
     if draft.is_aborted:

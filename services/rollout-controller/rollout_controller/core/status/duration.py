@@ -34,7 +34,7 @@ def calculate(
         is_retry = bool(draft.status.aborted_at) and not draft.is_aborted and not spec_changed
         starts = spec_changed and (not is_promoted or not old)
         if not is_completed and (starts or is_retry):
-            record = DurationStatus(rollout_started_at=draft.now)
+            record = DurationStatus(rollout_started_at=draft.stamp)
     if record is None or record.finished_at:
         return record
     return _paused(draft, record, status)
@@ -47,13 +47,13 @@ def _progressed(
         if is_rollback(draft):
             kind = "FastRolledBack" if is_fast_rollback(draft) else "RolledBack"
             return record.model_copy(update={"completion_status": kind})
-        return _finished(record, "Superseded", draft.now)
+        return _finished(record, "Superseded", draft.stamp)
     if completion and not record.completion_status:
         record = record.model_copy(update={"completion_status": completion})
     if is_completed:
-        return _finished(record, record.completion_status or "Promoted", draft.now)
+        return _finished(record, record.completion_status or "Promoted", draft.stamp)
     if draft.is_aborted:
-        return _finished(record, record.completion_status or "Aborted", draft.now)
+        return _finished(record, record.completion_status or "Aborted", draft.stamp)
     return record
 
 
@@ -79,9 +79,9 @@ def _paused(draft: Draft, record: DurationStatus, status: RolloutStatus) -> Dura
         _needs_a_person(draft, pause.reason) for pause in status.pause_conditions
     )
     if is_manual and record.manual_pause_started_at is None:
-        return record.model_copy(update={"manual_pause_started_at": draft.now})
+        return record.model_copy(update={"manual_pause_started_at": draft.stamp})
     if not is_manual and record.manual_pause_started_at is not None:
-        total = record.total_manual_pause_duration_seconds + _open_pause(record, draft.now)
+        total = record.total_manual_pause_duration_seconds + _open_pause(record, draft.stamp)
         return record.model_copy(
             update={"manual_pause_started_at": None, "total_manual_pause_duration_seconds": total}
         )

@@ -203,7 +203,7 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
     restart_done = outcome.spec_changed
     return {
         "abort": is_aborted,
-        "aborted_at": (status.aborted_at or draft.now) if is_aborted else None,
+        "aborted_at": (status.aborted_at or draft.stamp) if is_aborted else None,
         "pause_conditions": draft.pause_conditions(),
         "controller_pause": draft.controller_pause(),
         "current_pod_hash": draft.new_hash,
