@@ -33,6 +33,7 @@ from rollout_controller.core.frozen import freeze
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Acknowledgement, Observed, Settings
 from rollout_controller.core.plan import Plan, foresee
+from rollout_controller.decoded import Decoded
 from rollout_controller.gather import Gatherer
 from rollout_controller.voice import Voice
 
@@ -116,9 +117,11 @@ class World:
         self.stores = stores
         guard = GuardedCluster(client, lambda: True, GuardCaches(stores))
         settings = Settings(cluster_uid="cluster")
-        gatherer = Gatherer((self.caches, self.facts), client, settings, ApiVersions, lambda: True)
+        decoded = Decoded()
+        sources = (self.caches, self.facts, decoded)
+        gatherer = Gatherer(sources, client, settings, ApiVersions, lambda: True)
         voice = Voice(self.bus, Topic("steps"), self.recorder, self.facts, SilentMetrics())
-        actor = Actor(lambda key: guard, self.facts, voice)
+        actor = Actor(lambda key: guard, (self.facts, decoded), voice)
         shell = CoreShell(gatherer, decide, check, actor, freeze, foresee)
         self.reconciler = Reconciler(shell, self.clock, lambda key: True)
         self.rollout = {

@@ -46,6 +46,7 @@ from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import (
     AdoptReplicaSet,
     AnnotateRollout,
+    Claim,
     CreateExperiment,
     CreateReplicaSet,
     CreateRun,
@@ -67,6 +68,7 @@ from rollout_controller.core.plan import (
     describe,
 )
 from rollout_controller.creation import create_under_free_name
+from rollout_controller.decoded import Decoded
 from rollout_controller.patches import (
     check_kept,
     ownership_operations,
@@ -84,11 +86,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Written:
-    """The Rollout as this act leaves it: its resourceVersion, status and remembered facts."""
+    """The Rollout as this act leaves it: its resourceVersion, status and remembered facts.
+
+    Attributes:
+        answered: The status as the API server answered with it; None before a write.
+    """
 
     resource_version: str
     status: Mapping[str, Any]
     has_written: bool = False
+    answered: Mapping[str, Any] | None = None
     names: dict[str, str] = field(default_factory=dict)
     replica_sets: dict[str, Manifest] = field(default_factory=dict)
 
@@ -121,7 +128,8 @@ class Actor:
     Args:
         guard: Returns the port for the writes of a key: it needs the key's Lease, and feeds the
             caches (headrace.runtime.guard).
-        facts: Keeps the cause through the passes of one reconcile.
+        memory: Facts, which keep the cause through the passes of one reconcile, and what was
+            decoded, to which a claim that is stored adds itself.
         voice: Bus and Kubernetes Events.
         callers: The workers of step plugins.
     """
@@ -129,12 +137,12 @@ class Actor:
     def __init__(
         self,
         guard: Callable[[str], Cluster],
-        facts: Facts,
+        memory: tuple[Facts, Decoded],
         voice: Voice,
         callers: Callers | None = None,
     ) -> None:
         self._guard = guard
-        self._facts = facts
+        self._facts, self._decoded = memory
         self._voice = voice
         self._callers = callers or NoCallers()
 
@@ -178,9 +186,11 @@ class Actor:
             written.has_written = written.has_written or not isinstance(effect, EvictPods)
         await self._voice.announce(observed, plan.events, before=True)
         if plan.claim is not None:
-            claimed = with_names(plan.claim.status, written.names)
-            status = stored_status(claimed, plan.claim.headrace)
+            claim = Claim(with_names(plan.claim.status, written.names), plan.claim.headrace)
+            status = stored_status(claim.status, claim.headrace)
             await self._write_status(observed, status, written)
+            if written.answered is not None and written.answered == status:
+                self._decoded.claimed(observed.uid, written.answered, claim)
             self._voice.publish_facts(observed, plan.claim.headrace)
             self._voice.observe_duration(observed.status.duration, plan.claim.status.duration)
         if plan.request is not None and (plan.intent is None or is_joined):
@@ -241,6 +251,7 @@ class Actor:
         )
         check_kept(answer, status)
         written.resource_version = answer["metadata"]["resourceVersion"]
+        written.answered = answer["status"]
         written.status = status
         written.has_written = True
 

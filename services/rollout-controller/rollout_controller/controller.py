@@ -57,6 +57,7 @@ from rollout_controller.core.frozen import freeze
 from rollout_controller.core.invariants import check
 from rollout_controller.core.observed import Observed, Settings
 from rollout_controller.core.plan import foresee
+from rollout_controller.decoded import Decoded
 from rollout_controller.experiments.controller import ExperimentController
 from rollout_controller.gather import Gatherer
 from rollout_controller.gauges import export_gauges, export_template_gauges
@@ -116,8 +117,9 @@ class RolloutController:
             for resource, store in self.objects.workloads.items()
         }
         self.objects.rollouts.listen(self._want_workloads)
+        decoded = Decoded()
         self._gatherer = Gatherer(
-            (self.objects, self.facts),
+            (self.objects, self.facts, decoded),
             ports.cluster,
             self._core_settings(),
             lambda: self._versions,
@@ -135,7 +137,7 @@ class RolloutController:
         sources = (self.objects, self.facts)
         self._http = HttpPosts(ports)
         self._workers = Workers(ports, sources, self._answered, posts or self._http)
-        self._actor = Actor(port, self.facts, self._voice, self._workers)
+        self._actor = Actor(port, (self.facts, decoded), self._voice, self._workers)
         self._reconciler = Reconciler(
             CoreShell(
                 _Farewell(self._gatherer, self._voice), decide, check, self._actor, freeze, foresee

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-from pydantic import ValidationError
 
 from headrace.errors import NotFound, TransientError
 from headrace.events.outbox import published
@@ -45,6 +42,7 @@ from rollout_controller.core.observed import (
     ReplicaSet,
     Settings,
 )
+from rollout_controller.decoded import Decoded
 from rollout_controller.lookups import Templates, owned_experiments, owned_runs
 from rollout_controller.plugin_table import PluginTable
 from rollout_controller.specs import ParsedSpec, new_replica_set, parse_spec
@@ -55,15 +53,6 @@ LATE_SECONDS = 5.0
 """An acknowledgement this late makes the controller read the traffic objects itself."""
 LATE_SECONDS_WITHOUT_BUS = 1.0
 READ_BACK_SECONDS_MAX = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Status:
-    """The decoded status of one stored object: a pass mostly meets the one of the pass before."""
-
-    raw: dict[str, Any]
-    status: RolloutStatus
-    headrace: HeadraceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +68,7 @@ class Gatherer:
     """Builds snapshots from the caches.
 
     Args:
-        sources: Caches and facts.
+        sources: Caches, facts, and what was decoded of the caches already.
         cluster: For the live reads.
         settings: Durations and identities for the decisions.
         versions: API versions of traffic objects, which discovery may change.
@@ -88,13 +77,13 @@ class Gatherer:
 
     def __init__(
         self,
-        sources: tuple[Caches, Facts],
+        sources: tuple[Caches, Facts, Decoded],
         cluster: Cluster,
         settings: Settings,
         versions: Callable[[], ApiVersions],
         is_bus_up: Callable[[], bool],
     ) -> None:
-        self._caches, self._facts = sources
+        self._caches, self._facts, self._decoded = sources
         self._workloads = Workloads(self._caches.workloads, cluster)
         self._cluster = cluster
         self._settings = settings
@@ -102,13 +91,12 @@ class Gatherer:
         self._is_bus_up = is_bus_up
         self._plugins = PluginTable(self._caches.configuration)
         self._parsed: dict[str, ParsedSpec] = {}
-        self._statuses: dict[str, _Status] = {}
         self._read_back: dict[str, _ReadBack] = {}
 
     def forget(self, uid: str) -> None:
         """Drop what is kept about a Rollout that is gone."""
         self._parsed.pop(uid, None)
-        self._statuses.pop(uid, None)
+        self._decoded.forget(uid)
         self._read_back.pop(uid, None)
         self._facts.forget(uid)
 
@@ -139,7 +127,7 @@ class Gatherer:
         metadata = manifest["metadata"]
         uid = metadata["uid"]
         raw_status = manifest.get("status") or {}
-        decoded = self._status(uid, raw_status)
+        decoded = self._decoded.status(uid, raw_status)
         parsed = self._parse(manifest, decoded.status, found)
         annotations = metadata.get("annotations") or {}
         sets = self._caches.replica_sets.by_index("owner", uid)
@@ -167,7 +155,7 @@ class Gatherer:
             template_hash=parsed.template_hash,
             step_hash=parsed.step_hash,
             new_replica_set=new_replica_set(parsed, sets),
-            replica_sets=tuple(replica_set_view(rs) for rs in sets),
+            replica_sets=self._decoded.replica_sets(uid, sets),
             orphans=self._orphans(metadata.get("namespace", ""), parsed.spec),
             references=self._references(metadata.get("namespace", ""), parsed.spec),
             runs=owned_runs(self._caches, self._facts, uid),
@@ -182,14 +170,6 @@ class Gatherer:
             actor=actor,
             settings=self._settings,
         )
-
-    def _status(self, uid: str, raw: dict[str, Any]) -> _Status:
-        known = self._statuses.get(uid)
-        if known is None or known.raw is not raw:
-            status = RolloutStatus.load({k: v for k, v in raw.items() if k != "headrace"})
-            known = _Status(raw, status, remembered(raw.get("headrace")))
-            self._statuses[uid] = known
-        return known
 
     def _parse(self, manifest: Manifest, status: RolloutStatus, found: Found) -> ParsedSpec:
         uid = manifest["metadata"]["uid"]
@@ -285,7 +265,7 @@ class Gatherer:
             except TransientError:
                 return None
             sightings = resolve(targets, named, selected)
-            answers.append(read_back(router, route, targets, sightings, epoch))
+            answers.append(read_back(router, route, targets, sightings, epoch).answer)
         return acknowledgement_of(route.epoch, answers)
 
     async def _read_object(self, ref: ObjectRef) -> Manifest | None:
@@ -315,16 +295,6 @@ def acknowledgement_of(epoch: int, answers: Sequence[RouterAnswer]) -> Acknowled
 
 def _is_going(manifest: Manifest) -> bool:
     return bool(manifest["metadata"].get("deletionTimestamp"))
-
-
-def remembered(raw: object) -> HeadraceStatus:
-    """Return what we remembered; what cannot be read counts as lost, and is found again."""
-    if not isinstance(raw, dict):
-        return HeadraceStatus()
-    try:
-        return HeadraceStatus.load(raw)
-    except ValidationError:
-        return HeadraceStatus()
 
 
 def _answers(known: Acknowledgement | None, route: RouteDocument) -> bool:

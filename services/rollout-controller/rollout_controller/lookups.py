@@ -38,11 +38,24 @@ def is_newer(resource_version: str, manifest: Manifest) -> bool:
 
 
 class Templates(Mapping[str, AnalysisTemplateSpec]):
-    """Templates by name, read from a store when asked for: most passes ask for none."""
+    """Templates by name, read from a store when asked for: most passes ask for none.
+
+    Two are equal when nothing came into the store between them, which costs no reading.
+    """
 
     def __init__(self, store: Store, namespace: str | None) -> None:
         self._store = store
         self._namespace = namespace
+        self._version = store.resource_version
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Templates):
+            return NotImplemented
+        mine = (self._namespace, self._version)
+        return self._store is other._store and mine == (other._namespace, other._version)
+
+    def __hash__(self) -> int:
+        return hash((id(self._store), self._namespace, self._version))
 
     def __getitem__(self, name: str) -> AnalysisTemplateSpec:
         manifest = self._store.get(self._namespace, name)

@@ -24,7 +24,7 @@ from headrace.runtime.workqueue import WorkQueue
 from rollout_controller.caches import Caches, managing_rollout, services_of
 from rollout_controller.core import labels
 from rollout_controller.core.abandoned import Observed, Plan, check, decide, is_managed
-from rollout_controller.gather import remembered
+from rollout_controller.decoded import remembered
 from rollout_controller.settings import ControllerSettings
 
 _QUEUE = "Services"

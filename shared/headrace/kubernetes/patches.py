@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from headrace.errors import PreconditionFailed, Rejected
 
@@ -20,6 +20,7 @@ Json = Any
 """A decoded JSON value: None, bool, int, float, str, list or dict."""
 
 _ABSENT = object()
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 _APPEND = "-"
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 
@@ -47,10 +48,12 @@ def merge_diff(old: Mapping[str, Json], new: Mapping[str, Json]) -> dict[str, Js
     patch: dict[str, Json] = {}
     for key, value in new.items():
         before = old.get(key)
+        if value is before and value is not None:
+            continue
         if value is None:
             if key in old:
                 patch[key] = None
-        elif isinstance(value, Mapping) and isinstance(before, Mapping):
+        elif _is_mapping(value) and _is_mapping(before):
             if inner := merge_diff(before, value):
                 patch[key] = inner
         elif key not in old or not json_equal(before, value):
@@ -65,13 +68,23 @@ def json_equal(left: Json, right: Json) -> bool:
     """Return whether two values are the same JSON: 1 equals 1.0 but not true; tuples are lists."""
     if left is right:
         return True
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(
-            json_equal(value, right[key]) for key, value in left.items()
-        )
+    if type(left) in _SCALARS:
+        return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+    if _is_mapping(left):
+        if not _is_mapping(right) or len(left) != len(right):
+            return False
+        for key, value in left.items():
+            if key not in right or not json_equal(value, right[key]):
+                return False
+        return True
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
         return len(left) == len(right) and all(map(json_equal, left, right))
-    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+    return bool(left == right)
+
+
+def _is_mapping(value: Json) -> TypeGuard[Mapping[str, Json]]:
+    # Nearly all are dictionaries, and the question to an abstract class is slow.
+    return type(value) is dict or isinstance(value, Mapping)
 
 
 def pointer(*tokens: str | int) -> str:

@@ -143,9 +143,10 @@ class LabelSelector(Model):
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Return whether an object with `labels` is selected."""
-        return all(labels.get(key) == value for key, value in self.match_labels.items()) and all(
-            expression.matches(labels) for expression in self.match_expressions
-        )
+        for key, value in self.match_labels.items():  # asked of every ReplicaSet in every pass
+            if labels.get(key) != value:
+                return False
+        return all(expression.matches(labels) for expression in self.match_expressions)
 
     def format(self) -> str:
         """Return the selector as Kubernetes prints it; also valid as a `labelSelector` query."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -22,6 +23,8 @@ from headrace.model.route import LEVELS, Fence, Level, RouteDocument
 from headrace.routes.splits import Split
 
 FENCE_PREFIX: Final = "headrace.io/route."
+_FENCES_KEPT: Final = 4096
+"""Texts that are kept with what they say: a fence is read many times between its changes."""
 
 
 def read_fence(manifest: Manifest, uid: str) -> Fence | None:
@@ -123,6 +126,7 @@ def _annotations(manifest: Manifest) -> dict[str, str]:
     return (manifest.get("metadata") or {}).get("annotations") or {}
 
 
+@lru_cache(maxsize=_FENCES_KEPT)
 def _parse(key: str, text: str | None) -> Fence | None:
     if text is None:
         return None

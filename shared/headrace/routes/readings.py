@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headrace.kubernetes.resources import Manifest
 from headrace.model.route import Fence, Level, RouteDocument, RouterConfig
 from headrace.routes.fence import is_confirmed, read_fence
 from headrace.routes.router import Router
@@ -20,12 +21,17 @@ class Reading:
         observed: The stored split; empty when the object does not exist.
         level: How far the request is confirmed; None when it is not.
         is_drifted: The object is not as it was rendered last.
+        rendered: The split that the router can express for the request.
+        desired: The object as it shall be, the fence aside; the very one that was read when
+            nothing shall change.
     """
 
     fence: Fence | None
     observed: Split
     level: Level | None
     is_drifted: bool
+    rendered: Split
+    desired: Manifest | RenderError
 
 
 def read_object(
@@ -46,19 +52,21 @@ def read_object(
     rendered = router.split(document)
     is_acknowledged = acked >= document.epoch
     manifest = sighting.manifest
+    desired = router.render(config, document, sighting.ref, manifest)
     if manifest is None:
-        return Reading(None, (), None, is_drifted=is_acknowledged)
+        return Reading(None, (), None, is_acknowledged, rendered, desired)
     fence = read_fence(manifest, document.uid)
     observed = router.observe(manifest, rendered, document.managed.names)
-    desired = router.render(config, document, sighting.ref, manifest)
     is_as_rendered = isinstance(desired, RenderError) or desired is manifest
     is_same = observed == rendered and is_as_rendered
     is_held = is_same and is_confirmed(fence, document, rendered, acked)
     level = fence.level if fence is not None and is_held else None
     if fence is not None:
-        seen = router.observe(manifest, fence.split, document.managed.names)
+        seen = observed
+        if fence.split != rendered:
+            seen = router.observe(manifest, fence.split, document.managed.names)
         is_altered = fence.epoch == document.epoch and not is_as_rendered
         is_drifted = seen != fence.split or is_altered
     else:
         is_drifted = is_acknowledged and not is_same
-    return Reading(fence, observed, level, is_drifted)
+    return Reading(fence, observed, level, is_drifted, rendered, desired)

@@ -8,13 +8,14 @@ the same answer from `read_back`, since it is one function.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from headrace.kubernetes.resources import HTTP_ROUTES, TRAFFIC_SPLITS, Resource
 from headrace.model.route import RouteDocument, RouterAnswer, RouterConfig
 from headrace.routes import gateway_api, smi
 from headrace.routes.fence import rank
-from headrace.routes.readings import read_object
+from headrace.routes.readings import Reading, read_object
 from headrace.routes.router import Router
 from headrace.routes.targets import ApiVersions, RenderError, Sighting, Targets
 
@@ -22,6 +23,19 @@ TRAFFIC_KINDS: Final[tuple[Resource, ...]] = (TRAFFIC_SPLITS, HTTP_ROUTES)
 """Every kind of object that may carry a fence."""
 
 _BY_KIND: Final[dict[str, Router]] = {TRAFFIC_SPLITS.kind: smi, HTTP_ROUTES.kind: gateway_api}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What the stored objects say about a request.
+
+    Attributes:
+        answer: Together, as the router says it.
+        readings: Each for itself; none when the objects cannot be read.
+    """
+
+    answer: RouterAnswer
+    readings: tuple[Reading, ...] = ()
 
 
 def router_of(router: RouterConfig) -> Router | RenderError:
@@ -56,7 +70,7 @@ def read_back(
     targets: Targets,
     sightings: Sequence[Sighting],
     acknowledged_epoch: int,
-) -> RouterAnswer:
+) -> ReadBack:
     """Return what the stored objects say about a request, without any write.
 
     The answer has a level only when every object confirms the document: the split is the
@@ -69,27 +83,31 @@ def read_back(
         sightings: What `resolve` made of the objects read.
         acknowledged_epoch: `status.headrace.acknowledged.epoch`, 0 for none.
     """
-    answer = RouterAnswer(kind=router.kind, plugin=router.plugin)
     module = router_of(router)
     error = module if isinstance(module, RenderError) else targets.error
     if isinstance(module, RenderError) or error is not None:
-        return answer.model_copy(update={"error": error.message if error else None})
+        return _unreadable(router, error.message if error else None)
     if not sightings:
-        return answer.model_copy(update={"error": module.NO_OBJECTS})
-    rendered = module.split(document)
-    readings = [
+        return _unreadable(router, module.NO_OBJECTS)
+    readings = tuple(
         read_object(module, router, document, each, acknowledged_epoch) for each in sightings
-    ]
+    )
+    rendered = readings[0].rendered
     level = min((each.level for each in readings), key=rank)
     found = [each.fence.epoch for each in readings if each.fence is not None]
     differing = (each.observed for each in readings if each.observed != rendered)
-    return answer.model_copy(
-        update={
-            "objects": tuple(sighting.ref.label for sighting in sightings),
-            "level": level,
-            "rendered": rendered,
-            "observed": next(differing, rendered),
-            "verified": None if module.VERIFIED is None else level is not None,
-            "found_epoch": max((epoch for epoch in found if epoch > document.epoch), default=None),
-        }
+    answer = RouterAnswer(
+        kind=router.kind,
+        plugin=router.plugin,
+        objects=tuple(sighting.ref.label for sighting in sightings),
+        level=level,
+        rendered=rendered,
+        observed=next(differing, rendered),
+        verified=None if module.VERIFIED is None else level is not None,
+        found_epoch=max((epoch for epoch in found if epoch > document.epoch), default=None),
     )
+    return ReadBack(answer, readings)
+
+
+def _unreadable(router: RouterConfig, error: str | None) -> ReadBack:
+    return ReadBack(RouterAnswer(kind=router.kind, plugin=router.plugin, error=error))

@@ -8,6 +8,7 @@ may be either, since the API server converts nothing for this group.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -32,6 +33,8 @@ NO_OBJECTS: Final = "no TrafficSplit is configured"
 
 _QUANTITY: Final = re.compile(r"(\d+)(m|k|M)?", re.ASCII)
 _UNREADABLE: Final = -1
+_CONFIGURATIONS_KEPT: Final = 4096
+"""Every look reads the same text; there is one for each Rollout at most."""
 
 
 def targets(router: RouterConfig, document: RouteDocument, versions: ApiVersions) -> Targets:
@@ -40,7 +43,7 @@ def targets(router: RouterConfig, document: RouteDocument, versions: ApiVersions
         message = f"Unsupported TrafficSplit API version `{versions.traffic_split}`"
         return Targets(error=RenderError(message))
     try:
-        config = SmiTrafficRouting.model_validate_json(router.config)
+        config = _configuration(router.config)
     except ValidationError:
         return Targets(error=RenderError("trafficRouting.smi cannot be read"))
     resource = TRAFFIC_SPLITS.at_version(versions.traffic_split)
@@ -60,7 +63,7 @@ def render(
 
     The given object itself comes back when it says the same already, in whatever notation.
     """
-    config = SmiTrafficRouting.model_validate_json(router.config)
+    config = _configuration(router.config)
     root = config.root_service or document.services.root or document.services.stable or ""
     wanted = split(document)
     if manifest is None:
@@ -113,6 +116,11 @@ def release_orphan(manifest: Manifest, fence: Fence) -> Manifest:
     The garbage collector deletes what the Rollout owned; anything else only loses the fence.
     """
     return manifest if _is_controlled_by(manifest, fence.uid) else unstamp(manifest, fence.uid)
+
+
+@lru_cache(maxsize=_CONFIGURATIONS_KEPT)
+def _configuration(text: str) -> SmiTrafficRouting:
+    return SmiTrafficRouting.model_validate_json(text)
 
 
 def _spec(root: str, wanted: Split, version: str) -> dict[str, Any]:

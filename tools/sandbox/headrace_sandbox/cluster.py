@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from random import Random
 from typing import Any, Final, Literal, Protocol
 
@@ -35,6 +36,11 @@ from headrace_sandbox.world import World
 _LATENCY_SECONDS: Final = 0.004
 _DELAY_SECONDS_MAX: Final = 8.0
 _FREEZE_SECONDS_MAX: Final = 25.0
+
+
+@lru_cache(maxsize=64)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 class Crash(BaseException):
@@ -260,7 +266,7 @@ class NodeCluster:
         """Bring the answer home; of a write it may get lost."""
         host, strikes = self._host, self._world.faults.strikes
         self._die_if(is_write and strikes(Kind.CRASH, host.name) is not None)
-        date = formatdate(self._world.now, usegmt=True)
+        date = _http_date(int(self._world.now))
         if is_write and strikes(Kind.ANSWER_LOSS, host.name) is not None:
             raise Unavailable("the connection was reset")
         self._time.observe(date, sent_at, self._clock.now())

@@ -155,6 +155,7 @@ class Faults:
         self.is_over = False
         self.struck: list[Fault] = []
         self._rng = rng
+        self._ratios = {kind: plan.ratio(kind) for kind in Kind}
         self._asked: Counter[tuple[Kind, str]] = Counter()
         self._script = None if script is None else {(f.kind, f.where, f.number): f for f in script}
 
@@ -163,7 +164,7 @@ class Faults:
         if self.is_over:
             return None
         if self._script is None:
-            ratio = self.plan.ratio(kind)
+            ratio = self._ratios[kind]
             if not ratio:
                 return None
             number = self._count(kind, where)

@@ -244,7 +244,9 @@ class World:
     def _changed(self, change: Change) -> None:
         request = self._request
         write = Write(change, request.identity if request else "", request)
-        self._rouse_cluster()
+        due = self.cluster.wake_at()  # whoever minds the change has put it on its agenda
+        if due is not None and due <= self.now:
+            self._rouse_cluster()
         for watcher in self._watchers:
             watcher.written(write)
 

@@ -71,12 +71,13 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
         observed: The whole snapshot.
         now: Decision time, seconds since the epoch, by this service's clock.
     """
-    plan = _pass(observed, now)
+    error = first_error(observed)  # of spec and references, which no pass changes
+    plan = _pass(observed, error, now)
     for _ in range(PASSES_MAX - 1):
         if plan.effects or plan.claim is None:
             return plan
         claimed = observed.with_status(plan.claim.status, plan.claim.headrace)
-        after = _pass(claimed, now)
+        after = _pass(claimed, error, now)
         if after.effects or after.is_still:
             return replace(plan, then=Foreseen(claimed, after))
         if plan.intent or _is_own_abort(after):
@@ -129,10 +130,9 @@ def _joined(first: Plan, second: Plan) -> Plan:
     )
 
 
-def _pass(observed: Observed, now: Instant) -> Plan:
+def _pass(observed: Observed, error: str | None, now: Instant) -> Plan:
     if observed.is_deleting:
         return nothing(reason="Deleting")
-    error = first_error(observed)
     if error is not None:
         return invalid.plan(observed, error, now)
     draft = Draft(observed, now)
@@ -244,7 +244,7 @@ def _aborted(draft: Draft) -> Plan:
         update={"abort": True, "aborted_at": draft.stamp, "canary": canary}
     )
     headrace = observed.headrace.model_copy(update={"abort_message": draft.abort_message})
-    plan = _pass(observed.with_status(status, headrace), draft.now)
+    plan = _pass(observed.with_status(status, headrace), None, draft.now)
     kept = tuple(
         event
         for event in draft.events

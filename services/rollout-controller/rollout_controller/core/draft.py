@@ -51,6 +51,7 @@ class Draft:
     Attributes:
         canary: The canary strategy; an empty one for blue-green.
         blue_green: The blue-green strategy; an empty one for a canary.
+        has_routers: Whether a router takes part; `trafficRouting: {}` configures none.
         new: ReplicaSet of the current template.
         stable: ReplicaSet of status.stableRS; the same object as `new` when promoted.
         others: All others, in the order observed.
@@ -79,6 +80,7 @@ class Draft:
         self.canary = observed.spec.strategy.canary or _NO_CANARY
         self.blue_green = observed.spec.strategy.blue_green or _NO_BLUE_GREEN
         self.is_blue_green = observed.spec.strategy.blue_green is not None
+        self.has_routers = has_routers(self.canary.traffic_routing)
         self.status = observed.status
         self.effects: list[Effect] = []
         self.events: list[PlannedEvent] = []
@@ -88,6 +90,7 @@ class Draft:
         self.others = tuple(
             rs for rs in observed.replica_sets if rs is not self.new and rs is not self.stable
         )
+        self._older = tuple(Size(rs.replicas, rs.available) for rs in self.others)
         self.weights: TrafficWeights | None = observed.status.canary.weights
         self.request: RouteDocument | None = observed.headrace.route
         self.needs_intent = False
@@ -165,11 +168,6 @@ class Draft:
         return self.has_routers and self.canary.dynamic_stable_scale
 
     @property
-    def has_routers(self) -> bool:
-        """Whether a router takes part; `trafficRouting: {}` configures none."""
-        return has_routers(self.canary.traffic_routing)
-
-    @property
     def roles(self) -> Roles:
         """The Services that routers divide the traffic between."""
         return routed_roles(self.canary, self.status.canary.stable_ping_pong)
@@ -218,7 +216,7 @@ class Draft:
             weights=weights,
             canary=size_of(self.new),
             stable=size_of(distinct_stable),
-            older=tuple(Size(rs.replicas, rs.available) for rs in self.others),
+            older=self._older,
         )
 
     # What this pass adds

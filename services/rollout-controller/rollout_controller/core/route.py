@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from headrace.model.conditions import Reason
 from headrace.model.headrace_status import Acknowledged
@@ -48,6 +48,8 @@ _VOLATILE: dict[str, Any] = {
     "causation": "",
     "actor": None,
 }
+
+_NO_VERIFY: Final = Verify()
 
 _LASTING = tuple(RouteDocument.model_fields.keys() - _VOLATILE.keys() - {"order", "withdraw"})
 """What a document asks for, whenever it was decided and whatever was there before."""
@@ -253,7 +255,7 @@ def _document(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) -> Ro
         order=apply_order(draft),
         withdraw=_withdrawn(draft, routers),
         managed=managed,
-        verify=Verify(),
+        verify=_NO_VERIFY,
     )
 
 

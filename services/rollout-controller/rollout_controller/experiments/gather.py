@@ -22,8 +22,8 @@ from rollout_controller.core import labels
 from rollout_controller.core.experiment.observed import Observed, OwningRollout, TemplateService
 from rollout_controller.core.observed import References, RunObject
 from rollout_controller.core.routers import known_shares
+from rollout_controller.decoded import remembered
 from rollout_controller.experiments.facts import Failures, rollout_owner, work_key
-from rollout_controller.gather import remembered
 from rollout_controller.lookups import Templates, owned_runs
 from rollout_controller.views import replica_set_view
 

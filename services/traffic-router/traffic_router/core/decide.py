@@ -86,20 +86,20 @@ def _outcomes(observed: Observed, request: Request) -> Iterator[_Outcome]:
 
 
 def _outcome(observed: Observed, request: Request, sight: RouterSight) -> _Outcome:
-    answer = read_back(
+    read = read_back(
         sight.router,
         request.document,
         sight.targets,
         sight.sightings,
         request.rollout.acknowledged_epoch,
     )
-    unserved = _unserved(observed, sight)
+    answer, unserved = read.answer, _unserved(observed, sight)
     router = router_of(sight.router)
     if isinstance(router, RenderError) or answer.error is not None or unserved is not None:
         return _halted(answer, (), Halt(Reason.ROUTER_ERROR, unserved or answer.error or ""))
     writes: list[Write] = []
-    for sighting in sight.sightings:
-        verdict = judge(router, sight.router, request, sighting)
+    for sighting, reading in zip(sight.sightings, read.readings, strict=True):
+        verdict = judge(router, sight.router, request, (sighting, reading))
         if isinstance(verdict, Halt):
             return _halted(answer, tuple(writes), verdict)
         if verdict is not None:

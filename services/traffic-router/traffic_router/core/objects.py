@@ -34,7 +34,6 @@ from headrace.routes import (
     is_expired,
     raises,
     rank,
-    read_object,
     stamp,
 )
 from traffic_router.core.observed import Failure, RolloutView
@@ -67,21 +66,20 @@ class Halt:
 
 
 def judge(
-    router: Router, config: RouterConfig, request: Request, sighting: Sighting
+    router: Router, config: RouterConfig, request: Request, found: tuple[Sighting, Reading]
 ) -> Write | Halt | None:
     """Return the write that the object needs, why it is not written, or None when it holds."""
     document, acked = request.document, request.rollout.acknowledged_epoch
-    reading = read_object(router, config, document, sighting, acked)
+    sighting, reading = found
     if reading.fence is not None and reading.fence.epoch > document.epoch:
         text = f"epoch {document.epoch} is older than epoch {reading.fence.epoch}"
         return Halt(Reason.OLDER_EPOCH, f"{text} found on {sighting.ref.label}")
-    desired = router.render(config, document, sighting.ref, sighting.manifest)
+    desired, rendered = reading.desired, reading.rendered
     if isinstance(desired, RenderError):
         return Halt(Reason.ROUTER_ERROR, desired.message)
     if desired is sighting.manifest and reading.level is not None:
         return _raise_level(router, document, sighting, reading)
     purpose = _purpose(reading, document, acked)
-    rendered = router.split(document)
     is_raise = raises(rendered, reading.observed, document.services.stable_role) or adds_rules(
         document, sighting.manifest, desired
     )

@@ -85,7 +85,7 @@ def smi_answer(manifest: dict[str, Any] | None, acked: int = 0, epoch: int = 7) 
     doc = document(epoch)
     targets = locate(SMI, doc, ApiVersions())
     sightings = resolve(targets, {targets.refs[0]: manifest})
-    return read_back(SMI, doc, targets, sightings, acked)
+    return read_back(SMI, doc, targets, sightings, acked).answer
 
 
 def test_every_traffic_kind_has_its_router() -> None:
@@ -106,7 +106,7 @@ def test_every_traffic_kind_has_its_router() -> None:
 def test_other_routers_are_refused(config: RouterConfig, message: str) -> None:
     assert router_of(config) == RenderError(message)
     targets = locate(config, document(), ApiVersions())
-    assert read_back(config, document(), targets, (), 0).error == message
+    assert read_back(config, document(), targets, (), 0).answer.error == message
 
 
 def test_selected_objects_follow_the_named_ones_once_and_by_name() -> None:
@@ -169,7 +169,7 @@ def test_gateway_weights_are_verified_by_reading_back() -> None:
     fence = Fence(uid=UID, rollout="shop/web", epoch=7, level="written", split=SPLIT)
     for manifest, verified in ((stamp(route, fence), True), (route, False)):
         sightings = resolve(targets, {targets.refs[0]: manifest})
-        assert read_back(GATEWAY, doc, targets, sightings, 0).verified is verified
+        assert read_back(GATEWAY, doc, targets, sightings, 0).answer.verified is verified
 
 
 def test_a_selector_that_finds_nothing_is_told() -> None:
@@ -177,5 +177,5 @@ def test_a_selector_that_finds_nothing_is_told() -> None:
         update={"config": '{"httpRouteSelector":{"matchLabels":{"a":"b"}}}'}
     )
     targets = locate(config, document(), ApiVersions())
-    answer = read_back(config, document(), targets, resolve(targets, {}), 0)
+    answer = read_back(config, document(), targets, resolve(targets, {}), 0).answer
     assert answer.error == gateway_router.NO_OBJECTS

@@ -36,7 +36,7 @@ class RolloutChange:
     old: Manifest
     by_user: bool
 
-    @property
+    @cached_property
     def spec(self) -> Mapping[str, Any]:
         """The spec."""
         return _mapping(self.new, "spec")
@@ -51,17 +51,17 @@ class RolloutChange:
         """What the status was."""
         return _mapping(self.old, "status")
 
-    @property
+    @cached_property
     def canary(self) -> Mapping[str, Any]:
         """The canary strategy, empty of another."""
         return _mapping(_mapping(self.spec, "strategy"), "canary")
 
-    @property
+    @cached_property
     def blue_green(self) -> Mapping[str, Any]:
         """The blue-green strategy, empty of another."""
         return _mapping(_mapping(self.spec, "strategy"), "blueGreen")
 
-    @property
+    @cached_property
     def replicas(self) -> int:
         """Pods wanted."""
         return int(self.spec.get("replicas", 1))
@@ -71,17 +71,17 @@ class RolloutChange:
         """ReplicaSets by hash."""
         return replica_sets(self.objects, self.new["metadata"]["uid"])
 
-    @property
+    @cached_property
     def latest(self) -> Record | None:
         """The newest version."""
         return self.sets.get(self.status.get("currentPodHash", ""))
 
-    @property
+    @cached_property
     def stable(self) -> Record | None:
         """The stable version."""
         return self.sets.get(self.status.get("stableRS", ""))
 
-    @property
+    @cached_property
     def is_updating(self) -> bool:
         """Whether a new version is on its way."""
         return is_updating(self.status)
@@ -106,6 +106,8 @@ class RolloutChange:
     def changes(self, *path: str) -> bool:
         """Return whether a field of the spec changes."""
         new, old = self.spec, _mapping(self.old, "spec")
+        if new is old:  # a change of the status alone
+            return False
         for name in path[:-1]:
             new, old = _mapping(new, name), _mapping(old, name)
         return bool(new.get(path[-1]) != old.get(path[-1]))

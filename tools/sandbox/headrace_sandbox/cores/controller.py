@@ -20,7 +20,6 @@ from headrace.model.analysis import AnalysisTemplateSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
-from headrace.model.rollout_status import RolloutStatus
 from headrace.model.route import RouteDocument, RouterAnswer
 from headrace.routes import ApiVersions, locate, read_back, resolve
 from headrace.runtime.cluster_memory.objects import TableKey, table_key
@@ -38,9 +37,10 @@ from rollout_controller.core.observed import (
     Settings,
 )
 from rollout_controller.core.plan import Plan, foresee
+from rollout_controller.decoded import Decoded
 from rollout_controller.gather import LATE_SECONDS, acknowledgement_of
 from rollout_controller.specs import ParsedSpec, new_replica_set, parse_spec
-from rollout_controller.views import pod_view, replica_set_view, run_view, service_view
+from rollout_controller.views import pod_view, run_view, service_view
 from rollout_controller.workloads import NOTHING
 
 KINDS: Final = (ROLLOUTS, REPLICA_SETS, SERVICES, ANALYSIS_RUNS, ANALYSIS_TEMPLATES)
@@ -68,23 +68,15 @@ class Answer:
     answers: tuple[RouterAnswer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """The decoded parts of one stored Rollout."""
-
-    raw_status: Any
-    spec: ParsedSpec
-    status: RolloutStatus
-    headrace: HeadraceStatus
-
-
 class ControllerCore:
     """Snapshots from what was seen, `decide`, and hands."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self._facts = Facts()
-        self._decoded: dict[str, _Decoded] = {}
+        self._decoded = Decoded()
+        self._parsed: dict[str, ParsedSpec] = {}
+        self._templates: dict[str, tuple[Manifest, AnalysisTemplateSpec]] = {}
         self._last: dict[str, Plan] = {}
         self._settings = Settings(cluster_uid=process.world.source)
 
@@ -123,7 +115,7 @@ class ControllerCore:
             return Look()
         plan = self._decide(key, observed, now)
         check(observed, plan)
-        if not Hands(self._process, observed).carry_out(plan, self._ask):
+        if not Hands(self._process, observed, self._decoded).carry_out(plan, self._ask):
             return Look(wake_at=plan.wake_at)
         return self._look_after(key, plan)
 
@@ -156,7 +148,8 @@ class ControllerCore:
         if manifest is None:
             return None
         metadata, uid = manifest["metadata"], manifest["metadata"]["uid"]
-        decoded = self._decode(manifest)
+        decoded = self._decoded.status(uid, manifest.get("status") or {})
+        parsed = self._parse(manifest, decoded.status.collision_count)
         sets = [*sight.owned(REPLICA_SETS, uid)]
         return Observed(
             namespace=namespace,
@@ -167,43 +160,33 @@ class ControllerCore:
             labels=metadata.get("labels") or {},
             annotations=metadata.get("annotations") or {},
             is_deleting="deletionTimestamp" in metadata,
-            spec=decoded.spec.spec,
+            spec=parsed.spec,
             raw_spec=manifest["spec"],
-            spec_error=decoded.spec.spec_error,
+            spec_error=parsed.spec_error,
             status=decoded.status,
             headrace=decoded.headrace,
             has_headrace="headrace" in (manifest.get("status") or {}),
-            template_hash=decoded.spec.template_hash,
-            step_hash=decoded.spec.step_hash,
-            new_replica_set=new_replica_set(decoded.spec, sets),
-            replica_sets=tuple(replica_set_view(each) for each in sets),
-            references=self._references(namespace, decoded.spec),
+            template_hash=parsed.template_hash,
+            step_hash=parsed.step_hash,
+            new_replica_set=new_replica_set(parsed, sets),
+            replica_sets=self._decoded.replica_sets(uid, sets),
+            references=self._references(namespace, parsed),
             runs=tuple(self._runs(uid)),
-            pods=tuple(self._pods(decoded.spec, sets)),
+            pods=tuple(self._pods(parsed, sets)),
             acknowledgement=self._acknowledgement(uid, decoded.headrace, now),
             server_offset_seconds=self._process.cluster.server_offset_seconds(),
             cause=object_cause(uid, metadata["resourceVersion"]),
             settings=self._settings,
         )
 
-    def _decode(self, manifest: Manifest) -> _Decoded:
-        """Return the decoded Rollout: its spec once per generation, its status once per version."""
-        uid, raw_status = manifest["metadata"]["uid"], manifest.get("status") or {}
-        known = self._decoded.get(uid)
-        if known is not None and known.raw_status is raw_status:
-            status, headrace = known.status, known.headrace
-        else:
-            plain = {name: value for name, value in raw_status.items() if name != "headrace"}
-            status = RolloutStatus.load(plain)
-            headrace = HeadraceStatus.load(raw_status.get("headrace") or {})
-        version = (manifest["metadata"]["generation"], status.collision_count, ("", 0))
-        if known is not None and known.spec.version == version:
-            spec = known.spec
-        else:
-            spec = parse_spec(manifest, version, NOTHING)
-        decoded = _Decoded(raw_status, spec, status, headrace)
-        self._decoded[uid] = decoded
-        return decoded
+    def _parse(self, manifest: Manifest, collision_count: int | None) -> ParsedSpec:
+        """Return the spec, decoded once per generation."""
+        uid, version = manifest["metadata"]["uid"], manifest["metadata"]["generation"]
+        known = self._parsed.get(uid)
+        if known is None or known.version != (version, collision_count, ("", 0)):
+            known = parse_spec(manifest, (version, collision_count, ("", 0)), NOTHING)
+            self._parsed[uid] = known
+        return known
 
     def _references(self, namespace: str, spec: ParsedSpec) -> References:
         sight = self._process.sight
@@ -211,10 +194,19 @@ class ControllerCore:
         return References(
             services={s["metadata"]["name"]: service_view(s) for s in found if s is not None},
             templates={
-                each["metadata"]["name"]: AnalysisTemplateSpec.load(each.get("spec") or {})
+                each["metadata"]["name"]: self._template(each)
                 for each in sight.all(ANALYSIS_TEMPLATES)
             },
         )
+
+    def _template(self, manifest: Manifest) -> AnalysisTemplateSpec:
+        """Return a template, decoded once per version."""
+        uid = manifest["metadata"]["uid"]
+        known = self._templates.get(uid)
+        if known is None or known[0] is not manifest:
+            known = manifest, AnalysisTemplateSpec.load(manifest.get("spec") or {})
+            self._templates[uid] = known
+        return known[1]
 
     def _runs(self, uid: str) -> Iterator[RunObject]:
         for manifest in self._process.sight.owned(ANALYSIS_RUNS, uid):
@@ -259,5 +251,6 @@ class ControllerCore:
                 for ref in targets.refs
             }
             named = {ref: record.manifest if record else None for ref, record in stored.items()}
-            answers.append(read_back(router, route, targets, resolve(targets, named, []), epoch))
+            sightings = resolve(targets, named, [])
+            answers.append(read_back(router, route, targets, sightings, epoch).answer)
         return acknowledgement_of(route.epoch, answers)

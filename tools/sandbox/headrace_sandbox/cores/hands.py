@@ -29,6 +29,7 @@ from rollout_controller.core import labels
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import (
     AnnotateRollout,
+    Claim,
     CreateReplicaSet,
     CreateRun,
     DeleteReplicaSet,
@@ -43,6 +44,7 @@ from rollout_controller.core.plan import (
     describe,
 )
 from rollout_controller.creation import create_under_free_name
+from rollout_controller.decoded import Decoded
 from rollout_controller.patches import replica_set_operations, stored_status, with_names
 
 
@@ -56,11 +58,13 @@ class Hands:
     Args:
         process: Whose plan it is.
         observed: What it was made from.
+        decoded: Takes note of a claim that is stored.
     """
 
-    def __init__(self, process: Process, observed: Observed) -> None:
+    def __init__(self, process: Process, observed: Observed, decoded: Decoded) -> None:
         self._process = process
         self._observed = observed
+        self._decoded = decoded
         self._version = observed.resource_version
         self._names: dict[str, str] = {}
         self._sets = {rs.name: rs.manifest for rs in observed.replica_sets}
@@ -84,21 +88,28 @@ class Hands:
             self._carry_out(effect)
             self.has_written = True
         if plan.claim is not None:
-            claimed = with_names(plan.claim.status, self._names)
-            self._write_status(status, stored_status(claimed, plan.claim.headrace))
+            claim = Claim(with_names(plan.claim.status, self._names), plan.claim.headrace)
+            stored = stored_status(claim.status, claim.headrace)
+            answered = self._write_status(status, stored)
+            if answered == stored:
+                self._decoded.claimed(self._observed.uid, answered, claim)
         if plan.request is not None and (plan.intent is None or is_joined):
             ask(plan.request)
         return self.has_written
 
-    def _write_status(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    def _write_status(
+        self, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Write what differs; return the status as it is stored, {} when nothing was written."""
         changes = merge_diff(before, after)
-        if changes:
-            body = {"metadata": {"resourceVersion": self._version}, "status": changes}
-            answer = self._patch(
-                ROLLOUTS, self._observed.name, MergePatch(body), subresource="status"
-            )
-            self._version = answer["metadata"]["resourceVersion"]
-            self.has_written = True
+        if not changes:
+            return {}
+        body = {"metadata": {"resourceVersion": self._version}, "status": changes}
+        answer = self._patch(ROLLOUTS, self._observed.name, MergePatch(body), subresource="status")
+        self._version = answer["metadata"]["resourceVersion"]
+        self.has_written = True
+        stored: Mapping[str, Any] = answer["status"]
+        return stored
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:

@@ -1,0 +1,85 @@
+"""Decoded parts of stored objects, each made once per version of the object. Pure.
+
+A pass mostly meets the objects of the pass before, and a status that we wrote ourselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from headrace.kubernetes.resources import Manifest
+from headrace.model.headrace_status import HeadraceStatus
+from headrace.model.rollout_status import RolloutStatus
+from rollout_controller.core.observed import ReplicaSet
+from rollout_controller.core.plan import Claim
+from rollout_controller.views import replica_set_view
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedStatus:
+    """The status of one stored Rollout.
+
+    Attributes:
+        raw: As it is stored; the very object, by which it is known again.
+    """
+
+    raw: Mapping[str, Any]
+    status: RolloutStatus
+    headrace: HeadraceStatus
+
+
+class Decoded:
+    """What was decoded last of each Rollout and its ReplicaSets, by the uid of the Rollout."""
+
+    def __init__(self) -> None:
+        self._statuses: dict[str, DecodedStatus] = {}
+        self._sets: dict[str, tuple[ReplicaSet, ...]] = {}
+
+    def forget(self, uid: str) -> None:
+        """Drop what is kept about a Rollout that is gone."""
+        self._statuses.pop(uid, None)
+        self._sets.pop(uid, None)
+
+    def status(self, uid: str, raw: Mapping[str, Any]) -> DecodedStatus:
+        """Return the status of a Rollout."""
+        known = self._statuses.get(uid)
+        if known is None or known.raw is not raw:
+            plain = {name: value for name, value in raw.items() if name != "headrace"}
+            known = DecodedStatus(raw, RolloutStatus.load(plain), remembered(raw.get("headrace")))
+            self._statuses[uid] = known
+        return known
+
+    def claimed(self, uid: str, raw: Mapping[str, Any], claim: Claim) -> None:
+        """Take note that a stored status is what this claim dumps to."""
+        self._statuses[uid] = DecodedStatus(raw, claim.status, claim.headrace)
+
+    def replica_sets(self, uid: str, stored: Sequence[Manifest]) -> tuple[ReplicaSet, ...]:
+        """Return the ReplicaSets of a Rollout; the same tuple while they are the same."""
+        known = self._sets.get(uid, ())
+        if len(known) == len(stored) and all(
+            view.manifest is manifest for view, manifest in zip(known, stored, strict=True)
+        ):
+            return known
+        by_uid = {view.uid: view for view in known}
+        views = []
+        for manifest in stored:
+            view = by_uid.get(manifest["metadata"]["uid"])
+            if view is None or view.manifest is not manifest:
+                view = replica_set_view(manifest)
+            views.append(view)
+        self._sets[uid] = tuple(views)
+        return self._sets[uid]
+
+
+def remembered(raw: object) -> HeadraceStatus:
+    """Return what we remembered; what cannot be read counts as lost, and is found again."""
+    if not isinstance(raw, dict):
+        return HeadraceStatus()
+    try:
+        return HeadraceStatus.load(raw)
+    except ValidationError:
+        return HeadraceStatus()
