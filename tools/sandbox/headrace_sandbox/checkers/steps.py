@@ -20,6 +20,9 @@ from headrace_sandbox.world import World, Write
 
 _WAITS: Final = "a step waits for what it is for"
 _ABORTED: Final = "what a plugin did is taken back by an abort"
+_EXCUSES: Final = {"Run": ("Failed", "Error"), "Abort": ("Error",)}
+"""What failed leaves nothing to undo; a worker is told once to undo (canary 9), and where that call
+was lost the status says so."""
 
 
 class StepRules:
@@ -119,12 +122,12 @@ class StepRules:
             entries = (status.get("canary") or {}).get("stepPluginStatuses") or ()
             for each in calls:
                 current = _current_attempt(status, each.cause)
-                is_failed = any(
-                    entry["index"] == each.step and entry.get("phase") in ("Failed", "Error")
+                is_excused = any(
+                    entry["index"] == each.step and entry.get("phase") in _EXCUSES[operation]
                     for entry in entries
-                    if entry.get("operation") == "Run"
+                    if (operation := entry.get("operation")) in _EXCUSES
                 )
-                if each.operation == "Run" and current and not is_failed:
+                if each.operation == "Run" and current and not is_excused:
                     text = f"{record.name}: {each.cause} was never told to undo"
                     self._require(_run_of(each.cause) in undone, _ABORTED, text)
 
