@@ -210,8 +210,6 @@ class ServiceSettings(BaseModel):
             raise ValueError("--kafka-security-protocol with SASL needs --kafka-username")
         if bool(self.kafka_cert_file) != bool(self.kafka_key_file):
             raise ValueError("--kafka-cert-file and --kafka-key-file belong together")
-        if self.metrics_port == self.health_port != 0:
-            raise ValueError("--metrics-port and --health-port must differ")
         if self.namespaced and not (self.namespace or self.lease_namespace):
             raise ValueError("--namespaced needs --namespace, or the variable POD_NAMESPACE")
         return self

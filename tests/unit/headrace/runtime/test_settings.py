@@ -140,7 +140,6 @@ def test_names_every_wrong_setting_where_it_was_given(capsys: pytest.CaptureFixt
         ([*MEMORY, "--lease-renew-seconds", "9"], "--lease-renew-seconds"),
         ([*MEMORY, "--route-renew-seconds", "60"], "--route-renew-seconds"),
         ([*MEMORY, "--namespaced"], "--namespaced needs"),
-        ([*MEMORY, "--metrics-port", "8080"], "--metrics-port and --health-port must differ"),
         ([*MEMORY, "--kafka-cert-file", "x"], "--kafka-key-file"),
         ([*MEMORY, "--kafka-security-protocol", "SASL_SSL"], "--kafka-username"),
         ([*MEMORY, "--cluster-name", "a.b"], "--cluster-name"),
