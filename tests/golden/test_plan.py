@@ -98,3 +98,20 @@ async def test_says_why_it_cannot_be_rehearsed(spec: object, why: str) -> None:
         manifests[0]["spec"] = {**manifests[0]["spec"], **spec}  # type: ignore[dict-item]
     with pytest.raises(NotRehearsed, match=why):
         await rehearse(manifests)
+
+
+async def test_several_templates_that_are_not_in_the_files_do_not_stand_in_each_others_way() -> (
+    None
+):
+    (rollout, *_) = read_manifests(FOLDER / "basic.yaml")
+    analysis = {
+        "templates": [
+            {"templateName": "errors"},
+            {"templateName": "latency"},
+            {"templateName": "errors", "clusterScope": True},
+        ]
+    }
+    rollout["spec"]["strategy"] = {"canary": {"steps": [{"setWeight": 50}, {"analysis": analysis}]}}
+    found = await rehearse([rollout])
+    assert found.moments[-1].reason == "RolloutCompleted"
+    assert found.assumed == {"analysis": 1}

@@ -43,8 +43,7 @@ _SERVICE_FIELDS: Final = (
     "pingService",
     "pongService",
 )
-_METRIC: Final[dict[str, Any]] = {
-    "name": "assumed",
+_MEASURE: Final[dict[str, Any]] = {
     "provider": {"prometheus": {"address": "http://assumed", "query": "vector(1)"}},
 }
 
@@ -84,7 +83,8 @@ def missing(rollout: Manifest, given: Iterable[Manifest]) -> Iterator[tuple[Reso
         else:
             if resource == CLUSTER_ANALYSIS_TEMPLATES:
                 del metadata["namespace"]
-            yield resource, {"metadata": metadata, "spec": {"metrics": [_METRIC]}}
+            metric = {"name": f"assumed-{resource.plural}-{name}", **_MEASURE}
+            yield resource, {"metadata": metadata, "spec": {"metrics": [metric]}}
 
 
 def _rule(rollout: Manifest) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
 from headrace.kubernetes.resources import ARGO_GROUP, ROLLOUTS, SERVICES, Manifest
 from headrace.model.strict import mistyped_field, unknown_field
 from headrace_cli.failures import Failure
-from headrace_cli.operations.manifests import read_manifests
+from headrace_cli.operations.manifests import misshapen_part, read_manifests
 from headrace_cli.output import Terminal
 from headrace_cli.views.objects import text
 from rollout_controller.core.validation import lint
@@ -28,7 +28,9 @@ def lint_file(path: Path, terminal: Terminal) -> None:
     rollouts = [each for each in manifests if _is_rollout(each)]
     services = [each for each in manifests if _is_service(each)]
     for manifest in (*rollouts, *services):
-        _check_shape(manifest)
+        misshapen = misshapen_part(manifest)
+        if misshapen:
+            raise Failure(f"{_DECODING}cannot unmarshal {misshapen} of {manifest['kind']}")
     for rollout in rollouts:
         unknown = unknown_field(ROLLOUTS.kind, rollout)
         if unknown is not None:
@@ -47,18 +49,6 @@ def lint_file(path: Path, terminal: Terminal) -> None:
         terminal.print(body)
     if errors:
         raise Failure(errors[0])
-
-
-def _check_shape(manifest: Manifest) -> None:
-    """Refuse an object whose parts are none: nothing of it could be read."""
-    selector = ("spec", "selector") if _is_service(manifest) else ("spec",)
-    for path in (("metadata",), ("spec",), selector):
-        found: Any = manifest
-        for name in path:
-            found = found.get(name) or {}
-            if not isinstance(found, dict):
-                field = ".".join(path)
-                raise Failure(f"{_DECODING}cannot unmarshal {field} of {manifest['kind']}")
 
 
 def _is_rollout(manifest: Manifest) -> bool:

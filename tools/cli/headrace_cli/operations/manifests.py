@@ -56,3 +56,14 @@ def read_manifests(path: Path) -> list[Manifest]:
         if not isinstance(manifest, dict):
             raise Failure(f"{path}: a document is no object but {type(manifest).__name__}")
     return manifests
+
+
+def misshapen_part(manifest: Manifest) -> str:
+    """Return the path of the first part that is no object, "" when an object can be read."""
+    for path in (("metadata",), ("spec",), ("spec", "selector")):
+        found: Any = manifest
+        for name in path:
+            found = found.get(name) or {}
+            if not isinstance(found, dict):
+                return ".".join(path)
+    return ""

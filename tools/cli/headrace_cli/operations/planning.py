@@ -10,10 +10,13 @@ from pathlib import Path
 
 import structlog
 
+from headrace.kubernetes.resources import ROLLOUTS, Manifest
+from headrace.model.strict import mistyped_field
 from headrace_cli.failures import Failure
-from headrace_cli.operations.manifests import read_manifests
+from headrace_cli.operations.manifests import misshapen_part, read_manifests
 from headrace_cli.output import Terminal
 from headrace_cli.views import rehearsal as view
+from headrace_rehearsal.manifests import KINDS
 from headrace_rehearsal.rehearse import NotRehearsed, rehearse
 
 
@@ -26,6 +29,8 @@ def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: 
     # The services of the rehearsal log as they always do; here nobody operates them.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     manifests = [manifest for path in paths for manifest in read_manifests(path)]
+    for manifest in manifests:
+        _check(manifest)
     try:
         found = asyncio.run(rehearse(manifests))
     except NotRehearsed as error:
@@ -34,3 +39,15 @@ def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: 
         terminal.print(json.dumps(view.document(found), ensure_ascii=False, indent=2))
     else:
         terminal.print(*view.lines(found, terminal.palette(no_color=no_color)))
+
+
+def _check(manifest: Manifest) -> None:
+    """Refuse what no API server would store."""
+    kind = str(manifest.get("kind", ""))
+    if kind not in KINDS:
+        return
+    wrong = misshapen_part(manifest)
+    if not wrong and kind == ROLLOUTS.kind:
+        wrong = mistyped_field(kind, manifest) or ""
+    if wrong:
+        raise Failure(f"{kind}: cannot unmarshal {wrong}")
