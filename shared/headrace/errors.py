@@ -23,6 +23,11 @@ Adapters translate: no exception of a client library crosses a port. Business ou
 
 from __future__ import annotations
 
+from typing import Final
+
+INSTALL_CRDS: Final = "kubectl apply --server-side --force-conflicts -k deploy/crds"
+"""What to do where the cluster lacks our CRDs, or has those of another release."""
+
 
 class RolloutError(Exception):
     """Root of all exceptions that Headrace raises on purpose."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.errors import Rejected
+from headrace.errors import INSTALL_CRDS, Rejected
 from headrace.kubernetes.patches import pointer
 from headrace.kubernetes.resources import Manifest
 from headrace.model.analysis import is_completed
@@ -30,8 +30,7 @@ def check_kept(answer: Manifest, status: Mapping[str, Any]) -> None:
     kept = ((answer.get("status") or {}).get("headrace") or {}).get("epoch")
     if wanted != kept:
         raise Rejected(
-            "the API server drops status.headrace: install the CRDs with "
-            "`kubectl apply --server-side -f deploy/crds`"
+            f"the API server drops status.headrace: install the CRDs with `{INSTALL_CRDS}`"
         )
 
 

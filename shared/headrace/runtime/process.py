@@ -11,11 +11,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import structlog
 
-from headrace.errors import NotFound, RolloutError
+from headrace.errors import INSTALL_CRDS, NotFound, RolloutError
 from headrace.events.topics import Topics, TopicSettings, group_name, topics
 from headrace.kubernetes.resources import ARGO_GROUP, NAMESPACES, ROLLOUTS
 from headrace.runtime import logs
@@ -36,8 +36,6 @@ from headrace.runtime.service import Part, Service, ownership_part
 from headrace.runtime.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
-
-INSTALL_CRDS: Final = "kubectl apply --server-side --force-conflicts -f deploy/crds"
 
 
 class Component(Protocol):

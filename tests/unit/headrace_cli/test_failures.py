@@ -19,7 +19,7 @@ from headrace_cli.failures import Failure, about, explain
         (NotFound('404 NotFound: rollouts "x" not found'), "x not found; look there"),
         (
             NotFound("404 NotFound: the server could not find the requested resource"),
-            "does not know this kind; install the CRDs",
+            "install the CRDs: kubectl apply --server-side --force-conflicts -k deploy/crds",
         ),
         (Forbidden("401 Unauthorized: Unauthorized"), "does not accept your credentials"),
         (Forbidden('403 Forbidden: User "me" cannot patch'), '(User "me" cannot patch)'),

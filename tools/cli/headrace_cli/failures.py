@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from headrace.errors import (
+    INSTALL_CRDS,
     Conflict,
     Expired,
     Forbidden,
@@ -17,8 +17,6 @@ from headrace.errors import (
     RolloutError,
     Unavailable,
 )
-
-INSTALL_CRDS: Final = "kubectl apply --server-side -f deploy/crds"
 
 
 class Failure(Exception):
