@@ -109,9 +109,10 @@ class Waker:
         if old is not None and relevant(old) == relevant(new):
             return
         document = self._documents.read(new)
-        self._index.put(_key(new), document)
-        is_asked = old is not None and raw_route(old) != raw_route(new)
-        self._add(_key(new), _lane(document) if is_asked else Lane.FACT)
+        is_asked = old is None or raw_route(old) != raw_route(new)
+        if is_asked:
+            self._index.put(_key(new), document)
+        self._add(_key(new), _lane(document) if is_asked and old is not None else Lane.FACT)
 
     def _traffic(self, kind: TrafficKind) -> Listener:
         def heard(change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:

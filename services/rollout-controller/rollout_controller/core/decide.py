@@ -78,6 +78,9 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
             return plan
         claimed = observed.with_status(plan.claim.status, plan.claim.headrace)
         after = _pass(claimed, error, now)
+        has_intent = after.intent is not None and not _is_own_abort(after)
+        if after.effects and has_intent and plan.intent is None:
+            return _with_intent(plan, plan.claim, after)
         if after.effects or after.is_still:
             return replace(plan, then=Foreseen(claimed, after))
         if plan.intent or _is_own_abort(after):
@@ -106,6 +109,19 @@ def claim_failure(observed: Observed, *, on: str, text: str, now: Instant) -> Cl
 def _is_own_abort(plan: Plan) -> bool:
     """Return whether the intent also stores an abort, which no claim may carry."""
     return plan.intent is not None and plan.intent.aborted_at is not None
+
+
+def _with_intent(first: Plan, claim: Claim, second: Plan) -> Plan:
+    """Return the first pass with the intent of the second in its claim.
+
+    The second's effects wait for the stored intent anyway: the next pass derives them again.
+    """
+    assert second.intent is not None
+    return replace(
+        first,
+        claim=Claim(claim.status, second.intent.headrace),
+        request=second.request or first.request,
+    )
 
 
 def _joined(first: Plan, second: Plan) -> Plan:
@@ -301,7 +317,7 @@ def _intended(draft: Draft, claim: Claim | None) -> HeadraceStatus:
 
 
 def _is_soon_again(draft: Draft, claim: Claim) -> bool:
-    """Return whether the claim only counts, in a pass that has effects.
+    """Return whether the claim only counts and judges, in a pass that has effects.
 
     Such a pass is followed by another one at once, which counts again and mostly has more to
     claim: one request instead of two.
@@ -309,7 +325,7 @@ def _is_soon_again(draft: Draft, claim: Claim) -> bool:
     observed = draft.observed
     if all(isinstance(effect, EvictPods) for effect in draft.effects):
         return False
-    counted = {name: getattr(claim.status, name) for name in _COUNTS}
+    counted = {name: getattr(claim.status, name) for name in (*_COUNTS, "conditions")}
     waiting = {"waiting": claim.headrace.waiting}
     return claim.status == observed.status.model_copy(update=counted) and (
         claim.headrace == observed.headrace.model_copy(update=waiting)

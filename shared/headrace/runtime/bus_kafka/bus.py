@@ -1,7 +1,7 @@
 """Sending: one task owns the producer.
 
 It makes sure of the topics, connects, takes what waits in the queue, awaits the acknowledgements
-and asks for metadata once a second, so that a dead broker is noticed without traffic. When
+and asks who the brokers are once a second, so that a dead one is noticed without traffic. When
 anything fails, the producer is given up: what is not acknowledged goes back to the queue, and a
 new producer sends it after a back-off. So a message may come twice, in order and with the same
 id; none is lost, and no state of a broken producer survives.
@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from headrace.backoff import CONNECTION, Rng
 from headrace.errors import Unavailable
@@ -41,7 +42,7 @@ _BATCH_BYTES_MAX: Final = 256 * 1024
 _LINGER_MILLISECONDS: Final = 5
 """How long a message waits for others of its burst."""
 
-_PACE_SECONDS: Final = 0.1
+_PACE_SECONDS: Final = 0.2
 """Pause after a batch: what comes meanwhile goes together, which costs the broker and every reader
 less; one message alone does not wait."""
 
@@ -274,9 +275,19 @@ class KafkaBus:
         return first_error
 
     async def _probe(self, producer: AIOKafkaProducer) -> None:
+        """Ask for the list of brokers, whoever answers. Raises Unavailable."""
+        # Not `force_metadata_update`: every partition of every topic, each second, cost more
+        # than all else that an idle service does.
+        client = producer.client
         async with asyncio.timeout(self._settings.request_seconds):
-            if not await producer.client.force_metadata_update():
-                raise Unavailable("the broker does not answer")
+            for broker in client.cluster.brokers():
+                try:
+                    await client.send(broker.nodeId, MetadataRequest([]))
+                except KafkaError as error:
+                    log.debug("broker does not answer", broker=broker.nodeId, error=str(error))
+                else:
+                    return
+        raise Unavailable("the broker does not answer")
 
 
 def _tell_crash(task: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from headrace.model.analysis import AnalysisTemplateSpec
+from headrace.model.conditions import ConditionType
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
@@ -21,6 +22,7 @@ from rollout_controller.core.plan import (
     SwitchService,
     TerminateRun,
 )
+from rollout_controller.core.status.conditions import find
 
 pytestmark = [
     pytest.mark.spec("canary 1"),
@@ -190,6 +192,22 @@ def test_a_claim_carries_the_intent_of_the_pass_after_it() -> None:
     assert (plan.request.epoch, plan.request.weights.canary) == (2, 50)
 
 
+def test_what_a_new_revision_asks_for_first_goes_with_its_claim() -> None:
+    observed = samples.routed(STEPS, weight=25, status={"currentPodHash": "other"})
+    plan = decided(observed)
+    assert (plan.intent, plan.effects) == (None, ())
+    assert plan.claim is not None
+    assert plan.claim.status.current_pod_hash == "new"
+    assert plan.request is not None
+    assert plan.claim.headrace.route == plan.request
+    assert "ScalingReplicaSet" not in reasons(plan), "its effects are the next pass's"
+    stored = observed.with_status(plan.claim.status, plan.claim.headrace)
+    after = decided(stored)
+    assert after.intent is None
+    assert [type(effect) for effect in after.effects] == [PatchReplicaSet]
+    assert reasons(after) == ["ScalingReplicaSet"]
+
+
 def test_a_request_alone_is_an_intent() -> None:
     plan = decided(samples.routed(STEPS, weight=0, replica_sets=ONE))
     route = plan.request
@@ -222,6 +240,23 @@ def test_counters_wait_for_the_pass_that_follows_an_effect() -> None:
     after = decided(switched)
     assert after.claim is not None
     assert after.claim.status.available_replicas == 4
+
+
+def test_conditions_wait_for_the_pass_that_follows_an_effect() -> None:
+    services = (samples.service("active", "stable"), samples.service("preview", "stable"))
+    observed = samples.routed(STEPS, weight=0, replica_sets=ONE, services=services)
+    first = decided(observed)
+    assert first.claim is not None
+    claimed = observed.with_status(first.claim.status, first.claim.headrace)
+    down = (samples.replica_set("stable", available=0, ready=0), samples.replica_set("new", 1))
+    judged = decided(replace(claimed, replica_sets=down))
+    assert [type(effect) for effect in judged.effects] == [SwitchService]
+    assert judged.claim is None
+    after = decided(replace(claimed, replica_sets=down, references=switched_services()))
+    assert after.claim is not None
+    available = find(after.claim.status.conditions, ConditionType.AVAILABLE)
+    assert available is not None
+    assert available.status == "False"
 
 
 @pytest.mark.spec("canary 3.3")

@@ -52,6 +52,8 @@ def _unfinished(draft: Draft, status: RolloutStatus) -> str:
         return "old replicas are pending termination"
     if not status.stable_rs or status.stable_rs != status.current_pod_hash:
         return "waiting for all steps to complete"
+    if draft.new is not None and draft.new.available < status.updated_replicas:
+        return STILL_BECOMING_AVAILABLE  # old pods that stay for a while are none of it
     return ""
 
 

@@ -27,9 +27,11 @@ def phase(
     *,
     strategy: dict[str, Any] | None = None,
     holds_route: bool = False,
+    available: int = 4,
     **spec: Any,
 ) -> tuple[str, str]:
-    draft = Draft(samples.rollout(strategy or {}, spec=spec), samples.NOW)
+    sets = (samples.replica_set("stable"), samples.replica_set("new", available=available))
+    draft = Draft(samples.rollout(strategy or {}, spec=spec, replica_sets=sets), samples.NOW)
     given = {name: value for name, value in (HEALTHY | status).items() if value is not None}
     name, message = calculate(draft, RolloutStatus.load(given), holds_route=holds_route)
     return str(name), message
@@ -96,6 +98,12 @@ def test_the_first_route_is_awaited_as_pods_are() -> None:
     # Deviation 13.
     waiting = ("Progressing", "updated replicas are still becoming available")
     assert phase({}, strategy=ROUTED, holds_route=True) == waiting
+
+
+def test_pods_of_an_old_version_make_no_new_one_healthy() -> None:
+    # Deviation 54: three new pods and one old one, which stays for its delay, are four available.
+    waiting = ("Progressing", "updated replicas are still becoming available")
+    assert phase({"replicas": 8}, strategy=ROUTED, available=3) == waiting
 
 
 def test_the_order_of_conditions_decides_between_two() -> None:
