@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from headrace_lab.application import CANARY, SPLIT, STABLE, Application
+from headrace_lab.lab import Lab
 from headrace_lab.recording import TRAFFIC_SPLITS
-from headrace_lab.services import Fleet
+from headrace_lab.services import Fleet, three
 from headrace_lab.steady_load import SteadyLoad
 from headrace_lab.timeline import unserved_shares
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 MakeApplication = Callable[..., Application]
-MakeFleet = Callable[..., Fleet]
 MakeLoad = Callable[..., SteadyLoad]
 
 FIRST_PAUSE, SECOND_PAUSE = 2, 5
@@ -25,10 +25,21 @@ REPAIR_SECONDS = 5.0
 QUIET_SECONDS = 2.0
 
 
+@pytest.fixture(scope="module")
+def mortals(lab: Lab, is_long: bool) -> Iterator[Fleet]:
+    """Services that the tests of this file kill; they must not crash by themselves."""
+    services = three(lab, {"instance-id": f"away-{time.time_ns()}"}, is_short=not is_long)
+    try:
+        yield services
+        assert services.crashes() == []
+    finally:
+        services.stop()
+
+
 @pytest.fixture
-def away(fleets: MakeFleet) -> Fleet:
+def away(mortals: Fleet) -> Fleet:
     """Services whose router will be away; raises are valid for seconds only."""
-    return fleets("away")
+    return mortals.start()
 
 
 def wanted_weight(application: Application) -> int | None:

@@ -350,6 +350,8 @@ async def test_pods_and_mesh_go_on_after_all_watches_expired(
     lab: Lab, kube: Kube, namespace: str
 ) -> None:
     await deploy_two_versions(kube, namespace)
+    names = [status.name for status in lab.status() if status.name != "apiserver"]
+    before = {name: lab.part(name).process for name in names}
 
     await asyncio.to_thread(lab.expire_watches)
     splits = Resource("split.smi-spec.io", "v1alpha1", "trafficsplits")
@@ -365,6 +367,9 @@ async def test_pods_and_mesh_go_on_after_all_watches_expired(
     await until(is_written)
     await wait_ready(kube, namespace, "v2", 3)
     await wait_share(lab, f"root.{namespace}", "v2", 1.0)
+    assert {"kubelet", "mesh", "envoy"} <= set(names)
+    assert {name: lab.part(name).process for name in names} == before
+    assert all(status.ready for status in lab.status())
 
 
 async def test_namespaces_are_kept_apart(lab: Lab, kube: Kube, namespace: str) -> None:

@@ -76,16 +76,23 @@ def versions(application: Application) -> dict[str, str]:
     return {each["metadata"]["uid"]: each["metadata"]["resourceVersion"] for each in objects}
 
 
-@pytest.mark.parametrize("reach", [deployed, paused, aborted, promoted, refused])
-def test_a_settled_rollout_causes_no_writes(
-    still_application: Application, reach: Callable[[Application], str], is_long: bool
+STATES = (deployed, paused, aborted, promoted, refused)
+
+
+def test_settled_rollouts_cause_no_writes(
+    fleet: Fleet, applications: Callable[..., Application], is_long: bool
 ) -> None:
-    phase = reach(still_application)
+    settled: list[tuple[Application, str]] = []
+    for reach in STATES:
+        application = applications(fleet.instance_id, has_processes=False)
+        settled.append((application, reach(application)))
     time.sleep(SETTLE_SECONDS)
-    before = versions(still_application)
+    before = [versions(application) for application, _ in settled]
     time.sleep(60.0 if is_long else 12.0)
-    assert versions(still_application) == before
-    assert still_application.phase() == phase
+    for (application, phase), known, reach in zip(settled, before, STATES, strict=True):
+        assert versions(application) == known, reach.__name__
+        assert application.phase() == phase, reach.__name__
+    assert fleet.crashes() == []
 
 
 REACTION_SECONDS = 0.3

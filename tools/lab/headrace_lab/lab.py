@@ -216,6 +216,11 @@ class Lab:
         self._etcd("compaction", {"revision": str(revision), "physical": True})
         return revision
 
+    def advance_etcd(self) -> int:
+        """Write something that nobody reads, and return the revision that it made."""
+        key = base64.b64encode(b"/headrace-lab/revision").decode()
+        return int(self._etcd("put", {"key": key, "value": key})["header"]["revision"])
+
     def expire_watches(self) -> int:
         """End every watch, and let every resumption answer 410; return the revision.
 
@@ -225,8 +230,7 @@ class Lab:
         """
         server = self.part("apiserver")
         server.kill()
-        key = base64.b64encode(b"/headrace-lab/revision").decode()
-        self._etcd("put", {"key": key, "value": key})
+        self.advance_etcd()
         revision = self.compact_etcd()
         server.start()
         server.wait_ready()
