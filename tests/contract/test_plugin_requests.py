@@ -53,7 +53,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def fleet(lab: Lab) -> Iterator[Fleet]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    services = three(lab, flags={"instance-id": f"plugin-{worker}"})
+    services = three(lab, {"instance-id": f"plugin-{worker}"}, is_short=False)
     try:
         yield services.start()
     finally:

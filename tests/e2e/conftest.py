@@ -39,11 +39,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def fleet(lab: Lab, is_long: bool) -> Iterator[Fleet]:
-    """The three services, for all tests that leave them alone."""
+def fleet(lab: Lab) -> Iterator[Fleet]:
+    """The three services with their default times, for all tests that leave them alone.
+
+    Short Leases would be lost whenever the machine has more to do, and cost thirty requests a
+    second.
+    """
     # Several test processes may share the lab, each with services of its own.
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    services = three(lab, {"instance-id": f"e2e-{worker}"}, is_short=not is_long)
+    services = three(lab, {"instance-id": f"e2e-{worker}"}, is_short=False)
     try:
         yield services.start()
     finally:

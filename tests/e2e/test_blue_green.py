@@ -75,17 +75,17 @@ def test_all_traffic_moves_when_a_person_says_so_and_back(application: Applicati
         ]
         _, listed = headrace("list", "rollouts")
         assert listed.split() == [NAME, "BlueGreen", "Paused", "-", "-", "2/4", "2", "2", "2"]
-        assert load.measure(200).versions == ["v1"]
+        load.settle_on("v1", 200)
 
         assert headrace("promote", NAME) == [f"rollout '{NAME}' promoted"]
         wait_served(application, "v2")
         assert headrace("status", NAME) == ["Healthy"]
-        assert load.measure(200).versions == ["v2"]
+        load.settle_on("v2", 200)
 
         application.undo()
         wait_served(application, "v1")
         assert application.status()["stableRS"] == application.hash_of("v1")
-        assert load.measure(200).versions == ["v1"]
+        load.settle_on("v1", 200)
         report = load.stop()
     assert_nothing_failed(report)
 
@@ -109,7 +109,7 @@ def test_an_abort_keeps_the_old_version_and_a_retry_offers_the_new_one_again(
         application.wait_phase("Paused")
         application.promote_full()
         wait_served(application, "v2")
-        assert load.measure(200).versions == ["v2"]
+        load.settle_on("v2", 200)
         report = load.stop()
     assert_nothing_failed(report)
 

@@ -128,7 +128,7 @@ def test_an_experiment_serves_requests_and_is_judged_for_its_duration(
     assert app.recording.get(SERVICES, "trial-old") is None
     host = f"trial-new.{app.namespace}"
     with SteadyLoad(Load(f"{app.lab.envoy_url}/", host, 100, window_seconds=0.5)) as load:
-        assert load.measure(50).versions == ["v2"]
+        load.settle_on("v2", 50)
 
     app.wait_experiment("trial", "Successful")
     assert phases(app, "trial") == ["", "Pending", "Running", "Successful"]

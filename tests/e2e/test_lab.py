@@ -361,10 +361,11 @@ async def test_a_dropped_answer_of_the_broker_is_asked_for_again(lab: Lab) -> No
     with KafkaProxy(lab, "analysis-runner") as proxy:
         async with producer(proxy.bootstrap_servers) as sender:
             proxy.drop(matching(kind="Produce"), Phase.ANSWER, times=1)
-            await sender.send_and_wait("dropped", b"once", key=b"k")
+            await sender.send_and_wait("dropped", b"once", key=b"k", partition=0)
+            await sender.send_and_wait("dropped", b"last", key=b"k", partition=0)
 
-    records = await asyncio.to_thread(lab.console_consumer, "dropped", idle_seconds=2.0)
-    assert [record.value for record in records] == ["once"]
+    records = await asyncio.to_thread(lab.console_consumer, "dropped", records_max=2)
+    assert [record.value for record in records] == ["once", "last"]
 
 
 def test_a_stopped_lab_leaves_nothing_running(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_users_see_no_error_while_versions_take_turns(
         app.wait_phase("Degraded")
         wait_weights(app, ping=100, pong=0)
         app.wait(lambda: app.sizes["v2"] == 0, "the canary is scaled down")
-        assert users.measure(200).versions == ["v1"]
+        users.settle_on("v1", 200)
 
         app.retry()
         app.wait_paused(1)
@@ -84,7 +84,7 @@ def test_users_see_no_error_while_versions_take_turns(
         app.wait_phase("Healthy")
         wait_weights(app, ping=0, pong=100)
         app.wait(lambda: app.sizes["v1"] == 0, "the old version is scaled down")
-        assert users.measure(200).versions == ["v2"]
+        users.settle_on("v2", 200)
 
         app.set_image("v3")
         app.wait_paused(1)
@@ -93,7 +93,7 @@ def test_users_see_no_error_while_versions_take_turns(
         app.promote_full()
         app.wait_phase("Healthy")
         wait_weights(app, ping=100, pong=0)
-        assert users.measure(200).versions == ["v3"]
+        users.settle_on("v3", 200)
         report = users.stop()
     assert {status for (_, status) in report.counts} == {200}
     assert report.failed_without_version == 0

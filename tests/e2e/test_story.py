@@ -49,7 +49,7 @@ def test_a_person_promotes_a_canary_step_by_step(application: Application, loads
         application.wait(lambda: application.sizes == {"v1": 0, "v2": 4}, "v1 is scaled down")
         assert application.selected(STABLE) == application.selected(CANARY) == new
         assert application.weights() == {STABLE: 100, CANARY: 0}
-        assert load.measure(REQUESTS // 4).versions == ["v2"]
+        load.settle_on("v2", REQUESTS // 4)
         report = load.stop()
 
     assert_nothing_failed(report)
@@ -74,7 +74,7 @@ def test_an_abort_brings_all_traffic_back_and_a_retry_begins_again(
         )
         application.wait_weight(0, seconds=2)
         assert application.selected(CANARY) == old
-        assert load.measure(REQUESTS // 4).versions == ["v1"]
+        load.settle_on("v1", REQUESTS // 4)
         application.wait(lambda: application.sizes["v2"] == 0, "the canary is scaled down")
 
         application.retry()
@@ -107,7 +107,7 @@ def test_undo_returns_to_the_previous_version(application: Application, loads: M
             "the stable Service leads to the old version again",
         )
         application.wait_weight(0, seconds=2)
-        assert load.measure(REQUESTS // 4).versions == ["v1"]
+        load.settle_on("v1", REQUESTS // 4)
         report = load.stop()
 
     assert_nothing_failed(report)
@@ -127,7 +127,7 @@ def test_going_back_in_the_middle_needs_no_steps(application: Application, loads
             lambda: application.selected(CANARY) == application.hash_of("v1"),
             "the canary Service follows when nobody is sent there any more",
         )
-        assert load.measure(REQUESTS // 4).versions == ["v1"]
+        load.settle_on("v1", REQUESTS // 4)
         report = load.stop()
 
     assert_nothing_failed(report)

@@ -65,7 +65,7 @@ def test_a_canary_over_a_route_of_a(
         app.abort()
         app.wait_phase("Degraded")
         app.wait(lambda: app.route_weights(ROUTE)[CANARY] == 0, "all traffic is back", 2)
-        assert steady.measure(REQUESTS // 4).versions == ["v1"]
+        steady.settle_on("v1", REQUESTS // 4)
 
         app.retry()
         app.wait_paused(FIRST_PAUSE)
@@ -73,7 +73,7 @@ def test_a_canary_over_a_route_of_a(
         app.wait_phase("Healthy")
         app.wait(lambda: label() is None, "the route is at rest")
         app.wait(lambda: app.route_weights(ROUTE) == {STABLE: 100, CANARY: 0}, "all on stable")
-        assert steady.measure(REQUESTS // 4).versions == ["v2"]
+        steady.settle_on("v2", REQUESTS // 4)
         report = steady.stop()
 
     assert report.failed_without_version == 0

@@ -39,7 +39,7 @@ def test_metrics_promote_a_good_version(released: Application, loads: MakeLoad) 
             ),
             "both Services lead to the new version",
         )
-        assert load.measure(200).versions == ["v2"]
+        load.settle_on("v2", 200)
         report = load.stop()
 
     released.wait(
@@ -59,7 +59,7 @@ def test_metrics_abort_a_bad_version(released: Application, loads: MakeLoad) -> 
         released.wait_phase("Degraded", seconds=90)
         released.wait_weight(0, seconds=2)
         assert released.selected(CANARY) == released.hash_of("v1")
-        assert load.measure(200).versions == ["v1"]
+        load.settle_on("v1", 200)
         report = load.stop()
 
     (run,) = released.runs()

@@ -17,6 +17,8 @@ RECORD: Final = "\x1d"
 NULL: Final = "\x1c"
 FIELDS: Final = 6
 
+_IDLE_SECONDS: Final = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class ConsoleRecord:
@@ -35,17 +37,15 @@ def read_topic(
     bootstrap_servers: str,
     topic: str,
     *,
-    idle_seconds: float = 3.0,
-    records_max: int | None = None,
+    records_max: int,
 ) -> list[ConsoleRecord]:
-    """Return a topic's records from the beginning.
+    """Return a topic's first records.
 
     Args:
         java: Start of the Java command with Kafka's jars.
         bootstrap_servers: The broker.
         topic: Its name.
-        idle_seconds: End when nothing came for so long; includes the consumer's start.
-        records_max: End after so many.
+        records_max: How many; fewer when no more come for a while, its start included.
 
     Raises:
         LabError: The consumer failed.
@@ -63,9 +63,8 @@ def read_topic(
         "null.literal": NULL,
     }
     argv = [*java, MAIN, "--bootstrap-server", bootstrap_servers, "--topic", topic]
-    argv += ["--from-beginning", "--timeout-ms", str(int(idle_seconds * 1000))]
-    if records_max is not None:
-        argv += ["--max-messages", str(records_max)]
+    argv += ["--from-beginning", "--max-messages", str(records_max)]
+    argv += ["--timeout-ms", str(int(_IDLE_SECONDS * 1000))]
     for name, value in properties.items():
         argv += ["--property", f"{name}={value}"]
     answer = subprocess.run(argv, capture_output=True, check=False)

@@ -232,9 +232,21 @@ class Lab:
         server.kill()
         self.advance_etcd()
         revision = self.compact_etcd()
+        self.revive_api_server()
+        return revision
+
+    def revive_api_server(self) -> None:
+        """Start the API server after it was killed, and return when the lab serves as before.
+
+        The controller-manager starts anew, too: after an outage it looks again with a back-off of
+        up to half a minute, and no ReplicaSet would have pods before.
+        """
+        server = self.part("apiserver")
         server.start()
         server.wait_ready()
-        return revision
+        manager = self.part("controller-manager")
+        if manager.is_running:
+            manager.restart()
 
     def set_audit(self, *, enabled: bool) -> Path:
         """Switch the audit log on (truncated) or off, and return its path.
@@ -250,18 +262,10 @@ class Lab:
         server.wait_ready()
         return self.audit_log
 
-    def console_consumer(
-        self, topic: str, *, idle_seconds: float = 3.0, records_max: int | None = None
-    ) -> list[ConsoleRecord]:
-        """Return a topic's records as Kafka's console consumer prints them."""
+    def console_consumer(self, topic: str, records_max: int) -> list[ConsoleRecord]:
+        """Return a topic's first records as Kafka's console consumer prints them."""
         java = kafka.java(self._site, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-        return read_topic(
-            java,
-            self.bootstrap_servers,
-            topic,
-            idle_seconds=idle_seconds,
-            records_max=records_max,
-        )
+        return read_topic(java, self.bootstrap_servers, topic, records_max=records_max)
 
     def run(
         self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None

@@ -16,6 +16,8 @@ END_SECONDS: Final = 30.0
 MESH_SECONDS: Final = 1.0
 """How soon new weights hold, on two cores that have more to do."""
 
+SETTLE_SECONDS_MAX: Final = 20.0
+
 
 class SteadyLoad:
     """Sends requests from `start` to `stop`, on a thread of its own.
@@ -75,6 +77,32 @@ class SteadyLoad:
                 raise TimeoutError(f"only {report.total} of {requests} requests")
             time.sleep(self._load.window_seconds / 2)
         return report
+
+    def settle_on(self, version: str, requests: int) -> None:
+        """Return when so many requests in a row, from now on, had this version's answer.
+
+        The mesh follows what was written as soon as the machine lets it.
+
+        Raises:
+            TimeoutError: Others still answer after a while.
+        """
+        with self._lock:
+            first = len(self._windows) + 1  # the window that is open now has begun before
+        deadline = time.monotonic() + SETTLE_SECONDS_MAX
+        while self._latest_of(version, first) < requests:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not only {version}:\n{self.report(first).to_text()}")
+            time.sleep(self._load.window_seconds / 2)
+
+    def _latest_of(self, version: str, first: int) -> int:
+        """Return the requests of the latest windows, back to one, in which nobody else answered."""
+        total = 0
+        with self._lock:
+            for window in reversed(self._windows[first:]):
+                if window.versions not in ([version], []):
+                    break
+                total += window.total
+        return total
 
     async def _run(self, started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
