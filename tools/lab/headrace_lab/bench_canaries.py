@@ -101,6 +101,16 @@ class Canaries:
             reactions.seen = {name: self._seen[name] for name in self.names}
         return reactions
 
+    async def delete(self, timeout_seconds: float) -> None:
+        """Delete them and their namespace, and wait until it is gone. Raises LabError."""
+        await self._kube.request("DELETE", ROLLOUTS.path(self._namespace))
+        await self._kube.request("DELETE", NAMESPACES.path(name=self._namespace))
+        deadline = time.monotonic() + timeout_seconds
+        while await self._exists():
+            if time.monotonic() > deadline:
+                raise LabError(f"namespace {self._namespace} does not go")
+            await asyncio.sleep(_POLL_SECONDS)
+
     async def wait_phase(
         self, phase: str, *, timeout_seconds: float, weight: int | None = None
     ) -> None:
@@ -114,6 +124,10 @@ class Canaries:
             if time.monotonic() > deadline:
                 raise LabError(f"{len(late)} canaries are not {phase}: {', '.join(late[:5])}")
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _exists(self) -> bool:
+        listing = await self._kube.list(NAMESPACES)
+        return self._namespace in {item["metadata"]["name"] for item in listing["items"]}
 
     async def _not_in(self, phase: str, weight: int | None) -> list[str]:
         listing = await self._kube.list(ROLLOUTS, self._namespace)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 _MACHINE: Final = ""
 
@@ -32,6 +33,12 @@ def processor_seconds(pid: int) -> float:
     fields = stat.rpartition(")")[2].split()
     user, system = int(fields[11]), int(fields[12])  # proc(5), fields 14 and 15
     return (user + system) / _TICKS_PER_SECOND
+
+
+def resident_bytes(pid: int) -> int:
+    """Return how much of a process is in memory now. Raises OSError when it is gone."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * _PAGE_BYTES
 
 
 def machine_seconds() -> float:

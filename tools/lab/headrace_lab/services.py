@@ -146,6 +146,10 @@ class LabService:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return str(answer.read().decode())
 
+    def series(self) -> int:
+        """Return how many series Prometheus would scrape."""
+        return sum(not line.startswith("#") for line in self.metrics().splitlines())
+
     @property
     def log_name(self) -> str:
         """Name of its log."""
