@@ -21,7 +21,7 @@ from headrace.model.base import Model
 from headrace.model.meta import LabelSelector
 from headrace.model.route import BackendShare, Fence, Level, RouteDocument, RouterConfig
 from headrace.routes.changes import Change, CreateObject, json_change
-from headrace.routes.fence import read_fence, unstamp, with_metadata
+from headrace.routes.fence import read_fence, read_fences, unstamp, with_metadata
 from headrace.routes.gateway_headers import (
     is_managed,
     with_header_rules,
@@ -155,6 +155,7 @@ def render(
     members = _with_destinations(ruled, document)
     weighted = _with_weights(members, wanted, document.managed.names)
     is_in_progress = document.weights.canary != 0 or bool(document.weights.additional)
+    is_in_progress = is_in_progress or _is_others_progress(manifest, document.uid)
     return _with_label(weighted, config, is_in_progress=is_in_progress)
 
 
@@ -196,7 +197,7 @@ def change(old: Manifest | None, new: Manifest, fence: str) -> Change | None:
 
 
 def release(manifest: Manifest, fence: Fence, router: RouterConfig | None) -> Manifest:
-    """Return the object with the canary's share on stable, without label and fence.
+    """Return the object with the canary's share on stable, without fence and, if ours, label.
 
     Args:
         manifest: The object as read.
@@ -207,7 +208,8 @@ def release(manifest: Manifest, fence: Fence, router: RouterConfig | None) -> Ma
     weighted = without_header_rules(manifest, fence.rules)
     own = _without_backends(weighted, frozenset(fence.backends))
     lowered = _with_weights(own, all_to_stable(_without(fence.split, fence.backends)), ())
-    return unstamp(_with_label(lowered, config, is_in_progress=False), fence.uid)
+    is_in_progress = _is_others_progress(manifest, fence.uid)
+    return unstamp(_with_label(lowered, config, is_in_progress=is_in_progress), fence.uid)
 
 
 def release_orphan(manifest: Manifest, fence: Fence) -> Manifest:
@@ -317,6 +319,16 @@ def _with_label(manifest: Manifest, config: GatewayApiConfig, *, is_in_progress:
         return manifest
     key, value = label
     return with_metadata(manifest, labels={key: value if is_in_progress else None})
+
+
+def _is_others_progress(manifest: Manifest, uid: str) -> bool:
+    """Return whether another Rollout that shares the route has a canary in progress, by its fence.
+
+    The label is one for all of them: else the one at weight 0 would take away for ever what the
+    other one sets for ever.
+    """
+    others = (fence.split for fence in read_fences(manifest) if fence.uid != uid)
+    return any(share.weight > 0 for split in others for share in split[:-1])
 
 
 def _is_accepted(parent: Manifest, generation: int) -> bool:

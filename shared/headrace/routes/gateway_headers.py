@@ -34,9 +34,10 @@ def is_named(rule: Manifest, managed: Collection[str]) -> bool:
 
 
 def with_header_rules(manifest: Manifest, document: RouteDocument) -> Manifest | RenderError:
-    """Return the route with exactly the header rules of the document, behind all others.
+    """Return the route with exactly the header rules of the document, new ones behind all others.
 
-    The same object comes back when it has them already, in whatever notation.
+    The same object comes back when it has them already, in whatever notation and place: behind
+    ours may be those of another Rollout, which wants its own to stay as they are.
     """
     services, managed = document.services, document.managed
     canary, stable = services.canary_role or "", services.stable_role or ""
@@ -50,9 +51,9 @@ def with_header_rules(manifest: Manifest, document: RouteDocument) -> Manifest |
         made += _rules_of(route, _sources(rules, names, canary, stable), canary)
     kept = [rule for rule in rules if not _is_ours(rule, names, canary)]
     stored = [rule for rule in rules if _is_ours(rule, names, canary)]
-    same = ((each for each in stored if _defaulted(each) == _defaulted(rule)) for rule in made)
-    wanted = [*kept, *(next(found, rule) for found, rule in zip(same, made, strict=True))]
-    return manifest if wanted == rules else {**manifest, "spec": {**spec, "rules": wanted}}
+    if [_defaulted(rule) for rule in stored] == [_defaulted(rule) for rule in made]:
+        return manifest
+    return {**manifest, "spec": {**spec, "rules": [*kept, *made]}}
 
 
 def without_header_rules(manifest: Manifest, names: Collection[str]) -> Manifest:

@@ -237,6 +237,22 @@ def test_the_label_tells_that_a_canary_is_in_progress() -> None:
     assert rendered(document(0), busy)["metadata"]["labels"] == {"team": "a"}
 
 
+def other_fence(canary: int) -> Fence:
+    shares = (("api-canary", canary), ("api-stable", 100 - canary))
+    split = tuple(BackendShare(service=name, weight=weight) for name, weight in shares)
+    return Fence(uid="7a1e", rollout="shop/api", epoch=3, level="written", split=split)
+
+
+def test_the_label_stays_while_another_rollout_of_the_route_is_in_progress() -> None:
+    busy = stored(rule(0, 100), labels={LABEL: "in-progress"})
+    shared = stamp(busy, other_fence(20))
+    assert rendered(document(0), shared) is shared
+    released = gateway_api.release(stamp(shared, fence()), fence(), CONFIG)
+    assert released["metadata"]["labels"] == {LABEL: "in-progress"}
+    alone = rendered(document(0), stamp(busy, other_fence(0)))
+    assert alone["metadata"]["labels"] == {}
+
+
 def test_the_label_can_be_named_or_switched_off() -> None:
     named = config(httpRoute="web", inProgressLabelKey="k", inProgressLabelValue="v")
     assert rendered(document(), stored(rule()), named)["metadata"]["labels"] == {"k": "v"}

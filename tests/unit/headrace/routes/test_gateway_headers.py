@@ -190,6 +190,14 @@ def test_a_header_rule_that_somebody_deleted_is_drift() -> None:
     assert (gone.level, gone.is_drifted) == (None, True)
 
 
+def test_two_rollouts_leave_the_order_of_their_rules_alone() -> None:
+    other = {"name": "delta", "matches": [{"headers": [BETA]}], "backendRefs": [{"name": "api"}]}
+    ours = rules(document(header()), stored(rule()))[-1]
+    behind, before = stored(rule(), other, ours), stored(rule(), ours, other)
+    for manifest in (behind, before):
+        assert gateway_api.render(CONFIG, document(header()), REF, manifest) is manifest
+
+
 def test_what_is_given_up_loses_our_rules() -> None:
     doc = document(header())
     whole = stamp(stored(*rules(doc, stored(rule()))), fence(doc))

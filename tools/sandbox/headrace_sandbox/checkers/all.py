@@ -12,6 +12,7 @@ from headrace_sandbox.checkers.bluegreen import BlueGreenRules
 from headrace_sandbox.checkers.book import Book
 from headrace_sandbox.checkers.claims import ClaimRules
 from headrace_sandbox.checkers.experiments import ExperimentRules
+from headrace_sandbox.checkers.haste import Haste
 from headrace_sandbox.checkers.protections import Protections
 from headrace_sandbox.checkers.rows import Rows
 from headrace_sandbox.checkers.steps import StepRules
@@ -38,6 +39,7 @@ class Checkers(Findings):
         self._blue_green = BlueGreenRules(world, self._book, self)
         self._experiments = ExperimentRules(world, self._book, self)
         self._steps = StepRules(world, self._book, self)
+        self._haste = Haste(world, self)
         self._rows = Rows(world, self.seen)
         world.watch(self)
 
@@ -52,6 +54,7 @@ class Checkers(Findings):
             self._steps.written(write)
             self._traffic.written(write)
             self._claims.written(write)
+            self._haste.written(write)
             self._protections.written(write)
             self._protections.aborted_knowingly(self._nodes[write.identity], write)
         if self._is_quiet and write.request is not None:

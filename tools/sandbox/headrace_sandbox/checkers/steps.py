@@ -19,6 +19,7 @@ from headrace_sandbox.workload import HASH, header_rules, replica_sets, roles, s
 from headrace_sandbox.world import World, Write
 
 _WAITS: Final = "a step waits for what it is for"
+_LATEST: Final = "currentPodHash"
 _ABORTED: Final = "what a plugin did is taken back by an abort"
 _EXCUSES: Final = {"Run": ("Failed", "Error"), "Abort": ("Error",)}
 """What failed leaves nothing to undo; a worker is told once to undo (canary 9), and where that call
@@ -33,6 +34,7 @@ class StepRules:
         self._book = book
         self._require = findings.require
         self._workers: PluginWorkers | None = None
+        self._succeeded: dict[str, float] = {}
 
     def know(self, workers: PluginWorkers) -> None:
         """Look at what the workers of step plugins are asked, too."""
@@ -42,13 +44,19 @@ class StepRules:
     def written(self, write: Write) -> None:
         """Hear of a committed change of a service."""
         new, old = write.change.new, write.change.old
+        if new is not None and new.resource.plural == EXPERIMENTS.plural and _is_successful(new):
+            self._succeeded[new.uid] = self._world.now
         if new is None or old is None or new.resource.plural != ROLLOUTS.plural:
             return
         status, before = new.manifest.get("status") or {}, old.manifest.get("status") or {}
         step = _passed_step(new.manifest, status, before)
         # Without a stable ReplicaSet the new version is promoted at once (canary 10.12).
-        stable = replica_sets(self._world.objects, new.uid).get(before.get("stableRS", ""))
-        if step is not None and stable is not None:
+        sets = replica_sets(self._world.objects, new.uid)
+        stable, latest = (sets.get(before.get(field, "")) for field in ("stableRS", _LATEST))
+        if step is None or stable is None or latest is None:
+            return
+        has_window = bool(new.manifest["spec"].get("rollbackWindow"))
+        if not has_window or _created(latest) > _created(stable):
             self._passed(new.manifest, before, step)
 
     def _passed(
@@ -61,28 +69,35 @@ class StepRules:
             is_timed = bool((step["pause"] or {}).get("duration"))
             self._require(is_timed or "CanaryPauseStep" not in pauses, _WAITS, text)
         elif "experiment" in step:
-            found = self._owned(rollout, EXPERIMENTS.plural)
-            self._require(any(_is_successful(each) for each in found), _WAITS, text)
+            named = (before.get("canary") or {}).get("currentExperiment")
+            found = self._of_step(rollout, EXPERIMENTS.plural, index, named)
+            self._require(any(self._was_successful(each) for each in found), _WAITS, text)
         elif "analysis" in step:
-            found = [
-                each
-                for each in self._owned(rollout, ANALYSIS_RUNS.plural)
-                if (each.metadata.get("labels") or {}).get("step-index") == str(index)
-            ]
+            run = (before.get("canary") or {}).get("currentStepAnalysisRunStatus") or {}
+            found = self._of_step(rollout, ANALYSIS_RUNS.plural, index, run.get("name"))
             self._require(any(_is_successful(each) for each in found), _WAITS, text)
         elif "plugin" in step and step["plugin"]["name"] != "sandbox/off":
             self._require(self._said_successful(rollout, index), _WAITS, text)
         elif (step.get("setHeaderRoute") or {}).get("match"):
             self._header_is_there(rollout, step["setHeaderRoute"]["name"], text)
 
-    def _owned(self, rollout: Manifest, plural: str) -> list[Record]:
-        pod_hash = rollout["status"]["currentPodHash"]
+    def _of_step(
+        self, rollout: Manifest, plural: str, index: int, named: str | None
+    ) -> list[Record]:
+        """Return what was made for a step of this revision; only the one that the status names."""
+        wanted = {HASH: rollout["status"]["currentPodHash"], "step-index": str(index)}.items()
         return [
             record
             for record in self._world.objects.dependents(rollout["metadata"]["uid"])
             if record.resource.plural == plural
-            and (record.metadata.get("labels") or {}).get(HASH) == pod_hash
+            and wanted <= (record.metadata.get("labels") or {}).items()
+            and (not named or record.name == named)
         ]
+
+    def _was_successful(self, experiment: Record) -> bool:
+        """Whether an Experiment was successful lately: a person may let it begin again."""
+        since = self._succeeded.get(experiment.uid)
+        return since is not None and self._world.now - since < LAG_SECONDS
 
     def _said_successful(self, rollout: Manifest, index: int) -> bool:
         asked = self._workers.asked.values() if self._workers is not None else ()
@@ -110,7 +125,7 @@ class StepRules:
         self._require(is_there, _WAITS, f"{text}: {rules}")
 
     def at_rest(self) -> None:
-        """What a worker began for an update that was aborted, it was told to undo."""
+        """What a worker began for an update that was aborted, it was told to undo, if it heard."""
         if self._workers is None:
             return
         for record in self._world.objects.all(ROLLOUTS):
@@ -153,10 +168,13 @@ def _passed_step(
         status.get("currentPodHash") == before.get("currentPodHash") != before.get("stableRS")
         and status.get("currentStepHash") == before.get("currentStepHash")
         and not before.get("promoteFull")
-        and not rollout["spec"].get("rollbackWindow")
         and bool(before.get("stableRS"))
     )
     return steps[index] if is_next and counts else None
+
+
+def _created(record: Record) -> str:
+    return str(record.metadata["creationTimestamp"])
 
 
 def _is_successful(record: Record) -> bool:

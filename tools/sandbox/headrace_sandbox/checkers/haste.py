@@ -1,0 +1,37 @@
+"""Nobody writes an object again and again: two that undo each other would never come to rest."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from headrace_sandbox.checkers.violations import Findings
+from headrace_sandbox.world import World, Write
+
+_WRITES: Final = 60
+_SECONDS: Final = 3.0
+"""More often than that within so long there is no news that a write could be about."""
+
+_DULL: Final = ("leases", "events")
+
+
+class Haste:
+    """Checked at every committed write of a service."""
+
+    def __init__(self, world: World, findings: Findings) -> None:
+        self._world = world
+        self._require = findings.require
+        self._times: dict[str, deque[float]] = {}
+
+    def written(self, write: Write) -> None:
+        """Hear of a committed change of a service."""
+        record = write.change.record
+        if record.resource.plural in _DULL:
+            return
+        times = self._times.setdefault(record.uid, deque(maxlen=_WRITES))
+        times.append(self._world.now)
+        if len(times) == _WRITES:
+            seconds = times[-1] - times[0]
+            text = f"{record.resource.plural}/{record.name}: {_WRITES} writes in {seconds:.1f} s"
+            self._require(seconds > _SECONDS, "nobody writes without end", text)
+            times.clear()
