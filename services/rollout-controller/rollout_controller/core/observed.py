@@ -8,7 +8,8 @@ the objects themselves say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from headrace.kubernetes.owners import controller_reference
@@ -371,12 +372,17 @@ class Observed:
         Every write of our own moves the version, and every answer tells the API server's time a
         little better; the cause is only told. Nothing is decided by these.
         """
-        return self == replace(
-            other,
-            resource_version=self.resource_version,
-            cause=self.cause,
-            actor=self.actor,
-            server_offset_seconds=(
-                None if other.server_offset_seconds is None else self.server_offset_seconds
-            ),
-        )
+        has_time = self.server_offset_seconds is not None
+        if has_time is not (other.server_offset_seconds is not None):
+            return False
+        return bool(_DECIDED_BY(self) == _DECIDED_BY(other))
+
+
+_DECIDED_BY = attrgetter(
+    *(
+        each.name
+        for each in fields(Observed)
+        if each.name not in ("resource_version", "cause", "actor", "server_offset_seconds")
+    )
+)
+"""What a decision depends on."""
