@@ -68,3 +68,35 @@ def test_what_the_terminal_has_no_room_for_is_counted(monkeypatch: pytest.Monkey
     Terminal(out=out, environ={}).screen().draw([str(number) for number in range(9)])
     assert "… 7 more lines" in out.getvalue()
     assert "2\x1b[K" not in out.getvalue()
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, lines: list[str], *, rows: int, columns: int) -> str:
+    monkeypatch.setenv("LINES", str(rows))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = Screen()
+    Terminal(out=out, environ={}).screen().draw(lines)
+    return out.getvalue().removeprefix("\x1b[H\x1b[2J").removesuffix("\x1b[J")
+
+
+def test_lines_that_are_wider_than_the_terminal_count_as_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = ["a" * 15, "b" * 25, "c", "d"]
+    assert drawn(monkeypatch, lines, rows=8, columns=10).count("\n") == 4
+    text = drawn(monkeypatch, lines, rows=6, columns=10)
+    assert "b" not in text
+    assert "… 3 more lines" in text
+
+
+def test_colours_make_no_line_wider(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Palette(True).paint("a" * 9, Colour.RED)
+    assert "more lines" not in drawn(monkeypatch, [line, line], rows=3, columns=10)
+
+
+def test_a_line_up_to_the_margin_keeps_its_last_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert drawn(monkeypatch, ["a" * 10, "b"], rows=9, columns=10) == "a" * 10 + "\nb\x1b[K\n"
+
+
+def test_a_terminal_with_no_room_at_all_shows_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = drawn(monkeypatch, ["a" * 30, "b"], rows=2, columns=10)
+    assert text == "… 2 more lines\x1b[K\n"

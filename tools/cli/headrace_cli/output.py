@@ -6,6 +6,7 @@ Colours and cursor movements only go to a terminal; what is piped is plain text.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ _HOME: Final = "\x1b[H"
 _CLEAR_SCREEN: Final = "\x1b[2J"
 _CLEAR_LINE: Final = "\x1b[K"
 _CLEAR_BELOW: Final = "\x1b[J"
+_COLOURING: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Colour(StrEnum):
@@ -141,16 +143,41 @@ class Screen:
         if frame == self._shown:
             return
         if self._terminal.is_interactive:
+            size = shutil.get_terminal_size()
             start = _HOME if self._shown else _HOME + _CLEAR_SCREEN
-            text = "".join(f"{line}{_CLEAR_LINE}\n" for line in self._fitting(frame))
+            shown = _fitting(frame, rows=size.lines - 1, columns=size.columns)
+            text = "".join(f"{line}{_line_end(line, size.columns)}" for line in shown)
             self._terminal.write(f"{start}{text}{_CLEAR_BELOW}")
         else:
             self._terminal.print(*([""] if self._shown else []), *frame)
         self._shown = frame
 
-    def _fitting(self, frame: list[str]) -> list[str]:
-        """Cut what the terminal has no lines for: a scrolled screen cannot be drawn again."""
-        room = shutil.get_terminal_size().lines - 1
-        if len(frame) <= room:
-            return frame
-        return [*frame[: room - 1], f"… {len(frame) - room + 1} more lines"]
+
+def _fitting(frame: Sequence[str], *, rows: int, columns: int) -> Sequence[str]:
+    """Cut what the terminal has no rows for: a scrolled screen cannot be drawn again."""
+    heights = [_height(line, columns) for line in frame]
+    if sum(heights) <= rows:
+        return frame
+    kept, used = 0, 1
+    while used + heights[kept] <= rows:
+        used += heights[kept]
+        kept += 1
+    return [*frame[:kept], f"… {len(frame) - kept} more lines"]
+
+
+def _height(line: str, columns: int) -> int:
+    """Return how many rows a line takes: what is too wide goes on in the next."""
+    return max(1, -(-_width(line) // columns))
+
+
+def _width(line: str) -> int:
+    return len(_COLOURING.sub("", line))
+
+
+def _line_end(line: str, columns: int) -> str:
+    """End a line, and clear what an older one left behind it.
+
+    At the margin there is nothing behind; clearing would take the last letter.
+    """
+    is_full = _width(line) > 0 and _width(line) % columns == 0
+    return "\n" if is_full else f"{_CLEAR_LINE}\n"
