@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from headrace.model.analysis import AnalysisTemplateSpec, Argument, Metric
@@ -307,7 +308,7 @@ def _go_text(value: bool | int | float | str) -> str:
     if isinstance(value, str):
         return value
     number = float(value)
-    exponent = int(f"{number:e}".split("e")[1]) if number else 0
+    exponent = Decimal(repr(number)).adjusted() if number else 0
     if exponent < -4 or exponent >= 6:
         return _go_exponent(number)
     return str(int(number)) if number.is_integer() else repr(number)

@@ -149,7 +149,11 @@ def test_templates_agree_about_an_argument() -> None:
 
 
 def observed() -> Observed:
-    routing = {"smi": {"rootService": "root"}, "managedRoutes": [{"name": "m"}]}
+    routing = {
+        "smi": {"rootService": "root"},
+        "managedRoutes": [{"name": "m"}],
+        "plugins": {"a/b": {"almost": 999_999.99, "small": 0.00005, "half": 0.5}},
+    }
     return samples.rollout(
         {"trafficRouting": routing},
         spec={"progressDeadlineSeconds": 1_000_000, "paused": True, "minReadySeconds": 21_000_000},
@@ -173,6 +177,9 @@ def observed() -> Observed:
         ("spec.minReadySeconds", "2.1e+07"),
         ("spec.paused", "true"),
         ("spec.strategy.canary.trafficRouting.managedRoutes[0].name", "m"),
+        ("spec.strategy.canary.trafficRouting.plugins.a/b.almost", "999999.99"),
+        ("spec.strategy.canary.trafficRouting.plugins.a/b.small", "5e-05"),
+        ("spec.strategy.canary.trafficRouting.plugins.a/b.half", "0.5"),
         ("status.stableRS", "stable"),
     ],
 )
