@@ -165,7 +165,8 @@ def test_only_datadog_gets_defaults(api: ApiClient) -> None:
         "spec": {"metrics": [{"name": "a", "provider": {"datadog": {"query": "q"}}}]},
     }
     metric = api.get(create(api, manifest))["spec"]["metrics"][0]
-    assert metric["provider"]["datadog"] == {"apiVersion": "v1", "interval": "5m", "query": "q"}
+    defaults = {"apiVersion": "v1", "interval": "5m", "requestTimeout": "10s"}
+    assert metric["provider"]["datadog"] == {**defaults, "query": "q"}
 
 
 def test_a_live_replica_set_is_recognised_by_its_content(api: ApiClient) -> None:
