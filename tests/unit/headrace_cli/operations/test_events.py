@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,6 +59,17 @@ async def test_all_rollouts_of_a_namespace_are_told_apart(world: Any) -> None:
     await show_events(world.session, EventQuery(), NO_BUS)
     assert "demo/web  rollout.paused" in world.out.getvalue()
     assert "demo/api  rollout.paused" in world.out.getvalue()
+
+
+async def test_a_name_is_looked_for_in_all_namespaces(world: Any) -> None:
+    await world.rollout("web", "Paused")
+    await world.rollout("api", "Paused")
+    await remember(world, "web", 5, "one")
+    await remember(world, "api", 5, "other")
+    elsewhere = replace(world.session, namespace="elsewhere")
+    await show_events(elsewhere, EventQuery(name="web", is_everywhere=True), NO_BUS)
+    assert "demo/web  rollout.paused" in world.out.getvalue()
+    assert "api" not in world.out.getvalue()
 
 
 async def test_what_is_older_than_wanted_is_left_out(world: Any) -> None:

@@ -51,6 +51,11 @@ class EventQuery:
     is_followed: bool = False
     is_json: bool = False
 
+    @property
+    def is_of_one(self) -> bool:
+        """Whether one Rollout is meant: a name in all namespaces may be that of several."""
+        return bool(self.name) and not self.is_everywhere
+
     def namespace(self, session: Session) -> str | None:
         """Return the namespace, None for all."""
         return None if self.is_everywhere else session.namespace
@@ -72,7 +77,7 @@ class _Printer:
         self._terminal = session.terminal
         self._query = query
         self._log = EventLog(
-            with_key=not query.name,
+            with_key=not query.is_of_one,
             zone=local_zone(session),
             palette=session.terminal.palette(),
         )
@@ -100,7 +105,7 @@ async def _show_bus(
     settings, topics = bus.connect(options, rollout)
     bus.silence_logs()
     key = f"{session.namespace}/{query.name}"
-    partitions = {topics.steps.partition(key)} if query.name else None
+    partitions = {topics.steps.partition(key)} if query.is_of_one else None
     try:
         reader = await KafkaReader.open(
             settings, topics.all(), since=Instant(query.since), partitions=partitions
@@ -153,7 +158,7 @@ def _wanted(session: Session, query: EventQuery, records: Iterable[Record]) -> l
 
 
 async def _show_objects(session: Session, query: EventQuery, printer: _Printer) -> None:
-    if query.name:
+    if query.is_of_one:
         await read(session, ROLLOUTS, query.name)
     namespace = query.namespace(session)
     involved = "involvedObject.kind=Rollout"
