@@ -49,13 +49,16 @@ from rollout_controller.core.status.conditions import (
 )
 from rollout_controller.core.validation.rules import first_error
 
-_COUNTS = (
+_OF_PODS = (
     "replicas",
     "updated_replicas",
     "ready_replicas",
     "available_replicas",
     "hpa_replicas",
+    "conditions",
+    "message",
 )
+"""What a claim tells of pods, beside the phase."""
 
 _OF_EFFECTS = (Reason.SWITCH_SERVICE, Reason.SCALING_REPLICA_SET)
 """Events that tell an effect, and are void where the effect is dropped."""
@@ -317,7 +320,7 @@ def _intended(draft: Draft, claim: Claim | None) -> HeadraceStatus:
 
 
 def _is_soon_again(draft: Draft, claim: Claim) -> bool:
-    """Return whether the claim only counts and judges, in a pass that has effects.
+    """Return whether the claim only counts and judges within a phase, in a pass with effects.
 
     Such a pass is followed by another one at once, which counts again and mostly has more to
     claim: one request instead of two.
@@ -325,7 +328,7 @@ def _is_soon_again(draft: Draft, claim: Claim) -> bool:
     observed = draft.observed
     if all(isinstance(effect, EvictPods) for effect in draft.effects):
         return False
-    counted = {name: getattr(claim.status, name) for name in (*_COUNTS, "conditions")}
+    counted = {name: getattr(claim.status, name) for name in _OF_PODS}
     waiting = {"waiting": claim.headrace.waiting}
     return claim.status == observed.status.model_copy(update=counted) and (
         claim.headrace == observed.headrace.model_copy(update=waiting)
