@@ -18,7 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace_lab.bench_canaries import ABORT, PROMOTE, WEIGHTS, Canaries
-from headrace_lab.bench_cost import Meter, count_requests, read_audit_log
+from headrace_lab.bench_cost import (
+    Meter,
+    count_requests,
+    fixed_work_milliseconds,
+    read_audit_log,
+)
 from headrace_lab.bench_report import Phase, Result, as_json, checks, report
 from headrace_lab.credentials import IDENTITIES
 from headrace_lab.kube import Kube
@@ -112,6 +117,7 @@ class Benchmark:
             canaries = Canaries(kube, "bench", each)
             await self._deploy(canaries)
             idle = await self._measure_idle(kube)
+            fixed_work = fixed_work_milliseconds()
             begin = _now()
             whole.read()
             await self._update(canaries)
@@ -119,10 +125,12 @@ class Benchmark:
             await self._command(canaries, "abort")
             await asyncio.sleep(QUIET_SECONDS)
             end, cost = _now(), whole.read()
+            fixed_work = (fixed_work + fixed_work_milliseconds()) / 2
         names = self._names()
         users = {who.user: who.name for who in IDENTITIES if who.name in names}
         requests = count_requests(read_audit_log(self._lab.audit_log), users, begin, end)
-        return Result(self._mode, self._count, names, self._phases, idle, requests, cost)
+        phases, mode, count = self._phases, self._mode, self._count
+        return Result(mode, count, names, phases, idle, requests, cost, fixed_work)
 
     async def _deploy(self, canaries: Canaries) -> None:
         with self._progress.step(f"{self._mode}: deploy {self._count} canaries"):

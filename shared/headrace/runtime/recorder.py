@@ -76,7 +76,7 @@ class Recorder:
             return
         if involved["kind"] == "Rollout":
             self._metrics.count("rollout_events_total", namespace, name, type, reason)
-        log.info(
+        log.debug(  # the Event itself is there to be read, and the bus tells what was decided
             "event written",
             event_reason=reason,
             event_type=type,

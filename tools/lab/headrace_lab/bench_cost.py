@@ -17,6 +17,9 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 _MACHINE: Final = ""
 
+_FIXED_WORK_TRIES: Final = 5
+_FIXED_WORK_ROUNDS: Final = 2000
+
 _NOT_OBJECTS: Final = frozenset({"leases", "events"})
 """Resources that are not counted as object requests; Events are counted beside."""
 
@@ -47,6 +50,22 @@ def machine_seconds() -> float:
     user, nice, system, _, _, interrupts, soft_interrupts, stolen = map(int, fields)
     ticks = user + nice + system + interrupts + soft_interrupts + stolen
     return ticks / _TICKS_PER_SECOND
+
+
+def fixed_work_milliseconds() -> float:
+    """Return the processor time of a fixed piece of work, the best of some tries.
+
+    A machine that others share is not equally fast at all hours: figures of two runs can be
+    compared by what this was in each.
+    """
+    return min(_fixed_work() for _ in range(_FIXED_WORK_TRIES)) * 1000
+
+
+def _fixed_work() -> float:
+    began = time.process_time()
+    for number in range(_FIXED_WORK_ROUNDS):
+        orjson.loads(orjson.dumps({str(each): [each, number] for each in range(50)}))
+    return time.process_time() - began
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class Result:
         idle: Reactions of single canaries, the others being at rest.
         requests: From the new image to ten seconds after the abort.
         cost: Processor time in the same stretch.
+        fixed_work: Milliseconds of a fixed piece of work at that time: how fast the machine was.
     """
 
     mode: str
@@ -63,6 +64,7 @@ class Result:
     idle: Sequence[float]
     requests: Requests
     cost: Usage
+    fixed_work: float
 
     @property
     def requests_per_canary(self) -> float:
@@ -129,7 +131,11 @@ def _summary(result: Result) -> list[str]:
         figures = f"{check.value:8.3f}  at most {check.limit:6.2f} {check.unit:2}"
         lines.append(f"  {check.name:{_COLUMN}} {figures}  {verdict}")
     slowest = max(result.idle)
-    return [*lines, f"  {'single idle canary, slowest':{_COLUMN}} {slowest:8.3f}"]
+    return [
+        *lines,
+        f"  {'single idle canary, slowest':{_COLUMN}} {slowest:8.3f}",
+        f"  {'speed: a fixed piece of work took':{_COLUMN}} {result.fixed_work:8.3f} ms",
+    ]
 
 
 def _phases(result: Result) -> list[str]:
@@ -211,4 +217,5 @@ def as_json(result: Result) -> Mapping[str, Any]:
             for (verb, resource, identity), number in result.requests.objects.most_common()
         ],
         "events": result.requests.events,
+        "fixedWorkMilliseconds": result.fixed_work,
     }
