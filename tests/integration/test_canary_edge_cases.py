@@ -54,6 +54,37 @@ async def test_steps_edited_while_nothing_happens_change_no_traffic() -> None:
     assert ("SkipSteps", "Rollback to stable ReplicaSets") in world.recorder.events
 
 
+@pytest.mark.spec("canary 2.6")
+@pytest.mark.parametrize(("index", "phase"), [(-1, "Paused"), (None, "Paused"), (99, "Healthy")])
+async def test_any_index_that_a_client_writes_is_a_step_or_the_end(
+    index: int | None, phase: str
+) -> None:
+    world = await updated()
+    await world.patch_status({"currentStepIndex": index, "pauseConditions": None})
+    await world.settle(10)
+    status = await world.status()
+    steps = len(ONE_STEP)
+    at = (status["phase"], status["currentStepIndex"])
+    assert at == (phase, 1 if phase == "Paused" else steps)
+    assert (await world.replicas())["2"] == (1 if phase == "Paused" else 4)
+
+
+@pytest.mark.spec("canary 2.1")
+@pytest.mark.spec("canary 5.2")
+async def test_a_canary_that_is_scaled_to_nothing_gives_its_traffic_back_first() -> None:
+    steps = [{"setWeight": 50}, {"setCanaryScale": {"weight": 0}}, {"pause": {}}]
+    world = await deployed(routed(steps=steps))
+    await world.set_image("app:v2")
+    await world.settle(8)
+    status = await world.status()
+    assert (status["phase"], status["currentStepIndex"]) == ("Paused", 2)
+    assert await world.replicas() == {"1": 4, "2": 0}
+    told = [message for _, message in world.recorder.events]
+    weight = told.index("Traffic weight updated from 50 to 0")
+    name = f"app-{status['currentPodHash']}"
+    assert weight < told.index(f"Scaled down ReplicaSet {name} (revision 2) from 1 to 0")
+
+
 @pytest.mark.spec("canary 10.15")
 async def test_more_pods_than_wanted_hinder_no_promotion() -> None:
     # The person resumes while the size changes: the pass that only scales must not lose that.

@@ -48,8 +48,7 @@ class Decoded:
         """Return the status of a Rollout."""
         known = self._statuses.get(uid)
         if known is None or known.raw is not raw:
-            plain = {name: value for name, value in raw.items() if name != "headrace"}
-            known = DecodedStatus(raw, RolloutStatus.load(plain), remembered(raw.get("headrace")))
+            known = DecodedStatus(raw, _status(raw), remembered(raw.get("headrace")))
             self._statuses[uid] = known
         return known
 
@@ -73,6 +72,14 @@ class Decoded:
             views.append(view)
         self._sets[uid] = tuple(views)
         return self._sets[uid]
+
+
+def _status(raw: Mapping[str, Any]) -> RolloutStatus:
+    """Return the status; a step before the first, which a client may write, counts as the first."""
+    status = RolloutStatus.load({k: v for k, v in raw.items() if k != "headrace"})
+    if (status.current_step_index or 0) < 0:
+        return status.model_copy(update={"current_step_index": 0})
+    return status
 
 
 def remembered(raw: object) -> HeadraceStatus:

@@ -15,8 +15,7 @@ from headrace.model import route as documents
 from headrace.model import steps as spec
 from headrace.model.route import HeaderRoute, ManagedRoutes, MirrorRoute
 from headrace.model.traffic import StringMatch, TrafficRouting
-from rollout_controller.core.canary.counts import desired_counts
-from rollout_controller.core.canary.weights import DesiredWeight
+from rollout_controller.core.canary.weights import DesiredWeight, has_scale
 from rollout_controller.core.draft import Draft
 
 _Route = TypeVar("_Route", HeaderRoute, MirrorRoute)
@@ -40,8 +39,6 @@ def managed_routes(draft: Draft, wanted: DesiredWeight) -> ManagedRoutes:
         header = _with(header, step.set_header_route.name, _header(step.set_header_route))
     if step is not None and step.set_mirror_route is not None:
         mirror = _with(mirror, step.set_mirror_route.name, _mirror(step.set_mirror_route))
-    if not (header or mirror) or not _has_scale(draft):
-        return empty
     return empty.model_copy(update={"header": header, "mirror": mirror})
 
 
@@ -75,17 +72,12 @@ def is_step_route_made(draft: Draft) -> bool:
         for wanted, routes in ((header, request.managed.header), (mirror, request.managed.mirror))
         if wanted is not None and wanted.match and wanted.name not in {r.name for r in routes}
     ]
-    return not missing or not _has_scale(draft)
+    return not missing or not has_scale(draft)
 
 
 def cleared(managed: ManagedRoutes) -> ManagedRoutes:
     """Return the same names without any route that shall exist."""
     return managed.model_copy(update={"header": (), "mirror": ()})
-
-
-def _has_scale(draft: Draft) -> bool:
-    """Return whether the canary shall have pods: its routes go before its last pod does."""
-    return desired_counts(draft.count_facts(weights=None)).canary > 0
 
 
 def _left(draft: Draft) -> tuple[tuple[HeaderRoute, ...], tuple[MirrorRoute, ...]]:

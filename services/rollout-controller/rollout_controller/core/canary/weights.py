@@ -53,7 +53,7 @@ def desired_weight(draft: Draft) -> DesiredWeight:
         return DesiredWeight(0, keeps_managed_routes=False)
     if draft.is_aborted:
         return DesiredWeight(drained_weight(draft), keeps_managed_routes=False, is_abort=True)
-    if draft.new is None or draft.new.available == 0:
+    if draft.new is None or draft.new.available == 0 or not has_scale(draft):
         return DesiredWeight(0, _fitting(draft, 0), keeps_managed_routes=False)
     if draft.status.promote_full:
         return DesiredWeight(_promoting_weight(draft), keeps_managed_routes=False)
@@ -64,6 +64,11 @@ def desired_weight(draft: Draft) -> DesiredWeight:
     if draft.step is not None:
         return _with_experiment(draft, canary_steps.set_weight_at(draft.steps, draft.index))
     return DesiredWeight(draft.base)
+
+
+def has_scale(draft: Draft) -> bool:
+    """Return whether the canary shall have pods: its traffic goes before the last of them."""
+    return desired_counts(draft.count_facts(weights=None)).canary > 0
 
 
 def _with_experiment(draft: Draft, weight: int) -> DesiredWeight:

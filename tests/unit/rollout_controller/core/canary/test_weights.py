@@ -52,6 +52,17 @@ def test_a_canary_without_available_pods_gets_nothing() -> None:
 
 
 @pytest.mark.spec("canary 5.2")
+@pytest.mark.parametrize("scale", [{"weight": 0}, {"replicas": 0}], ids=["weight", "replicas"])
+def test_the_weight_goes_before_the_last_pod(scale: dict[str, int]) -> None:
+    steps: list[dict[str, Any]] = [{"setWeight": 50}, {"setCanaryScale": scale}]
+    sets = (samples.replica_set("stable"), samples.replica_set("new", 2))
+    status = {"currentStepIndex": 1}
+    observed = samples.routed(steps, weight=50, status=status, replica_sets=sets)
+    wanted = desired_weight(Draft(observed, samples.NOW))
+    assert (wanted.weight, wanted.keeps_managed_routes) == (0, False)
+
+
+@pytest.mark.spec("canary 5.2")
 @pytest.mark.spec("canary 3.2")
 def test_full_promotion_keeps_the_weight_until_it_is_stable() -> None:
     wanted = desired_weight(draft(2, weight=25, status={"promoteFull": True}))
