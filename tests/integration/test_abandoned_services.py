@@ -1,5 +1,6 @@
 """What becomes of Services that no Rollout names any more, with all three services."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,6 +71,33 @@ async def test_a_service_that_is_no_longer_named_waits_for_its_route() -> None:
         assert freed_at[0].get("canary", 0) == 0
         await canary.is_split(other=50, stable=50)
         assert (await held(world, "other"))[1] == "app"
+
+
+async def test_a_slip_of_the_pen_in_a_name_lets_go_of_nothing() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        await add_service(world, "active")
+        strategy = {"blueGreen": {"activeService": "active"}}
+        manifest = rollout()
+        manifest["spec"]["strategy"] = strategy
+        await canary.deploy(manifest)
+        kept = await held(world, "active")
+        assert kept != FREE
+
+        async def name(service: str) -> None:
+            spec = {"strategy": {"blueGreen": {"activeService": service}}}
+            await world.person.patch(ROLLOUTS, "default", "app", MergePatch({"spec": spec}))
+
+        await name("actve")
+        await canary.until_phase("Degraded")
+        await asyncio.sleep(20)
+        assert await held(world, "active") == kept
+        await name("stable")
+
+        async def is_free() -> bool:
+            return await held(world, "active") == FREE
+
+        await world.until("the Service is free", is_free)
 
 
 async def test_services_of_other_controllers_are_left_alone() -> None:

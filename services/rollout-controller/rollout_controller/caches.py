@@ -71,7 +71,9 @@ class Caches:
     replica_sets: Store = field(
         default_factory=lambda: Store({"owner": controller_uid, "orphans": _orphaned_in})
     )
-    services: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
+    services: Store = field(
+        default_factory=lambda: Store({"owner": controller_uid, "managed by": _manager_of})
+    )
     runs: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
     experiments: Store = field(default_factory=lambda: Store({"owner": controller_uid}))
     templates: Store = field(default_factory=Store)
@@ -88,6 +90,12 @@ def _orphaned_in(manifest: Manifest) -> list[str]:
     if any(True for _ in controller_uid(manifest)):
         return []
     return [str(manifest["metadata"].get("namespace", ""))]
+
+
+def _manager_of(service: Manifest) -> list[str]:
+    """Index function: `<namespace>/<name>` of the Rollout that a Service is annotated with."""
+    name = managing_rollout(service)
+    return [f"{service['metadata'].get('namespace', '')}/{name}"] if name else []
 
 
 def services_of(rollout: Manifest) -> list[str]:

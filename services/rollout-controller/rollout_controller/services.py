@@ -23,7 +23,7 @@ from headrace.runtime.store import ChangeType
 from headrace.runtime.workqueue import WorkQueue
 from rollout_controller.caches import Caches, managing_rollout, services_of
 from rollout_controller.core import labels
-from rollout_controller.core.abandoned import Observed, Plan, check, decide, is_managed
+from rollout_controller.core.abandoned import GivingUp, Observed, Plan, check, decide, is_managed
 from rollout_controller.decoded import remembered
 from rollout_controller.settings import ControllerSettings
 
@@ -54,23 +54,24 @@ class Gatherer:
             return None
         managed_by = managing_rollout(service)
         is_named = not is_managed(service) or self._caches.rollouts.has("service", key)
-        rollout = None if is_named else await self._live(namespace, managed_by)
-        if rollout is not None:
-            is_others = self._caches.rollouts.get(namespace, managed_by) is None
-            is_named = is_others or key in services_of(rollout)
+        rollout = None if is_named else self._caches.rollouts.get(namespace, managed_by)
+        if rollout is None and not is_named:
+            # What we do not follow is gone, or the Rollout of another controller.
+            is_named = await self._exists(namespace, managed_by)
         return Observed(
             name=name,
             managed_by=managed_by,
             is_named=is_named,
-            headrace=remembered(((rollout or {}).get("status") or {}).get("headrace")),
+            rollout=_giving_up(rollout) if rollout is not None else None,
             manifest=service,
         )
 
-    async def _live(self, namespace: str, name: str) -> Manifest | None:
+    async def _exists(self, namespace: str, name: str) -> bool:
         try:
-            return await self._cluster.get(ROLLOUTS, namespace, name)
+            await self._cluster.get(ROLLOUTS, namespace, name)
         except NotFound:
-            return None
+            return False
+        return True
 
 
 class Actor:
@@ -153,14 +154,22 @@ class ServiceController:
         await self._feeder.resync(self._settings.resync_seconds)
 
     def _service(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
-        if new is not None and is_managed(new):
+        if new is not None and self._is_left(new):
             self._feeder.wake(_key(new))
 
     def _rollout(self, change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
-        """Look at the Services that a Rollout no longer names, or that outlive it."""
-        before, after = (set(services_of(each)) if each else set() for each in (old, new))
-        for key in sorted(before - after):
-            self._feeder.wake(key)
+        """Look at the Services that a Rollout managed and does not name, or that outlive it."""
+        rollout = new or old
+        if rollout is None:
+            return
+        named = set(services_of(new)) if new is not None else set()
+        for service in self._caches.services.by_index("managed by", _key(rollout)):
+            if _key(service) not in named:
+                self._feeder.wake(_key(service))
+
+    def _is_left(self, service: Manifest) -> bool:
+        """Return whether a managed Service is named by none of our Rollouts."""
+        return is_managed(service) and not self._caches.rollouts.has("service", _key(service))
 
     def _work_key(self, key: str) -> str:
         namespace, _, name = key.partition("/")
@@ -169,9 +178,19 @@ class ServiceController:
         return f"{namespace}/{managed_by}" if managed_by else key
 
     def _keys(self) -> Iterator[str]:
-        return (_key(each) for each in self._caches.services.list() if is_managed(each))
+        return (_key(each) for each in self._caches.services.list() if self._is_left(each))
 
 
 def _key(manifest: Manifest) -> str:
     metadata = manifest["metadata"]
     return f"{metadata.get('namespace', '')}/{metadata['name']}"
+
+
+def _giving_up(rollout: Manifest) -> GivingUp:
+    status = rollout.get("status") or {}
+    invalid = any(each.get("type") == "InvalidSpec" for each in status.get("conditions") or ())
+    generation = str(rollout["metadata"].get("generation"))
+    return GivingUp(
+        is_observed=not invalid and status.get("observedGeneration") == generation,
+        headrace=remembered(status.get("headrace")),
+    )

@@ -17,8 +17,18 @@ from headrace.model.quantities import Instant
 from rollout_controller.core import labels
 from rollout_controller.core.routers import weight_of
 
-ROUTE_RETRY_SECONDS = 5.0
-"""When a Service is looked at again whose route may still bring it traffic."""
+
+@dataclass(frozen=True, slots=True)
+class GivingUp:
+    """A Rollout that no longer names a Service that it managed.
+
+    Attributes:
+        is_observed: Its spec was judged valid and acted on: no slip of the pen in a name.
+        headrace: What we remember of it.
+    """
+
+    is_observed: bool
+    headrace: HeadraceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +38,14 @@ class Observed:
     Attributes:
         managed_by: Annotation managed-by-rollouts, "" when missing.
         is_named: A Rollout names it, or the Rollout that manages it is another controller's.
-        headrace: What we remember of the Rollout that manages it, if that still exists.
+        rollout: The Rollout that manages it, if that still exists.
         manifest: The whole object; never change it.
     """
 
     name: str
     managed_by: str
     is_named: bool
-    headrace: HeadraceStatus
+    rollout: GivingUp | None
     manifest: Manifest
 
     @property
@@ -50,7 +60,7 @@ class Plan:
 
     Attributes:
         releases: Take the hash out of the selector, and the annotation away.
-        wake_at: When to look again though nothing happens; None when only an event can help.
+        wake_at: Only events can help.
     """
 
     releases: bool = False
@@ -71,15 +81,19 @@ def is_managed(service: Manifest) -> bool:
 def decide(observed: Observed, *, now: Instant) -> Plan:
     """Return what to do about one Service.
 
+    Whatever holds it back is told by the status of its Rollout, whose changes wake it.
+
     Args:
         observed: The snapshot.
         now: Decision time, seconds since the epoch, by this service's clock.
     """
     if not is_managed(observed.manifest) or observed.is_named or not observed.keeps_selecting:
         return Plan()
-    if _may_get_traffic(observed):
-        return Plan(wake_at=Instant(now + ROUTE_RETRY_SECONDS))
-    return Plan(releases=True)
+    rollout = observed.rollout
+    if rollout is None:
+        return Plan(releases=True)
+    is_held = not rollout.is_observed or _may_get_traffic(rollout.headrace, observed.name)
+    return Plan(releases=not is_held)
 
 
 def check(observed: Observed, plan: Plan) -> None:
@@ -92,11 +106,11 @@ def check(observed: Observed, plan: Plan) -> None:
         raise InvariantViolation(f"the Service {observed.name} must keep its selector")
 
 
-def _may_get_traffic(observed: Observed) -> bool:
-    """Return whether a route may bring it what is meant for one version only."""
-    route, known = observed.headrace.route, observed.headrace.acknowledged
+def _may_get_traffic(headrace: HeadraceStatus, service: str) -> bool:
+    """Return whether a route may bring a Service what is meant for one version only."""
+    route, known = headrace.route, headrace.acknowledged
     if route is None:
         return False
     if known is None or known.epoch != route.epoch:
         return True
-    return bool(route.routers and weight_of(route, observed.name))
+    return bool(route.routers and weight_of(route, service))

@@ -7,11 +7,10 @@ import pytest
 from headrace.errors import InvariantViolation
 from headrace.model.headrace_status import Acknowledged, HeadraceStatus
 from rollout_controller.core import labels, samples
-from rollout_controller.core.abandoned import Observed, Plan, check, decide
+from rollout_controller.core.abandoned import GivingUp, Observed, Plan, check, decide
 
 pytestmark = [pytest.mark.spec("rollout-api 7.1"), pytest.mark.spec("rollout-api 9")]
 
-NOTHING = HeadraceStatus()
 SELECTOR = {"app": "app", labels.HASH: "stable"}
 
 
@@ -20,23 +19,31 @@ def service(
     is_named: bool = False,
     selector: dict[str, str] | None = None,
     managed_by: str = "app",
-    headrace: HeadraceStatus = NOTHING,
+    rollout: GivingUp | None = None,
 ) -> Observed:
     annotations = {labels.MANAGED_BY: managed_by} if managed_by else {}
     manifest: dict[str, Any] = {
         "metadata": {"name": "active", "namespace": "default", "annotations": annotations},
         "spec": {"selector": SELECTOR if selector is None else selector},
     }
-    return Observed("active", managed_by, is_named, headrace, manifest)
+    return Observed("active", managed_by, is_named, rollout, manifest)
 
 
-def routed(weight: int, *, is_acknowledged: bool = True, **changes: Any) -> HeadraceStatus:
+def routed(weight: int, *, is_acknowledged: bool = True, **changes: Any) -> GivingUp:
     known = Acknowledged(epoch=1, canary=weight) if is_acknowledged else None
-    return HeadraceStatus(epoch=1, route=samples.route(weight, **changes), acknowledged=known)
+    route = samples.route(weight, **changes)
+    return GivingUp(True, HeadraceStatus(epoch=1, route=route, acknowledged=known))
 
 
 def test_a_service_that_nobody_names_is_let_go_of() -> None:
     assert decide(service(), now=samples.NOW) == Plan(releases=True)
+    rollout = GivingUp(is_observed=True, headrace=HeadraceStatus())
+    assert decide(service(rollout=rollout), now=samples.NOW) == Plan(releases=True)
+
+
+def test_a_slip_of_the_pen_in_a_name_lets_go_of_nothing() -> None:
+    rollout = GivingUp(is_observed=False, headrace=HeadraceStatus())
+    assert decide(service(rollout=rollout), now=samples.NOW) == Plan()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +62,7 @@ def test_others_stay_as_they_are(kept: Observed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headrace", "waits"),
+    ("rollout", "waits"),
     [
         (routed(25), True),
         (routed(100), False),
@@ -64,10 +71,8 @@ def test_others_stay_as_they_are(kept: Observed) -> None:
     ],
     ids=["stable has a weight", "stable has none", "nobody knows", "withdrawn"],
 )
-def test_a_route_goes_first(headrace: HeadraceStatus, waits: bool) -> None:
-    plan = decide(service(headrace=headrace), now=samples.NOW)
-    assert plan.releases is not waits
-    assert (plan.wake_at is not None) is waits
+def test_a_route_goes_first(rollout: GivingUp, waits: bool) -> None:
+    assert decide(service(rollout=rollout), now=samples.NOW) == Plan(releases=not waits)
 
 
 @pytest.mark.parametrize(
