@@ -63,6 +63,12 @@ def copied(pod_hash: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.spec("experiment 4.1")
+def test_a_hash_that_a_template_brings_is_no_part_of_its_own() -> None:
+    bare = samples.template()["template"]
+    assert made(**copied("rollout"))["metadata"]["labels"][labels.HASH] == pod_template_hash(bare)
+
+
 @pytest.mark.spec("experiment 10.1")
 @pytest.mark.spec("experiment 10.2")
 @pytest.mark.parametrize("pod_hash", ["rollout", pod_template_hash(samples.template()["template"])])
