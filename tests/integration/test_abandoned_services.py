@@ -88,7 +88,7 @@ async def test_a_slip_of_the_pen_in_a_name_lets_go_of_nothing() -> None:
             spec = {"strategy": {"blueGreen": {"activeService": service}}}
             await world.person.patch(ROLLOUTS, "default", "app", MergePatch({"spec": spec}))
 
-        await name("actve")
+        await name("missing")
         await canary.until_phase("Degraded")
         await asyncio.sleep(20)
         assert await held(world, "active") == kept
