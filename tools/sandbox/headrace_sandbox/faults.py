@@ -37,6 +37,7 @@ class Kind(StrEnum):
     CALL_DELAY = "call-delay"
     POD_DEATH = "pod-death"
     POD_SLOW = "pod-slow"
+    POD_CRASH = "pod-crash"
     HAND_EDIT = "hand-edit"
     USER = "user"
 
@@ -95,6 +96,7 @@ class FaultPlan:
     call_delay_ratio: float = 0.0
     pod_death_ratio: float = 0.0
     pod_slow_ratio: float = 0.0
+    pod_crash_ratio: float = 0.0
     hand_edit_ratio: float = 0.0
     user_ratio: float = 0.0
     clock_skew_seconds_max: float = 0.0
@@ -134,6 +136,7 @@ STORM = FaultPlan(
     call_delay_ratio=0.1,
     pod_death_ratio=0.01,
     pod_slow_ratio=0.01,
+    pod_crash_ratio=0.005,
     hand_edit_ratio=0.004,
     user_ratio=0.02,
     clock_skew_seconds_max=90.0,

@@ -14,7 +14,7 @@ from headrace_sandbox.checkers.edges import EDGES
 from headrace_sandbox.checkers.rows import ROWS
 from headrace_sandbox.faults import Fault, Kind
 from headrace_sandbox.running import Report
-from headrace_sandbox.simulation import Result
+from headrace_sandbox.simulation import CLOCK_SKEW, Result
 from headrace_sandbox.users import BY_CHANCE
 
 _LINES_SHOWN: Final = 60
@@ -53,6 +53,7 @@ def expected() -> list[str]:
     """Return everything that a long hunt must meet."""
     return [
         *(f"fault {kind}" for kind in Kind),
+        CLOCK_SKEW,
         *(f"action {name}" for name in sorted(set(BY_CHANCE))),
         *(f"row {row}" for row in ROWS),
         *(f"edge {edge}" for edge in EDGES),

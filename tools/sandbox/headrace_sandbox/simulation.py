@@ -41,6 +41,7 @@ DELAYS_SECONDS: Final = 75.0
 QUIET_SECONDS: Final = 60.0
 
 _TICK_SECONDS: Final = 1.0
+_CRASH_SECONDS_MAX: Final = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,18 +207,32 @@ class Simulation:
                 seconds = round(fault.size * 30, 1)
                 world.tell("fault", "new pods are slow", rollout=name, seconds=seconds)
                 world.behave(f"{name}:*-good", behaviour({"ready_seconds": seconds}))
+            if (fault := faults.strikes(Kind.POD_CRASH, name)) is not None:
+                self._crash_pods(name, fault)
         world.after(_TICK_SECONDS, self._tick)
 
     def _kill_pod(self, name: str, fault: Fault) -> None:
-        rollout = self.users.rollout(name)
-        if rollout is None:
-            return
-        found = [*replica_sets(self.world.objects, rollout["metadata"]["uid"]).values()]
-        if found:
-            victim = found[int(fault.size * len(found)) % len(found)]
-            image = image_of(victim.manifest)
+        image = self._victim(name, fault.size)
+        if image:
             self.world.tell("fault", "a pod dies", image=image)
             self.stage.kill_pod(image)
+
+    def _crash_pods(self, name: str, fault: Fault) -> None:
+        """Let all pods of a version crash for a while; one that crashes anyway goes on."""
+        image = self._victim(name, fault.size)
+        if not image or image.endswith("-crash"):
+            return
+        world, seconds = self.world, round(fault.size * 7 % 1 * _CRASH_SECONDS_MAX, 1)
+        world.tell("fault", "all pods of a version crash", image=image, seconds=seconds)
+        world.behave(image, behaviour("crash"))
+        world.after(seconds, partial(world.behave, image, behaviour({"ready_seconds": 1})))
+
+    def _victim(self, name: str, size: float) -> str:
+        """Return the image of the version that a number chooses, "" where there is none."""
+        rollout = self.users.rollout(name)
+        uid = rollout["metadata"]["uid"] if rollout is not None else ""
+        found = [*replica_sets(self.world.objects, uid).values()]
+        return image_of(found[int(size * len(found)) % len(found)].manifest) if found else ""
 
     # The end
 
@@ -264,6 +279,8 @@ class Simulation:
         world = self.world
         seen: Counter[str] = Counter()
         seen.update({f"fault {kind}": count for kind, count in world.faults.counts().items()})
+        if self._scenario.plan.clock_skew_seconds_max:
+            seen[CLOCK_SKEW] = len(self.fleet.nodes)
         seen.update({f"action {name}": count for name, count in self.users.done.items()})
         seen.update(self.checkers.seen)
         return Result(
@@ -278,6 +295,9 @@ class Simulation:
             self._ring,
         )
 
+
+CLOCK_SKEW: Final = "fault clock-skew"
+"""The clock of a process is wrong by so much that it matters; it is from its beginning."""
 
 SERVICES: Final = ("rollout-controller", "traffic-router", "analysis-runner")
 _DULL: Final = ("leases", "events")

@@ -1,7 +1,8 @@
 """Users: what they do, with the patches of the existing plugin, and when it hurts most.
 
 By chance they act right after a write of Headrace, so that their patch lands between two effects
-of one pass. After the storm an operator brings every Rollout to its end: promotes what is paused
+of one pass; every other time they do what hurts most in the state that they see (`moments.py`).
+After the storm an operator brings every Rollout to its end: promotes what is paused
 and lets go what was held by hand.
 """
 
@@ -27,6 +28,7 @@ from headrace.kubernetes.resources import (
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import MemoryClient
+from headrace_sandbox.moments import View, deeds_now
 from headrace_sandbox.nodes import drive
 from headrace_sandbox.workload import NAMESPACE, Application, image_of, replica_sets
 from headrace_sandbox.world import World
@@ -35,9 +37,21 @@ USER: Final = "user"
 STRANGER: Final = "stranger"
 CHARACTERS: Final = ("good", "good", "bad", "slow", "crash")
 _OPERATOR_SECONDS: Final = 5.0
+_AIMED_RATIO: Final = 0.5
+"""How often users look first."""
+
 _SHRINK: Final = 4
 _NO_END: Final = 5
+_NO_DELAY: Final = 6
+_OTHER_TEMPLATE: Final = 7
 """Numbers by which a person does something else to an Experiment than to scale it."""
+_OF_ROUTERS: Final = (
+    "trafficRouting",
+    "dynamicStableScale",
+    "scaleDownDelaySeconds",
+    "scaleDownDelayRevisionLimit",
+    "pingPong",
+)
 _ROUTED: Final = frozenset({"setCanaryScale", "setHeaderRoute", "setMirrorRoute", "experiment"})
 
 
@@ -72,10 +86,17 @@ class Users:
     def act_by_chance(self, name: str, size: float) -> None:
         """Do what a number between 0 and 1 chooses."""
         rng = Random(size)
+        rollout = self.rollout(name)
+        deeds = deeds_now(View(rollout, self._world.objects)) if rollout is not None else []
+        if deeds and rng.random() < _AIMED_RATIO:
+            self.act(name, *rng.choice(deeds))
+            return
         action = rng.choice(BY_CHANCE)
         argument: Any = None
-        if action in ("scale", "edit-experiment", "apply"):
+        if action in ("scale", "apply"):
             argument = rng.randint(0, 5)
+        elif action == "edit-experiment":
+            argument = rng.randint(0, _OTHER_TEMPLATE)
         elif action == "set-image":
             argument = rng.choice(CHARACTERS)
         self.act(name, action, argument)
@@ -192,7 +213,7 @@ class Users:
         steps = canary.get("steps") or ()
         if not canary.get("trafficRouting") or any(step.keys() & _ROUTED for step in steps):
             raise InvalidSpec("no router, or steps that need one")
-        body = {"trafficRouting": None, "dynamicStableScale": None, "scaleDownDelaySeconds": None}
+        body = dict.fromkeys(_OF_ROUTERS)
         self.patch(name, {"spec": {"strategy": {"canary": body}}})
 
     def to_canary(self, name: str, rollout: Manifest) -> None:
@@ -222,7 +243,7 @@ class Users:
         drive(self._client.patch(EXPERIMENTS, NAMESPACE, name, MergePatch({"status": None})))
 
     def edit_experiment(self, rollout: Manifest, number: int) -> None:
-        """Scale the newest Experiment, shrink it, or take its end away. Raises NotFound."""
+        """Scale the newest Experiment, or edit it in another way. Raises NotFound."""
         name = self._experiment(rollout)
         found = self._world.objects.get(EXPERIMENTS, NAMESPACE, name).copy()
         first, *others = found["spec"]["templates"]
@@ -231,6 +252,11 @@ class Users:
             spec = {"templates": [first]}
         elif number == _NO_END:
             spec = {"duration": "soon"}
+        elif number == _NO_DELAY:
+            spec = {"scaleDownDelaySeconds": 0}
+        elif number == _OTHER_TEMPLATE:
+            first["template"]["metadata"].setdefault("labels", {})["edited"] = "yes"
+            spec = {"templates": [first, *others]}
         drive(self._client.patch(EXPERIMENTS, NAMESPACE, name, MergePatch({"spec": spec})))
 
     def _experiment(self, rollout: Manifest) -> str:

@@ -51,6 +51,8 @@ def _rarities(seed: int, applications: Sequence[Application]) -> Iterator[Happen
             yield Happening("resume", each.name, at=begin + rng.uniform(10, 50))
         if rng.random() < 0.1:
             yield Happening("remove-router", each.name, at=rng.uniform(5, 90))
+        if rng.random() < 0.15:
+            yield Happening("undo", each.name, at=rng.uniform(20, 120))
 
 
 def _calm() -> dict[str, float]:
@@ -66,7 +68,7 @@ def _calm() -> dict[str, float]:
 
 
 def _application(rng: Random, name: str, shared: str) -> Application:
-    spec: dict[str, Any] = {"progressDeadlineSeconds": rng.choice((3600, 3600, 30))}
+    spec: dict[str, Any] = {"progressDeadlineSeconds": rng.choice((3600, 3600, 30, 10))}
     if rng.random() < 0.2:
         spec["rollbackWindow"] = {"revisions": rng.randint(1, 3)}
     scale_down = rng.choice(("never", "onsuccess", "progressively")) if rng.random() < 0.15 else ""
@@ -74,7 +76,9 @@ def _application(rng: Random, name: str, shared: str) -> Application:
     if rng.random() < 0.3:
         return replace(common, router="", blue_green=_blue_green(rng))
     router = rng.choice(("smi", "smi", "gateway", "gateway", ""))
-    steps = _steps(rng, router)
+    steps = _named(_steps(rng, router), name)
+    if rng.random() < 0.1:
+        steps = [_experiment(rng, is_weighted=bool(router)), *steps]
     if any("plugin" in step for step in steps):
         spec["progressDeadlineSeconds"] = 3600  # no worker is asked once it is exceeded (canary 9)
     return replace(
@@ -83,6 +87,7 @@ def _application(rng: Random, name: str, shared: str) -> Application:
         steps=steps,
         canary=_canary(rng, is_routed=bool(router)),
         route=shared if router == "gateway" else "",
+        ping_pong=router == "gateway" and rng.random() < 0.25,
     )
 
 
@@ -153,6 +158,18 @@ def _steps(rng: Random, router: str) -> list[dict[str, Any]]:
             )
         )
     return steps
+
+
+def _named(steps: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Return steps whose managed routes are an application's own, also in a shared HTTPRoute."""
+    kinds = ("setHeaderRoute", "setMirrorRoute")
+    return [
+        {
+            kind: {**body, "name": f"{body['name']}-{name}"} if kind in kinds else body
+            for kind, body in step.items()
+        }
+        for step in steps
+    ]
 
 
 def _experiment(rng: Random, *, is_weighted: bool) -> dict[str, Any]:

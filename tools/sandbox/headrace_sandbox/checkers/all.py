@@ -12,6 +12,7 @@ from headrace_sandbox.checkers.bluegreen import BlueGreenRules
 from headrace_sandbox.checkers.book import Book
 from headrace_sandbox.checkers.claims import ClaimRules
 from headrace_sandbox.checkers.experiments import ExperimentRules
+from headrace_sandbox.checkers.facts import FactRules
 from headrace_sandbox.checkers.haste import Haste
 from headrace_sandbox.checkers.protections import Protections
 from headrace_sandbox.checkers.rows import Rows
@@ -39,6 +40,7 @@ class Checkers(Findings):
         self._blue_green = BlueGreenRules(world, self._book, self)
         self._experiments = ExperimentRules(world, self._book, self)
         self._steps = StepRules(world, self._book, self)
+        self._facts = FactRules(world, self)
         self._haste = Haste(world, self)
         self._rows = Rows(world, self.seen)
         world.watch(self)
@@ -78,6 +80,7 @@ class Checkers(Findings):
     def published(self, identity: str, message: Outgoing) -> None:
         """Hear of a message."""
         self._protections.published(identity, message)
+        self._facts.published(message)
         self._world.tell(identity, f"says {message.headers.get('ce_type')}", key=message.key)
 
     def sends(self, node: Agent, verb: str, resource: Resource, name: str) -> None:
@@ -102,6 +105,7 @@ class Checkers(Findings):
     def at_rest(self) -> None:
         """Look at the settled world."""
         self._claims.at_rest()
+        self._facts.at_rest()
         self._blue_green.at_rest()
         self._experiments.at_rest()
         self._steps.at_rest()

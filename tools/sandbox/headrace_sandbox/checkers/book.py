@@ -111,6 +111,11 @@ class Book:
         entries = self._available.get((uid, pod_hash), [])
         return any(entry[1] >= count for entry in _lately(entries, since))
 
+    def lacked_pods(self, uid: str, pod_hash: str, since: float) -> bool:
+        """Return whether a ReplicaSet had no available pod at some time from `since` on."""
+        entries = self._available.get((uid, pod_hash), [])
+        return not entries or any(entry[1] == 0 for entry in _lately(entries, since))
+
     def experiment_had_pods(self, uid: str, pod_hash: str, since: float) -> bool:
         """Return whether a ReplicaSet of an Experiment of a Rollout had pods from `since` on."""
         return any(

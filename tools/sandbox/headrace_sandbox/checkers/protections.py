@@ -8,8 +8,10 @@ from headrace import errors
 from headrace.events.envelope import decode
 from headrace.events.traffic import RouteRefused
 from headrace.kubernetes.resources import (
+    ANALYSIS_RUNS,
     EXPERIMENTS,
     LEASES,
+    REPLICA_SETS,
     ROLLOUTS,
     SERVICES,
     TRAFFIC_SPLITS,
@@ -18,6 +20,7 @@ from headrace.kubernetes.resources import (
 )
 from headrace.model.meta import parse_time
 from headrace.runtime.bus_queue import Outgoing
+from headrace.runtime.cluster_memory.objects import Record
 from headrace.runtime.reconciler import Outcome
 from headrace_sandbox.checkers.book import Book, fence_of
 from headrace_sandbox.checkers.violations import Findings
@@ -28,7 +31,11 @@ from headrace_sandbox.world import World, Write
 _CLOCK_ERROR_SECONDS: Final = 1.5
 """How wrong a node may be about the API server's time, plus a request under way."""
 
-_CONDITIONAL: Final = (ROLLOUTS, SERVICES, TRAFFIC_SPLITS, EXPERIMENTS)
+_CONDITIONAL: Final = frozenset(
+    kind.plural for kind in (ROLLOUTS, SERVICES, TRAFFIC_SPLITS, EXPERIMENTS, ANALYSIS_RUNS)
+)
+"""Kinds whose every change depends on the version that it was computed from."""
+
 _TRAFFIC: Final = frozenset({"trafficsplits", "httproutes"})
 _LEASED: Final = frozenset(
     {"rollouts", "services", "trafficsplits", "replicasets", "experiments", "deployments"}
@@ -42,7 +49,7 @@ class Protections:
         self._world = world
         self._book = book
         self._require = findings.require
-        self._known: dict[tuple[str, str, str], str] = {}
+        self._known: dict[tuple[str, str, str], Manifest] = {}
         self._knew_aborted: dict[str, set[str]] = {}
 
     def sends(self, node: Agent, verb: str, resource: Resource, name: str) -> None:
@@ -55,11 +62,10 @@ class Protections:
                 for record in self._world.objects.all(ROLLOUTS)
                 if _is_aborted(node.cached(ROLLOUTS, "default", record.name))
             }
-        for each in _CONDITIONAL:
-            if each.plural == resource.plural:
-                known = node.cached(resource, "default", name)
-                version = known["metadata"]["resourceVersion"] if known else ""
-                self._known[node.name, resource.plural, name] = version
+        known, place = node.cached(resource, "default", name), (node.name, resource.plural, name)
+        self._known.pop(place, None)
+        if known is not None:
+            self._known[place] = known
         if resource.plural in _LEASED:
             self._lease(node, resource, name)
 
@@ -92,16 +98,29 @@ class Protections:
     def written(self, write: Write) -> None:
         """Hear of a committed change of a service."""
         old, record = write.change.old, write.change.record
-        if old is None or write.change.new is None:
+        if old is None:
             return
-        seen = self._known.get((write.identity, record.resource.plural, record.name))
-        if seen:
-            text = (
-                f"{record.resource.plural}/{record.name}: computed from {seen}, over {old.version}"
-            )
-            self._require(int(seen) >= old.version, "a stale write is refused", text)
-        if record.resource.plural in _TRAFFIC:
+        self._computed_from(write, old)
+        if record.resource.plural in _TRAFFIC and write.change.new is not None:
             self._expiry(write)
+
+    def _computed_from(self, write: Write, old: Record) -> None:
+        """What a write changes, its author knew as it was."""
+        new, plural = write.change.new, old.resource.plural
+        known = self._known.get((write.identity, plural, old.name))
+        if known is None or new is None:
+            return
+        seen = known["metadata"]["resourceVersion"]
+        if plural in _CONDITIONAL:
+            text = f"{plural}/{old.name}: computed from {seen}, over {old.version}"
+            self._require(int(seen) >= old.version, "a stale write is refused", text)
+        elif plural == REPLICA_SETS.plural:
+            sizes = [_size(each) for each in (known, old.manifest, new.manifest)]
+            text = (
+                f"{plural}/{old.name}: from {sizes[1]} to {sizes[2]} pods, computed from {sizes[0]}"
+            )
+            is_known = sizes[0] == sizes[1] or sizes[1] == sizes[2]
+            self._require(is_known, "a stale write is refused", text)
 
     def _expiry(self, write: Write) -> None:
         """A raise is never written after its expiry, but for one that was acknowledged."""
@@ -166,6 +185,10 @@ class Protections:
         if outcome.kind == "failed":
             kind = outcome.message.partition(":")[0]
             self._require(hasattr(errors, kind), "no reconcile crashes", text)
+
+
+def _size(replica_set: Manifest) -> int:
+    return int(replica_set["spec"].get("replicas", 1))
 
 
 def _is_aborted(rollout: Manifest | None) -> bool:

@@ -12,7 +12,8 @@ from typing import Any, Final
 from headrace.kubernetes.resources import ROLLOUTS, Manifest
 from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.checkers import edges
-from headrace_sandbox.checkers.edges import ExperimentChange, RolloutChange, is_updating
+from headrace_sandbox.checkers.edge_changes import RolloutChange, is_updating
+from headrace_sandbox.checkers.edge_experiments import ExperimentChange
 from headrace_sandbox.users import STRANGER, USER
 from headrace_sandbox.world import World, Write
 
@@ -55,9 +56,12 @@ class Rows:
             case "analysisruns" if old is not None:
                 self._met(edges.of_run(self._world.objects, new.manifest, old.manifest))
             case "services" if write.identity == STRANGER:
-                self._met(edges.of_service(self._world.objects.all(ROLLOUTS), new.name))
+                self._met(edges.of_service(self._world.objects.all(ROLLOUTS), new.manifest))
             case "replicasets":
                 self._replica_set(new, is_created=old is None)
+                if old is not None and write.request is not None:
+                    rollouts = self._world.objects.all(ROLLOUTS)
+                    self._met(edges.of_replica_set(rollouts, new.manifest, old.manifest))
 
     def _rollout(self, rollout: Manifest, old: Manifest, *, by_user: bool) -> None:
         status = rollout.get("status") or {}

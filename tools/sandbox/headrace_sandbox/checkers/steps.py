@@ -35,6 +35,7 @@ class StepRules:
         self._require = findings.require
         self._workers: PluginWorkers | None = None
         self._succeeded: dict[str, float] = {}
+        self._failed: dict[str, float] = {}
 
     def know(self, workers: PluginWorkers) -> None:
         """Look at what the workers of step plugins are asked, too."""
@@ -44,30 +45,52 @@ class StepRules:
     def written(self, write: Write) -> None:
         """Hear of a committed change of a service."""
         new, old = write.change.new, write.change.old
-        if new is not None and new.resource.plural == EXPERIMENTS.plural and _is_successful(new):
-            self._succeeded[new.uid] = self._world.now
-        if new is None or old is None or new.resource.plural != ROLLOUTS.plural:
+        if new is None:
+            return
+        self._note_end(new)
+        if old is None or new.resource.plural != ROLLOUTS.plural:
             return
         status, before = new.manifest.get("status") or {}, old.manifest.get("status") or {}
-        step = _passed_step(new.manifest, status, before)
+        steps = _passed_steps(new.manifest, status, before)
         # Without a stable ReplicaSet the new version is promoted at once (canary 10.12).
         sets = replica_sets(self._world.objects, new.uid)
         stable, latest = (sets.get(before.get(field, "")) for field in ("stableRS", _LATEST))
-        if step is None or stable is None or latest is None:
+        if stable is None or latest is None or before.get("promoteFull"):
             return
         has_window = bool(new.manifest["spec"].get("rollbackWindow"))
-        if not has_window or _created(latest) > _created(stable):
-            self._passed(new.manifest, before, step)
+        if has_window and _created(latest) <= _created(stable):
+            return
+        for index, step in steps:
+            self._passed(new.manifest, before, (index, step))
+        if status.get("stableRS") != before.get("stableRS"):
+            self._promoted(new.manifest, before)
+
+    def _note_end(self, record: Record) -> None:
+        """Remember when an Experiment was successful last, and since when a run has failed."""
+        phase = (record.manifest.get("status") or {}).get("phase")
+        if record.resource.plural == EXPERIMENTS.plural and phase == "Successful":
+            self._succeeded[record.uid] = self._world.now
+        if record.resource.plural == ANALYSIS_RUNS.plural and phase in ("Failed", "Error"):
+            self._failed.setdefault(record.name, self._world.now)
+
+    def _promoted(self, rollout: Manifest, before: Mapping[str, Any]) -> None:
+        """A version whose background analysis has failed does not become the stable one."""
+        run = (before.get("canary") or {}).get("currentBackgroundAnalysisRunStatus") or {}
+        since = self._failed.get(run.get("name", ""))
+        text = f"{rollout['metadata']['name']}: {run.get('name')}"
+        is_news = since is None or self._world.now - since < LAG_SECONDS
+        self._require(is_news, "nothing is promoted after its analysis failed", text)
 
     def _passed(
-        self, rollout: Manifest, before: Mapping[str, Any], step: Mapping[str, Any]
+        self, rollout: Manifest, before: Mapping[str, Any], passed: tuple[int, Mapping[str, Any]]
     ) -> None:
-        index, name = int(before.get("currentStepIndex") or 0), rollout["metadata"]["name"]
-        text = f"{name}: step {index} {next(iter(step))}"
+        index, step = passed
+        text = f"{rollout['metadata']['name']}: step {index} {next(iter(step))}"
         if "pause" in step:
             pauses = [each["reason"] for each in before.get("pauseConditions") or ()]
             is_timed = bool((step["pause"] or {}).get("duration"))
-            self._require(is_timed or "CanaryPauseStep" not in pauses, _WAITS, text)
+            is_over = bool(before.get("controllerPause")) and "CanaryPauseStep" not in pauses
+            self._require(is_timed or is_over, _WAITS, text)
         elif "experiment" in step:
             named = (before.get("canary") or {}).get("currentExperiment")
             found = self._of_step(rollout, EXPERIMENTS.plural, index, named)
@@ -155,22 +178,20 @@ class StepRules:
             self._require(late < LAG_SECONDS, "no step runs after an abort", text)
 
 
-def _passed_step(
+def _passed_steps(
     rollout: Manifest, status: Mapping[str, Any], before: Mapping[str, Any]
-) -> Mapping[str, Any] | None:
-    """Return the step that a write says to be over; None where none is, or steps do not count."""
+) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return the steps that a write says to be over, where they count."""
     steps = ((rollout["spec"].get("strategy") or {}).get("canary") or {}).get("steps") or []
-    index = before.get("currentStepIndex")
-    if index is None or index >= len(steps):
-        return None
-    is_next = status.get("currentStepIndex") == index + 1
+    first, end = before.get("currentStepIndex"), status.get("currentStepIndex")
+    if first is None or end is None:
+        return []
     counts = (
         status.get("currentPodHash") == before.get("currentPodHash") != before.get("stableRS")
         and status.get("currentStepHash") == before.get("currentStepHash")
-        and not before.get("promoteFull")
         and bool(before.get("stableRS"))
     )
-    return steps[index] if is_next and counts else None
+    return [(n, steps[n]) for n in range(first, min(end, len(steps)))] if counts else []
 
 
 def _created(record: Record) -> str:

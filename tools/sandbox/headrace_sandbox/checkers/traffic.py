@@ -8,8 +8,10 @@ from typing import Final
 
 from headrace.kubernetes.resources import ROLLOUTS, Manifest
 from headrace.model.meta import parse_time
+from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book, fence_of
 from headrace_sandbox.checkers.violations import Findings
+from headrace_sandbox.faults import NONE
 from headrace_sandbox.workload import (
     HASH,
     header_rules,
@@ -102,6 +104,7 @@ class TrafficRules:
         self._require(
             weight <= allowed, "never above the step's weight", f"{text}, allowed {allowed}"
         )
+        self._carried(rollout, pod_hash, weight, text)
         status = rollout.get("status") or {}
         is_newest = asked is not None and int(fence.get("epoch") or 0) == max(page.asked)
         if asked is not None and is_newest and not status.get("abort"):
@@ -118,8 +121,32 @@ class TrafficRules:
                 text,
             )
 
+    def _carried(self, rollout: Manifest, pod_hash: str, weight: int, text: str) -> None:
+        """A weight goes to as many pods as its part of all traffic needs.
+
+        How many carry it is a person's word where the steps scale the canary, or where all pods of
+        a smaller number of replicas were there.
+        """
+        canary, uid = rollout["spec"]["strategy"]["canary"], rollout["metadata"]["uid"]
+        if any("setCanaryScale" in step for step in canary.get("steps") or ()):
+            return
+        since = self._world.now - _VALID_SECONDS - LAG_SECONDS
+        needed = weight * self._book.page(uid).replicas_least(since) // 100
+        had_pods = self._book.had_pods(uid, pod_hash, needed, since)
+        self._require(had_pods, "a weight has the pods to carry it", f"{text}: {needed} pods")
+
     def _stable_raised(self, rollout: Manifest, service: str, weight: int) -> None:
-        """The stable role of ping and pong belongs to the Service that selects stable."""
+        """Stable takes traffic back with the pods for it, unless the canary has none.
+
+        The stable role of ping and pong belongs to the Service that selects stable.
+        """
+        uid = rollout["metadata"]["uid"]
+        stable = (rollout.get("status") or {}).get("stableRS", "")
+        canary = selected_hash(self._world.objects, roles(rollout)[0])
+        since = self._world.now - _VALID_SECONDS - LAG_SECONDS
+        if not self._book.lacked_pods(uid, canary, since):
+            text = f"{rollout['metadata']['name']}: {weight} to stable {stable}"
+            self._carried(rollout, stable, weight, text)
         if "pingPong" not in rollout["spec"]["strategy"]["canary"]:
             return
         stable = (rollout.get("status") or {}).get("stableRS", "")
@@ -167,6 +194,7 @@ class TrafficRules:
             is_swapping = "pingPong" in (record.manifest["spec"]["strategy"].get("canary") or {})
             if new.name != canary and not (is_swapping and new.name == stable):
                 continue
+            self._drained(record.manifest, old, new, status["stableRS"])
             if (
                 pod_hash == status["stableRS"]
                 or split_of(self._world.objects, record.manifest) is None
@@ -185,6 +213,20 @@ class TrafficRules:
             and parse_time(record.metadata["creationTimestamp"]) < known_by
             for record in self._world.objects.all(ROLLOUTS)
         )
+
+    def _drained(self, rollout: Manifest, old: Record, new: Record, stable: str) -> None:
+        """With a dynamic stable the canary Service goes back when nobody is sent there any more."""
+        before, pods = _selector(old.manifest), _selector(new.manifest)
+        is_dynamic = bool(rollout["spec"]["strategy"]["canary"].get("dynamicStableScale"))
+        uid = rollout["metadata"]["uid"]
+        if not is_dynamic or pods != stable or not self._answers(uid, before):
+            return
+        most = self._book.most(rollout, new.name)
+        text = f"{new.name} → stable {stable}: a route may give it {most}"
+        self._require(most == 0, "a Service waits for its route", text)
+
+    def _answers(self, uid: str, pod_hash: str) -> bool:
+        return self._book.had_pods(uid, pod_hash, 1, self._world.now)
 
     # ReplicaSets
 
@@ -209,6 +251,28 @@ class TrafficRules:
             self._require(count >= needed or not lost, "no ReplicaSet goes below its share", text)
             if count == 0 and lost and page_least > 0:
                 self._unmatched(record.manifest, pod_hash)
+                self._delayed(record.manifest, old, pod_hash)
+
+    def _delayed(self, rollout: Manifest, old: Record, pod_hash: str) -> None:
+        """Pods of an old version stay for their delay; only where nobody's view or clock is off."""
+        strategy, status = rollout["spec"]["strategy"], rollout.get("status") or {}
+        fields = strategy.get("blueGreen") or strategy.get("canary") or {}
+        is_delayed = "blueGreen" in strategy or (
+            bool(fields.get("trafficRouting")) and not fields.get("dynamicStableScale")
+        )
+        is_settled = status.get("currentPodHash") == status.get("stableRS") != pod_hash
+        has_none = fields.get("scaleDownDelaySeconds") == 0
+        is_limited = "scaleDownDelayRevisionLimit" in fields
+        if not is_delayed or not is_settled or has_none or is_limited or not self._is_calm:
+            return
+        deadline = (old.metadata.get("annotations") or {}).get("scale-down-deadline")
+        is_over = deadline is not None and parse_time(deadline) <= self._world.now + 1
+        text = f"{old.name} goes, to be kept until {deadline}"
+        self._require(is_over, "pods of an old version stay for their delay", text)
+
+    @property
+    def _is_calm(self) -> bool:
+        return self._world.faults.plan == NONE
 
     def _unmatched(self, rollout: Manifest, pod_hash: str) -> None:
         """The last pods of a canary go after the header rules that send requests to them."""
