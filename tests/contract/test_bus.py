@@ -264,6 +264,19 @@ class BusContract:
         assert [record.key for record in await read(consumer, 1)] == [f"shop/{names[1]}"]
         await read_nothing(consumer)
 
+    async def test_reads_what_is_assigned_while_it_begins_to_read(self, world: World) -> None:
+        bus = await world.started()
+        for partition in ALL:
+            bus.publish(world.topics.steps, fact(1, rollout_in(world.topics.steps, partition)))
+        for moment in (0.0, 0.005, 0.02, 0.05, 0.2):
+            consumer = await world.reader(bus, frozenset({0}))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(consumer.poll(0.5))
+                await asyncio.sleep(moment)
+                await consumer.assign(frozenset({1}))
+            assert [record.partition for record in await read(consumer, 1)] == [1]
+            await consumer.close()
+
     async def test_reads_several_topics(self, world: World) -> None:
         bus = await world.started()
         bus.publish(world.topics.steps, fact(1))

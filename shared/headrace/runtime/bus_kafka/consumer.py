@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import ConsumerStoppedError
 
 from headrace.errors import Unavailable
 from headrace.events.topics import Topic
@@ -52,13 +53,9 @@ class KafkaConsumer:
         kept = set(self._places)
         self._positions = {place: at for place, at in self._positions.items() if place in kept}
         self._committed = {place: at for place, at in self._committed.items() if place in kept}
-        if self._client is None:
-            return
-        if not self._places:
-            await self._disconnect()
-            return
-        self._client.assign(self._places)
-        self._go_on(self._client)
+        # The next poll connects anew: the client's background task does not survive another
+        # assignment while it looks for its coordinator, and would end with an AssertionError.
+        await self._disconnect()
 
     async def poll(self, timeout_seconds: float) -> Sequence[Record]:
         """Return the next records, () after the timeout or while the broker is away."""
@@ -73,6 +70,8 @@ class KafkaConsumer:
                 found = await client.getmany(
                     timeout_ms=int(timeout_seconds * 1000), max_records=_POLL_RECORDS_MAX
                 )
+        except ConsumerStoppedError:
+            return ()  # assigned anew meanwhile
         except CLIENT_ERRORS as error:
             self._complaint.is_new(error)
             await self._disconnect()
@@ -122,21 +121,20 @@ class KafkaConsumer:
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_FETCH_MILLISECONDS_MAX,
         )
-        client.assign(self._places)
+        places = self._places
+        client.assign(places)
         try:
             async with asyncio.timeout(self._settings.request_seconds):
                 await client.start()
+            if places is not self._places:
+                raise ConsumerStoppedError
         except BaseException:
             await client.stop()
             raise
-        self._go_on(client)
+        for place, position in self._positions.items():
+            client.seek(place, position)  # go on where this consumer was
         self._client = client
         return client
-
-    def _go_on(self, client: AIOKafkaConsumer) -> None:
-        """Continue where this consumer was, on partitions that it keeps."""
-        for place, position in self._positions.items():
-            client.seek(place, position)
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
