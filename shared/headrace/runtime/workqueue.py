@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from itertools import count
 from typing import Final, Protocol
@@ -177,6 +177,11 @@ class KeyedQueue:
         return len(self._lane_of) + len(self._again)
 
     @property
+    def is_ready(self) -> bool:
+        """True while a worker that asks gets a key."""
+        return any(self._lanes[lane] for lane in self._open_lanes)
+
+    @property
     def is_urgent(self) -> bool:
         """True while an abort or what a person wrote waits for a worker."""
         return any(self._lanes[lane] for lane in _URGENT)
@@ -304,25 +309,21 @@ class KeyedQueue:
         return began
 
     def _choose_lane(self) -> Lane | None:
-        open_lanes = _URGENT if self._is_background_full else Lane
-        waiting = [lane for lane in open_lanes if self._lanes[lane]]
-        if not waiting:
-            return None
-        if len(waiting) == 1:
-            self._passed_by = 0
-            return waiting[0]
-        if self._passed_by < _TURNS_BEFORE_FAIRNESS:
+        waiting = [lane for lane in self._open_lanes if self._lanes[lane]]
+        if len(waiting) > 1 and self._passed_by < _TURNS_BEFORE_FAIRNESS:
             self._passed_by += 1
             return waiting[0]
-        self._passed_by = 0
-        return min(waiting[1:], key=lambda lane: next(iter(self._lanes[lane].values())))
+        self._passed_by = 0 if waiting else self._passed_by
+        others = waiting[1:] or waiting
+        return min(others, key=lambda lane: next(iter(self._lanes[lane].values())), default=None)
 
     @property
-    def _is_background_full(self) -> bool:
+    def _open_lanes(self) -> Iterable[Lane]:
         if self._background_max is None:
-            return False
+            return Lane
         has_urgent = self.is_urgent or len(self._processing) > len(self._background)
-        return len(self._background) >= (1 if has_urgent else self._background_max)
+        is_full = len(self._background) >= (1 if has_urgent else self._background_max)
+        return _URGENT if is_full else Lane
 
 
 class WorkQueue:
@@ -351,6 +352,11 @@ class WorkQueue:
     def depth(self) -> int:
         """Number of keys that are ready."""
         return self._keys.depth
+
+    @property
+    def is_ready(self) -> bool:
+        """True while a worker that asks gets a key."""
+        return self._keys.is_ready
 
     @property
     def is_urgent(self) -> bool:

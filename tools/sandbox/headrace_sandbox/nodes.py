@@ -336,7 +336,7 @@ class Node:
             self._follow_on_demand(process, kind)
         for number, loop in enumerate(process.component.loops):
             busy = self._working.get(number, 0)
-            if loop.queue.depth and busy < WORKERS:
+            if loop.queue.is_ready and busy < WORKERS:
                 self._working[number] = busy + 1
                 think = self._rng.expovariate(1 / _THINK_SECONDS)
                 self.later(think, partial(self._work, number, loop))

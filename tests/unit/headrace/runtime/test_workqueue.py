@@ -44,6 +44,20 @@ def test_runs_a_key_once_more_when_it_was_added_while_processing() -> None:
     assert popped(queue) is None
 
 
+def test_is_ready_only_for_a_worker_that_would_get_a_key() -> None:
+    queue = KeyedQueue(background_max=1)
+    assert not queue.is_ready
+    queue.add("ns/a", T0)
+    assert queue.is_ready
+    popped(queue)
+    queue.add("ns/a", T0)
+    assert not queue.is_ready, "a key is never processed twice at the same time"
+    queue.add("ns/b", T0)
+    assert not queue.is_ready, "the background has no more room"
+    queue.add("ns/c", T0, Lane.USER)
+    assert queue.is_ready
+
+
 def test_what_was_said_before_a_pass_looks_needs_no_pass_of_its_own() -> None:
     queue = KeyedQueue()
     queue.add("ns/a", T0)
