@@ -118,7 +118,9 @@ class StepRules:
         ]
 
     def _was_successful(self, experiment: Record) -> bool:
-        """Whether an Experiment was successful lately: a person may let it begin again."""
+        """Whether an Experiment is successful, or was lately: a person may let it begin again."""
+        if _is_successful(experiment):
+            return True
         since = self._succeeded.get(experiment.uid)
         return since is not None and self._world.now - since < LAG_SECONDS
 
