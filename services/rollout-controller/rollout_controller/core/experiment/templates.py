@@ -157,7 +157,10 @@ def _remove_deadline(draft: Draft, template: ExperimentTemplate, rs: ReplicaSet)
 
 def _judged(draft: Draft, template: ExperimentTemplate, status: TemplateStatus) -> tuple[str, str]:
     """Return status and message of a template that is not over yet."""
-    if draft.desired(template) == status.available_replicas:
+    rs, desired = draft.observed.replica_sets.get(template.name), draft.desired(template)
+    # Pods that stay only for the traffic they get are no lack: it ends with the Experiment alone.
+    is_kept = desired == 0 and rs is not None and draft.is_held(template, rs)
+    if is_kept or desired == status.available_replicas:
         is_over = draft.is_duration_over or draft.is_terminating
         return (SUCCESSFUL if is_over else RUNNING), ""
     seconds = draft.progress_deadline_seconds
