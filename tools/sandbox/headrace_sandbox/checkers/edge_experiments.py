@@ -66,13 +66,15 @@ def _is_owner_held(c: ExperimentChange) -> bool:
     return held and c.is_running
 
 
-def _is_rescaled(c: ExperimentChange) -> bool:
+def _has_template_with_other(c: ExperimentChange, field: str) -> bool:
     new, old = c.templates(c.experiment), c.templates(c.old)
     return c.is_running and any(
-        old[name].get("replicas") != each.get("replicas")
-        for name, each in new.items()
-        if name in old
+        old[name].get(field) != each.get(field) for name, each in new.items() if name in old
     )
+
+
+def _is_rescaled(c: ExperimentChange) -> bool:
+    return _has_template_with_other(c, "replicas")
 
 
 def _has_no_readable_duration(c: ExperimentChange) -> bool:
@@ -112,12 +114,7 @@ def _goes_at_once(c: ExperimentChange) -> bool:
 
 
 def _has_other_template(c: ExperimentChange) -> bool:
-    new, old = c.templates(c.experiment), c.templates(c.old)
-    return c.is_running and any(
-        old[name].get("template") != each.get("template")
-        for name, each in new.items()
-        if name in old
-    )
+    return _has_template_with_other(c, "template")
 
 
 EXPERIMENT: Final[Mapping[str, Callable[[ExperimentChange], bool]]] = {
