@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from headrace.kubernetes.resources import Manifest, Resource
 from headrace.model.rollout import WorkloadReference
 from headrace.runtime.store import Store, controller_uid
-from rollout_controller.core import labels
+from rollout_controller.core.abandoned import managing_rollout
 from rollout_controller.core.observed import Acknowledgement, PluginAnswer
 from rollout_controller.core.workload import WORKLOADS, resource_of
 
@@ -142,9 +142,3 @@ def _workload(rollout: Manifest) -> tuple[Resource | None, str]:
     except ValidationError:
         return None, ""
     return resource_of(reference), reference.name
-
-
-def managing_rollout(service: Manifest) -> str:
-    """Return the name of the Rollout that a Service is annotated with."""
-    annotations = service["metadata"].get("annotations") or {}
-    return str(annotations.get(labels.MANAGED_BY, ""))

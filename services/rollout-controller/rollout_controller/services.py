@@ -21,9 +21,17 @@ from headrace.runtime.reconciler import CoreShell, Reconciler
 from headrace.runtime.service import Part, queue_part
 from headrace.runtime.store import ChangeType
 from headrace.runtime.workqueue import WorkQueue
-from rollout_controller.caches import Caches, managing_rollout, services_of
+from rollout_controller.caches import Caches, services_of
 from rollout_controller.core import labels
-from rollout_controller.core.abandoned import GivingUp, Observed, Plan, check, decide, is_managed
+from rollout_controller.core.abandoned import (
+    GivingUp,
+    Observed,
+    Plan,
+    check,
+    decide,
+    is_managed,
+    managing_rollout,
+)
 from rollout_controller.decoded import remembered
 from rollout_controller.settings import ControllerSettings
 

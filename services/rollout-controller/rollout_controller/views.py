@@ -9,6 +9,7 @@ from headrace.kubernetes.resources import Manifest
 from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
 from rollout_controller.core import labels
+from rollout_controller.core.abandoned import managing_rollout, selector_of
 from rollout_controller.core.observed import (
     ExperimentObject,
     ExperimentTemplateObject,
@@ -52,13 +53,13 @@ def replica_set_view(manifest: Manifest) -> ReplicaSet:
 def service_view(manifest: Manifest) -> ServiceObject:
     """Return what the core sees of a Service."""
     metadata = manifest["metadata"]
-    selector = (manifest.get("spec") or {}).get("selector") or {}
+    selector = selector_of(manifest)
     return ServiceObject(
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         pod_hash=str(selector.get(labels.HASH, "")),
-        managed_by=str((metadata.get("annotations") or {}).get(labels.MANAGED_BY, "")),
+        managed_by=managing_rollout(manifest),
         selector=selector,
     )
 

@@ -16,7 +16,8 @@ from headrace.kubernetes.resources import Manifest, Resource
 from headrace.model.analysis import AnalysisPhase
 from headrace.runtime.store import ChangeType, Store
 from headrace.runtime.workqueue import Lane
-from rollout_controller.caches import Caches, Facts, Verdict, managing_rollout, workload_key
+from rollout_controller.caches import Caches, Facts, Verdict, workload_key
+from rollout_controller.core.abandoned import managing_rollout
 from rollout_controller.gather import acknowledgement_of
 
 _ABORTING = (AnalysisPhase.FAILED, AnalysisPhase.ERROR)

@@ -72,10 +72,15 @@ def selector_of(service: Manifest) -> dict[str, str]:
     return (service.get("spec") or {}).get("selector") or {}
 
 
+def managing_rollout(service: Manifest) -> str:
+    """Return the name of the Rollout that a Service is annotated with; "" for none."""
+    annotations = service["metadata"].get("annotations") or {}
+    return str(annotations.get(labels.MANAGED_BY, ""))
+
+
 def is_managed(service: Manifest) -> bool:
     """Return whether a Service selects a version, for a Rollout."""
-    annotations = service["metadata"].get("annotations") or {}
-    return labels.HASH in selector_of(service) and bool(annotations.get(labels.MANAGED_BY))
+    return labels.HASH in selector_of(service) and bool(managing_rollout(service))
 
 
 def decide(observed: Observed, *, now: Instant) -> Plan:
