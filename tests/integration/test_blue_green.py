@@ -364,6 +364,7 @@ async def test_the_old_version_stays_while_the_new_one_is_judged() -> None:
 async def test_a_failure_after_the_switch_brings_all_traffic_back() -> None:
     world = await deployed({"postPromotionAnalysis": ANALYSIS})
     await world.update("app:v2")
+    world.recorder.events.clear()
     await world.judge("-post", "Failed")
     await world.settle(1)
     assert await world.phase() == (
@@ -372,6 +373,7 @@ async def test_a_failure_after_the_switch_brings_all_traffic_back() -> None:
         "Blue/green post-promotion analysis phase error/failed",
     )
     assert (await world.active(), await world.stable()) == ("1", "1")
+    assert world.recorder.reasons() == ["AnalysisRunFailed", "RolloutAborted", "SwitchService"]
     await world.settle(35)
     assert await world.replicas() == {"1": 3, "2": 0}
 

@@ -36,6 +36,7 @@ from rollout_controller.core.plan import (
     Foreseen,
     Intent,
     Plan,
+    PlannedEvent,
     nothing,
 )
 from rollout_controller.core.rollback import is_within_window
@@ -264,15 +265,25 @@ def _aborted(draft: Draft) -> Plan:
     )
     headrace = observed.headrace.model_copy(update={"abort_message": draft.abort_message})
     plan = _pass(observed.with_status(status, headrace), None, draft.now)
-    kept = tuple(
-        event
-        for event in draft.events
-        if event not in plan.events and event.reason not in _OF_EFFECTS
-    )
     intent = plan.intent
     if intent is not None:
         intent = replace(intent, aborted_at=draft.stamp)
-    return replace(plan, intent=intent, events=kept + plan.events, reason=Reason.ROLLOUT_ABORTED)
+    events = _events_of_abort(draft, plan.events)
+    return replace(plan, intent=intent, events=events, reason=Reason.ROLLOUT_ABORTED)
+
+
+def _events_of_abort(draft: Draft, after: tuple[PlannedEvent, ...]) -> tuple[PlannedEvent, ...]:
+    """Return the Events in the order of the reference: why, the abort, and what follows from it.
+
+    There the Services and the traffic follow one pass later, and of a canary only the sizes are
+    part of the pass that aborts (canary 1; bluegreen 5, 7).
+    """
+    kept = tuple(event for event in draft.events if event.reason not in _OF_EFFECTS)
+    rest = [event for event in after if event not in kept]
+    early = {Reason.ROLLOUT_ABORTED}
+    if not draft.is_blue_green:
+        early.add(Reason.SCALING_REPLICA_SET)
+    return (*kept, *sorted(rest, key=lambda event: event.reason not in early))
 
 
 def _plan(draft: Draft, claim: Claim | None, reason: str) -> Plan:
