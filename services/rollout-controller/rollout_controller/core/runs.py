@@ -8,13 +8,13 @@ Source: analysis 2.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from headrace.expression.text import quote
 from headrace.model.analysis import AnalysisTemplateSpec, Argument, Metric
 from headrace.model.steps import (
     AnalysisArgument,
@@ -198,6 +198,9 @@ def merge_arguments(
 ) -> tuple[Argument, ...]:
     """Return the declared arguments with the given values (analysis 2.5, 2.6).
 
+    A value does not take the place of a declared source: a secret wins over it when the run is
+    measured (analysis 3).
+
     Raises:
         RunError: An argument has neither value nor source.
     """
@@ -206,9 +209,9 @@ def merge_arguments(
     for argument in declared:
         own = by_name.get(argument.name)
         if own is not None and own.value is not None:
-            argument = Argument(name=argument.name, value=own.value)
+            argument = argument.model_copy(update={"value": own.value})
         elif own is not None and own.value_from is not None:
-            argument = Argument(name=argument.name, value_from=own.value_from)
+            argument = argument.model_copy(update={"value_from": own.value_from})
         if argument.value is None and argument.value_from is None and not allow_missing:
             raise RunError(f"args.{argument.name} was not resolved")
         merged.append(argument)
@@ -294,7 +297,7 @@ def _metadata_value(observed: Observed, path: str) -> str:
     maps = {"labels": observed.labels, "annotations": observed.annotations}
     for name, values in maps.items():
         if path == f"metadata.{name}":
-            return "\n".join(f"{k}={json.dumps(values[k])}" for k in sorted(values))
+            return "\n".join(f"{k}={quote(values[k])}" for k in sorted(values))
     match = _LABEL.fullmatch(path)
     if match is not None:
         return maps[match[1]].get(match[2], "")

@@ -122,6 +122,14 @@ def test_a_secret_stays_a_reference() -> None:
     ]
 
 
+def test_a_value_beside_a_declared_secret_leaves_the_secret() -> None:
+    secret = {"secretKeyRef": {"name": "s", "key": "k"}}
+    declared = [{"name": "x", "valueFrom": secret}]
+    assert arguments({"name": "x", "value": "own"}, declared=declared) == [
+        {"name": "x", "value": "own", "valueFrom": secret}
+    ]
+
+
 def test_an_argument_without_value_is_an_error() -> None:
     with pytest.raises(RunError, match=r"^args\.x was not resolved$"):
         arguments(declared=[{"name": "x"}])
@@ -158,7 +166,7 @@ def observed() -> Observed:
         {"trafficRouting": routing},
         spec={"progressDeadlineSeconds": 1_000_000, "paused": True, "minReadySeconds": 21_000_000},
         labels={"app.kubernetes.io/name": "shop", "b": "2"},
-        annotations={"note": 'say "hi"'},
+        annotations={"note": 'say "hi" to Zoë\x07'},
     )
 
 
@@ -171,7 +179,7 @@ def observed() -> Observed:
         ("metadata.labels['app.kubernetes.io/name']", "shop"),
         ("metadata.labels['gone']", ""),
         ("metadata.labels", 'app.kubernetes.io/name="shop"\nb="2"'),
-        ("metadata.annotations", 'note="say \\"hi\\""'),
+        ("metadata.annotations", 'note="say \\"hi\\" to Zoë\\a"'),
         ("spec.replicas", "4"),
         ("spec.progressDeadlineSeconds", "1e+06"),
         ("spec.minReadySeconds", "2.1e+07"),
