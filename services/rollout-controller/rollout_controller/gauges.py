@@ -46,12 +46,12 @@ def export_gauges(metrics: Metrics, rollouts: Store, experiments: Store) -> None
         "rollout_info_replicas_unavailable",
         lambda: _each(
             rollouts,
-            lambda r: [((), max(0.0, _count(r, "replicas") - _count(r, "availableReplicas")))],
+            lambda r: [((), _count(r, "replicas") - _count(r, "availableReplicas"))],
         ),
     )
     metrics.sample(
         "rollout_info_replicas_desired",
-        lambda: _each(rollouts, lambda r: [((), float((r["spec"]).get("replicas") or 0))]),
+        lambda: _each(rollouts, lambda r: [((), _desired(r))]),
     )
     metrics.sample(
         "rollout_info_replicas_updated",
@@ -121,6 +121,11 @@ def _router(rollout: Manifest) -> str:
 
 def _count(rollout: Manifest, field: str) -> float:
     return float((rollout.get("status") or {}).get(field) or 0)
+
+
+def _desired(rollout: Manifest) -> float:
+    replicas = (rollout.get("spec") or {}).get("replicas")
+    return 1.0 if replicas is None else float(replicas)
 
 
 def export_template_gauges(metrics: Metrics, templates: Store, cluster_templates: Store) -> None:

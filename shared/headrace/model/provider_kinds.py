@@ -66,9 +66,13 @@ def metric_types(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _type(provider: Mapping[str, Any]) -> str:
-    return next((kind.type for kind in KINDS if provider.get(kind.name)), UNKNOWN_TYPE)
+    found = (kind.type for kind in KINDS if _is_stored(provider.get(kind.name), kind))
+    return next(found, UNKNOWN_TYPE)
+
+
+def _is_stored(value: object, kind: ProviderKind) -> bool:
+    return bool(value) if kind.field == "plugin" else value is not None
 
 
 def _is_set(provider: MetricProvider, kind: ProviderKind) -> bool:
-    value = getattr(provider, kind.field)
-    return bool(value) if kind.field == "plugin" else value is not None
+    return _is_stored(getattr(provider, kind.field), kind)
