@@ -68,16 +68,28 @@ def test_the_help_lists_commands_in_the_order_of_a_release() -> None:
         ["set", "image", "web"],
         ["set", "image", "web", "a=b=c"],
         ["set", "image", "web", "=b"],
+        ["status", "web", "--timeout", "soon"],
+        ["restart", "web", "--in", "-1s"],
+        ["events", "--since", "yesterday"],
         ["undo", "web", "--to-revision", "x"],
         ["promote", "web", "--via", "pigeon"],
         ["completion", "tcsh"],
     ],
 )
 def test_wrong_usage_is_told_on_standard_error(args: list[str]) -> None:
+    """Before a cluster is looked for."""
     result = CliRunner(env={"KUBECONFIG": os.devnull}).invoke(build(), args, prog_name="headrace")
-    assert result.exit_code != 0
-    assert result.stdout == ""
-    assert result.stderr
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Usage: headrace")
+
+
+@pytest.mark.spec("cli-and-clients 2.2")
+@pytest.mark.parametrize("flags", ["-ca", "-ac"])
+def test_the_flags_that_skip_exclude_each_other(flags: str) -> None:
+    result = run("promote", "web", flags)
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = "Error: Cannot use skip-current-step and skip-all-steps flags at the same time\n"
+    assert result.stderr.endswith(told)
 
 
 def test_names_what_no_kubeconfig_means() -> None:
@@ -147,6 +159,21 @@ def test_prints_a_completion_script(shell: str) -> None:
     result = run("completion", shell)
     assert result.exit_code == 0
     assert "_HEADRACE_COMPLETE" in result.output
+
+
+@pytest.mark.spec("cli-and-clients 1")
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["pro"], "promote\tMove a Rollout past its pause or step.\n:4\n"),
+        (["-n", "demo", "list", "rollouts", "--a"], "--all-namespaces\tOf all namespaces.\n:4\n"),
+        (["lint", "-f", ""], ":0\n"),
+    ],
+)
+def test_kubectl_gets_words_and_what_to_do_with_them(words: list[str], answer: str) -> None:
+    code = "from headrace_cli.__main__ import complete_for_kubectl; complete_for_kubectl()"
+    output = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert (output.stdout, output.stderr) == (answer, "")
 
 
 def test_help_loads_no_client_and_no_models() -> None:

@@ -1,9 +1,12 @@
-"""Entry point of `headrace` and `kubectl-headrace`."""
+"""Entry points: `headrace`, `kubectl-headrace`, and kubectl's helper for its completion."""
 
 from __future__ import annotations
 
+import io
 import os
+import shlex
 import sys
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 from headrace_cli import interrupts
@@ -19,6 +22,27 @@ def main() -> None:
     if VARIABLE in os.environ:
         enable()
     build()(prog_name="kubectl headrace" if is_plugin else "headrace", complete_var=VARIABLE)
+
+
+def complete_for_kubectl() -> None:
+    """Answer `kubectl_complete-headrace WORD...`, by which kubectl completes `kubectl headrace`.
+
+    Each line is a word and its help; the last one tells the shell whether it may offer files.
+    """
+    from headrace_cli.commands.completion import FILES, NO_FILES, VARIABLE
+
+    *before, last = sys.argv[1:] or [""]
+    line = f"{shlex.join(['headrace', *before])} {shlex.quote(last) if last else ''}"
+    os.environ |= {
+        VARIABLE: "complete_fish",  # the shell whose answers have the form that kubectl reads
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_ARGS": line,
+    }
+    answer = io.StringIO()
+    with redirect_stdout(answer), suppress(SystemExit):
+        main()
+    words = answer.getvalue().strip("\n")
+    sys.stdout.write(f"{words}\n{NO_FILES}\n" if words else f"{FILES}\n")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,14 @@ class FlagGroup(TyperGroup):
         return super().resolve_command(ctx, [name, *args[1:]])
 
 
+class Misuse(typer.BadParameter):
+    """Arguments that do not go together; told in its own words, below the usage."""
+
+    def format_message(self) -> str:
+        """Return the words."""
+        return self.message
+
+
 def plain_switches(args: Sequence[str], params: Sequence[Any]) -> list[str]:
     """Return arguments in which no switch has a value: `--watch=false` is `--no-watch`."""
     switches: dict[str, tuple[str | None, str | None]] = {}

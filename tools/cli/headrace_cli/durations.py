@@ -45,6 +45,16 @@ def _two(whole: int, unit: int, name: str, small_unit: int, small_name: str) -> 
     return f"{large}{name}{small}{small_name}" if small else f"{large}{name}"
 
 
+def duration(text: str) -> str:
+    """Return a duration as the user gave it, once it is one; for the options of commands.
+
+    Raises:
+        typer.BadParameter: It is none.
+    """
+    seconds_of(text)
+    return text
+
+
 def seconds_of(text: str) -> float:
     """Return a duration given by the user, as `90s` or `1h30m`, in seconds.
 

@@ -32,7 +32,8 @@ same arguments, write the same patches and print the same output; scripts need o
   failure (also: `status` of a Rollout that is degraded or not healthy in time), 2 wrong usage,
   130 interrupted.
 - Colours only go to a terminal; `NO_COLOR` switches them off.
-- Completion of commands, flags and names: `source <(headrace completion bash)`.
+- Completion of commands, flags and names: `source <(headrace completion bash)`. kubectl's own
+  completion does the same for `kubectl headrace`, by `kubectl_complete-headrace` on the PATH.
 
 With `--via kafka` a command goes over the event bus instead of into the object: it carries what
 you saw (uid, version, epoch, step), is applied at most once and only if that still holds, and its

@@ -21,7 +21,7 @@ from headrace.kubernetes.resources import (
 )
 from headrace.routes.gateway_api import PLUGIN as GATEWAY_API
 
-KINDS: Final[Mapping[str, Resource]] = {
+_KINDS: Final[Mapping[str, Resource]] = {
     resource.kind: resource
     for resource in (
         ROLLOUTS,
@@ -48,10 +48,17 @@ _MEASURE: Final[dict[str, Any]] = {
 }
 
 
+def resource_of(manifest: Manifest) -> Resource | None:
+    """Return the kind of an object that plays a part in a rehearsal, None for all others."""
+    resource = _KINDS.get(str(manifest.get("kind")))
+    group, _, _ = str(manifest.get("apiVersion", "")).rpartition("/")
+    return resource if resource is not None and resource.group == group else None
+
+
 def version_before(manifest: Manifest) -> Manifest:
     """Return a Rollout or Deployment with another pod template: the version that is updated."""
     before = deepcopy(dict(manifest))
-    template = before["spec"].get("template")
+    template = (before.get("spec") or {}).get("template")
     if template:
         metadata = template.setdefault("metadata", {}) or {}
         template["metadata"] = metadata

@@ -26,7 +26,7 @@ from headrace.kubernetes.resources import (
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import Request
-from headrace_rehearsal.manifests import KINDS, missing, step_plugins, version_before
+from headrace_rehearsal.manifests import missing, resource_of, step_plugins, version_before
 from headrace_rehearsal.world import World, plugin_table
 
 _ROUNDS_MAX: Final = 20_000
@@ -95,7 +95,7 @@ async def rehearse(manifests: Sequence[Manifest]) -> Rehearsal:
     Raises:
         NotRehearsed: There is not exactly one Rollout, it is refused, or its update never ends.
     """
-    rollouts = [each for each in manifests if each.get("kind") == ROLLOUTS.kind]
+    rollouts = [each for each in manifests if resource_of(each) == ROLLOUTS]
     if len(rollouts) != 1:
         raise NotRehearsed(f"there are {len(rollouts)} Rollouts in the files, not one")
     return await _Stage(_placed(rollouts[0]), manifests).play()
@@ -105,6 +105,8 @@ def _placed(rollout: Manifest) -> Manifest:
     metadata = rollout.get("metadata") or {}
     if not metadata.get("name"):
         raise NotRehearsed("the Rollout has no name")
+    if not rollout.get("spec"):
+        raise NotRehearsed("the Rollout has no spec")
     return {**rollout, "metadata": {**metadata, "namespace": metadata.get("namespace", "default")}}
 
 
@@ -152,13 +154,14 @@ class _Stage:
         for kind, body in made_up:
             await world.user.create(kind, body)
         for manifest in self._manifests:
-            resource = KINDS.get(str(manifest.get("kind")))
+            resource = resource_of(manifest)
             if resource is None or resource == ROLLOUTS:
                 continue
             metadata = dict(manifest.get("metadata") or {})
             if resource != CLUSTER_ANALYSIS_TEMPLATES:
                 metadata["namespace"] = namespace
-            await world.user.create(resource, version_before({**manifest, "metadata": metadata}))
+            body = {**manifest, "apiVersion": resource.api_version, "metadata": metadata}
+            await world.user.create(resource, version_before(body))
         plugins = set(step_plugins(self._rollout))
         if plugins:
             await world.user.create(CONFIG_MAPS, plugin_table(plugins))
@@ -168,7 +171,7 @@ class _Stage:
         """Apply the manifests as they are: only the pod template differs from before."""
         world, namespace = self._world, self._rollout["metadata"]["namespace"]
         for manifest in (*self._manifests, self._rollout):
-            resource = KINDS.get(str(manifest.get("kind")))
+            resource = resource_of(manifest)
             template = (manifest.get("spec") or {}).get("template")
             if resource is None or not template:
                 continue

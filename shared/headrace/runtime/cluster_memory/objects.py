@@ -29,6 +29,7 @@ ORPHAN: Final = "orphan"
 _UIDS: Final = UUID("2b1c1a4e-93f8-5d0e-8c38-7a3c1d9a6f10")
 _NAME_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _NAME_SUFFIX_LENGTH: Final = 5
+_NAME_ATTEMPTS: Final = 5
 _GRACE_SECONDS: Final = 30
 
 # The API server sets these; what a client writes there is ignored.
@@ -305,7 +306,7 @@ class Objects:
         if metadata.get("resourceVersion"):
             raise Rejected("resourceVersion should not be set on objects to be created")
         if not metadata.get("name") and metadata.get("generateName"):
-            metadata["name"] = metadata["generateName"] + name_suffix(uid)
+            metadata["name"] = self._generated_name(resource, metadata, uid)
         if not metadata.get("name"):
             raise Rejected(f"{resource.kind}: name or generateName is required")
         if resource.is_namespaced and not metadata.get("namespace"):
@@ -316,6 +317,13 @@ class Objects:
         namespace = metadata["namespace"] if resource.is_namespaced else ""
         if self.find(resource, namespace, metadata["name"]) is not None:
             raise AlreadyExists(f"{_title(resource, metadata['name'])} already exists")
+
+    def _generated_name(self, resource: Resource, metadata: Mapping[str, Any], uid: str) -> str:
+        """Return a name that is free; the last one tried if none is, as the API server does."""
+        namespace = metadata.get("namespace", "") if resource.is_namespaced else ""
+        names = [f"{metadata['generateName']}{suffix}" for suffix in name_suffixes(uid)]
+        free = (name for name in names if self.find(resource, namespace, name) is None)
+        return next(free, names[-1])
 
     def _next_version(self) -> int:
         self.version += 1
@@ -377,14 +385,15 @@ def controller_uid(record: Record, resource: Resource) -> str | None:
     return owner["uid"] if owner is not None and owner["kind"] == resource.kind else None
 
 
-def name_suffix(uid: str) -> str:
-    """Return the five characters that complete a generateName; derived, never drawn."""
+def name_suffixes(uid: str) -> Iterator[str]:
+    """Yield what may complete a generateName, five characters each; derived, never drawn."""
     number = UUID(uid).int
-    characters = []
-    for _ in range(_NAME_SUFFIX_LENGTH):
-        number, index = divmod(number, len(_NAME_ALPHABET))
-        characters.append(_NAME_ALPHABET[index])
-    return "".join(characters)
+    for _ in range(_NAME_ATTEMPTS):
+        characters = []
+        for _ in range(_NAME_SUFFIX_LENGTH):
+            number, index = divmod(number, len(_NAME_ALPHABET))
+            characters.append(_NAME_ALPHABET[index])
+        yield "".join(characters)
 
 
 def _title(resource: Resource, name: str) -> str:

@@ -5,11 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from headrace_cli.app import build
 
 ROLLOUT = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\n"
+SERVICE = "apiVersion: v1\nkind: Service\n"
+READY = f"""\
+{ROLLOUT}metadata: {{name: a}}
+spec:
+  selector: {{matchLabels: {{app: a}}}}
+  template:
+    metadata: {{labels: {{app: a}}}}
+    spec: {{containers: [{{name: c, image: i}}]}}
+  strategy: {{canary: {{}}}}
+"""
 
 
 @pytest.mark.parametrize(
@@ -23,10 +34,45 @@ ROLLOUT = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\n"
         ),
         ("apiVersion: v1\nkind: Service\nspec: [1]\n", "Error: Service: cannot unmarshal spec\n"),
         ("kind: ConfigMap\n", "Error: there are 0 Rollouts in the files, not one\n"),
+        ("", "Error: there are 0 Rollouts in the files, not one\n"),
+        (
+            "apiVersion: example.com/v1\nkind: Rollout\nmetadata: {name: a}\n",
+            "Error: there are 0 Rollouts in the files, not one\n",
+        ),
+        (f"{ROLLOUT}metadata: {{name: a}}\n", "Error: the Rollout has no spec\n"),
+        (
+            f"{ROLLOUT}metadata: {{name: a}}\nspec: {{replica: 3}}\n",
+            'Error: Rollout: unknown field "replica"\n',
+        ),
+        (
+            "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nspec: {metrics: x}\n",
+            "Error: AnalysisTemplate: cannot unmarshal string into spec.metrics of type array\n",
+        ),
+        (
+            f"{READY}---\n{SERVICE}metadata: {{name: b}}\n---\n{SERVICE}metadata: {{name: b}}\n",
+            'Error: services "b" already exists\n',
+        ),
+        (f"{READY}---\n{SERVICE}", "Error: Service: name or generateName is required\n"),
+        ("apiVersion: v1\nkind: List\nitems: [3]\n", "Error: List: an item is no object but int\n"),
+        ("{a: " * 1000, "Error: {path}: nested too deeply\n"),
     ],
 )
 def test_what_cannot_be_read_is_named(text: str, failure: str, tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(text)
     result = CliRunner().invoke(build(), ["plan", "-f", str(path)])
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "", failure)
+    told = failure.replace("{path}", str(path))
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", told)
+
+
+def test_a_list_is_taken_as_its_items(tmp_path: Path) -> None:
+    """As `kubectl get rollout,service -o yaml` prints them."""
+    one, listed = tmp_path / "one.yaml", tmp_path / "list.yaml"
+    one.write_text(READY)
+    items = {"apiVersion": "v1", "kind": "List", "items": [yaml.safe_load(READY)]}
+    listed.write_text(yaml.safe_dump(items))
+    first, second = (
+        CliRunner().invoke(build(), ["plan", "-f", str(each)]) for each in (one, listed)
+    )
+    assert (first.exit_code, first.stdout) == (0, second.stdout)
+    assert first.stdout.startswith("Update of Rollout default/a")

@@ -14,6 +14,10 @@ from headrace_cli.output import Terminal
 VARIABLE: Final = "_HEADRACE_COMPLETE"
 """Set by the shell's script when it asks for completions."""
 
+NO_FILES: Final = ":4"
+FILES: Final = ":0"
+"""What kubectl's shell script does after the words: nothing, or offer the files of the folder."""
+
 
 class Shell(StrEnum):
     """Shells that we have a script for."""

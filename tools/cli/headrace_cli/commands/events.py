@@ -9,7 +9,7 @@ import typer
 
 from headrace_cli.arguments import AllNamespaces, FlagCommand, complete_rollout
 from headrace_cli.bus_options import BusOptions, with_bus
-from headrace_cli.durations import seconds_of
+from headrace_cli.durations import duration, seconds_of
 from headrace_cli.session import Session, on_cluster
 
 
@@ -41,7 +41,13 @@ async def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     output: Annotated[Form, typer.Option("--output", "-o", help="Form of the output.")] = Form.TEXT,
     since: Annotated[
-        str, typer.Option("--since", metavar="DURATION", help="How far back; 0: all there is.")
+        str,
+        typer.Option(
+            "--since",
+            metavar="DURATION",
+            help="How far back; 0: all there is.",
+            callback=duration,
+        ),
     ] = "24h",
     all_namespaces: AllNamespaces = False,
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from headrace_cli.arguments import FlagCommand, RolloutName
 from headrace_cli.bus_options import BusOptions, Via, ViaOption, with_bus
-from headrace_cli.durations import seconds_of
+from headrace_cli.durations import duration, seconds_of
 from headrace_cli.session import Session, on_cluster
 
 
@@ -24,7 +24,14 @@ async def restart(
     bus: BusOptions,
     name: RolloutName,
     delay: Annotated[
-        str, typer.Option("--in", "-i", metavar="DURATION", help="Wait so long first, as 10s.")
+        str,
+        typer.Option(
+            "--in",
+            "-i",
+            metavar="DURATION",
+            help="Wait so long first, as 10s.",
+            callback=duration,
+        ),
     ] = "0s",
     via: ViaOption = Via.KUBERNETES,
 ) -> None:

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 async def rollout(
     session: Session, bus: BusOptions, names: RolloutNames, via: ViaOption = Via.KUBERNETES
 ) -> None:
-    """Begin aborted updates again."""
+    """Begin aborted updates again; `retry NAME` is the same."""
     from headrace_cli.operations import changes, ways
 
     way = ways.choose(session, via, bus)

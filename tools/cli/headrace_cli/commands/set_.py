@@ -18,6 +18,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="set", help="Change a Rollout: release an image.")
 
 
+def _assignment(text: str) -> str:
+    container, _, image = text.partition("=")
+    if text.count("=") != 1 or not container or not image:
+        raise typer.BadParameter(f"{text!r} is not CONTAINER=IMAGE")
+    return text
+
+
 @on_cluster
 @with_bus
 async def image(
@@ -26,7 +33,11 @@ async def image(
     name: RolloutName,
     assignment: Annotated[
         str,
-        typer.Argument(metavar="CONTAINER=IMAGE", help="The container (* for all) and its image."),
+        typer.Argument(
+            metavar="CONTAINER=IMAGE",
+            help="The container (* for all) and its image.",
+            callback=_assignment,
+        ),
     ],
     via: ViaOption = Via.KUBERNETES,
 ) -> None:
@@ -35,10 +46,6 @@ async def image(
     That releases a new version.
     """
     container, _, new_image = assignment.partition("=")
-    if assignment.count("=") != 1 or not container or not new_image:
-        raise typer.BadParameter(
-            f"{assignment!r} is not CONTAINER=IMAGE", param_hint="CONTAINER=IMAGE"
-        )
     from headrace_cli.operations import changes, ways
 
     await changes.set_image(session, ways.choose(session, via, bus), name, container, new_image)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from headrace_cli.arguments import FlagCommand, RolloutName
-from headrace_cli.durations import seconds_of
+from headrace_cli.durations import duration, seconds_of
 from headrace_cli.session import Session, on_cluster
 
 
@@ -26,7 +26,11 @@ async def status(
     longest: Annotated[
         str,
         typer.Option(
-            "--timeout", "-t", metavar="DURATION", help="Wait no longer than this; 0: for ever."
+            "--timeout",
+            "-t",
+            metavar="DURATION",
+            help="Wait no longer than this; 0: for ever.",
+            callback=duration,
         ),
     ] = "0",
 ) -> None:

@@ -51,6 +51,8 @@ def read_manifests(path: Path) -> list[Manifest]:
         documents = list(yaml.load_all(content, Loader=_Loader))
     except yaml.YAMLError as error:
         raise Failure(f"yaml: {error}") from error
+    except RecursionError as error:
+        raise Failure(f"{path}: nested too deeply") from error
     manifests = [document for document in documents if document is not None]
     for manifest in manifests:
         if not isinstance(manifest, dict):

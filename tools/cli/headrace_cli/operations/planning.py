@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import structlog
 
-from headrace.kubernetes.resources import ROLLOUTS, Manifest
-from headrace.model.strict import mistyped_field
+from headrace.errors import RolloutError
+from headrace.kubernetes.resources import ARGO_GROUP, Manifest
+from headrace.model.strict import mistyped_field, unknown_field
 from headrace_cli.failures import Failure
 from headrace_cli.operations.manifests import misshapen_part, read_manifests
 from headrace_cli.output import Terminal
 from headrace_cli.views import rehearsal as view
-from headrace_rehearsal.manifests import KINDS
+from headrace_rehearsal.manifests import resource_of
 from headrace_rehearsal.rehearse import NotRehearsed, rehearse
 
 
@@ -28,12 +29,12 @@ def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: 
     """
     # The services of the rehearsal log as they always do; here nobody operates them.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    manifests = [manifest for path in paths for manifest in read_manifests(path)]
+    manifests = [each for path in paths for part in read_manifests(path) for each in _items(part)]
     for manifest in manifests:
         _check(manifest)
     try:
         found = asyncio.run(rehearse(manifests))
-    except NotRehearsed as error:
+    except (NotRehearsed, RolloutError) as error:
         raise Failure(str(error)) from error
     if is_json:
         terminal.print(json.dumps(view.document(found), ensure_ascii=False, indent=2))
@@ -41,13 +42,30 @@ def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: 
         terminal.print(*view.lines(found, terminal.palette(no_color=no_color)))
 
 
+def _items(manifest: Manifest) -> Iterator[Manifest]:
+    """Yield an object, or those of a list as `kubectl get -o yaml` prints it."""
+    if (manifest.get("apiVersion"), manifest.get("kind")) != ("v1", "List"):
+        yield manifest
+        return
+    for item in manifest.get("items") or ():
+        if not isinstance(item, dict):
+            raise Failure(f"List: an item is no object but {type(item).__name__}")
+        yield item
+
+
 def _check(manifest: Manifest) -> None:
     """Refuse what no API server would store."""
-    kind = str(manifest.get("kind", ""))
-    if kind not in KINDS:
+    resource = resource_of(manifest)
+    if resource is None:
         return
     wrong = misshapen_part(manifest)
-    if not wrong and kind == ROLLOUTS.kind:
-        wrong = mistyped_field(kind, manifest) or ""
     if wrong:
-        raise Failure(f"{kind}: cannot unmarshal {wrong}")
+        raise Failure(f"{resource.kind}: cannot unmarshal {wrong}")
+    if resource.group != ARGO_GROUP:
+        return
+    unknown = unknown_field(resource.kind, manifest)
+    if unknown is not None:
+        raise Failure(f'{resource.kind}: unknown field "{unknown}"')
+    mistyped = mistyped_field(resource.kind, manifest)
+    if mistyped is not None:
+        raise Failure(f"{resource.kind}: cannot unmarshal {mistyped}")

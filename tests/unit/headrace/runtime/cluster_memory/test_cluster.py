@@ -115,6 +115,13 @@ def test_time_moves_pods_step_by_step(
     assert memory.wake_at() is None
 
 
+def test_a_generated_name_that_is_taken_is_drawn_again(client: MemoryClient) -> None:
+    """Five letters name so many pods twice; the API server tries again, too."""
+    body = {"metadata": {"generateName": "job-", "namespace": "shop"}}
+    for _ in range(12_000):
+        done(client.create(CONFIG_MAPS, body))
+
+
 def test_a_pod_lives_on_while_it_terminates(
     memory: MemoryCluster, client: MemoryClient, clock: VirtualClock
 ) -> None:
