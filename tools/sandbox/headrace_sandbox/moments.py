@@ -114,6 +114,10 @@ MOMENTS: Final = (
         (("pause", None), ("abort", None), ("scale", 3), ("set-image", "good"), ("undo", None)),
     ),
     Moment(
+        lambda v: v.is_blue_green and v.is_on_trial and v.is_held,
+        (("abort", None), ("abort", None), ("abort", None), ("undo", None)),
+    ),
+    Moment(
         lambda v: v.is_updating and v.is_held,
         (("abort", None), ("promote", None), ("resume", None), ("scale", 2)),
     ),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from headrace.kubernetes.resources import ANALYSIS_RUNS, ROLLOUTS, SERVICES, Manifest
+from headrace.model.meta import parse_time
 from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book
 from headrace_sandbox.checkers.violations import Findings
@@ -58,7 +59,16 @@ class BlueGreenRules:
         for record in self._world.objects.all(ROLLOUTS):
             strategy = blue_green_of(record.manifest)
             if strategy is not None and strategy.get("activeService") == new.name:
-                self._cut_over(record.manifest, strategy, pod_hash)
+                if pod_hash:
+                    self._cut_over(record.manifest, strategy, pod_hash)
+                else:
+                    self._given_up(record.manifest, before)
+
+    def _given_up(self, rollout: Manifest, before: str) -> None:
+        """Everybody may answer only where the versions that could are gone with their Rollout."""
+        text = f"{rollout['metadata']['name']}: {before} was selected"
+        is_there = before in replica_sets(self._world.objects, rollout["metadata"]["uid"])
+        self._require(not is_there, "a Service of a Rollout selects one version", text)
 
     def _cut_over(self, rollout: Manifest, strategy: Mapping[str, Any], pod_hash: str) -> None:
         uid, now = rollout["metadata"]["uid"], self._world.now
@@ -128,9 +138,16 @@ class BlueGreenRules:
                 self._require(count >= least, "what a Service selects keeps its pods", text)
             status = record.manifest.get("status") or {}
             is_shown = status.get("currentPodHash") == pod_hash and page.aborted_since is None
-            if is_shown and self._selects(strategy.get("previewService"), pod_hash):
+            # The delay of an abort that is not claimed yet, since its replica was lost, counts too.
+            is_kept = is_shown and not self._is_over(old)
+            if is_kept and self._selects(strategy.get("previewService"), pod_hash):
                 least = min(least, int(strategy.get("previewReplicaCount", least)))
                 self._require(count >= least, "what a Service selects keeps its pods", text)
+
+    def _is_over(self, replica_set: Record) -> bool:
+        """Whether the time is over for which a ReplicaSet was to keep its pods."""
+        deadline = (replica_set.metadata.get("annotations") or {}).get("scale-down-deadline")
+        return bool(deadline) and parse_time(deadline) <= self._world.now + LAG_SECONDS
 
     def _selects(self, service: str | None, pod_hash: str) -> bool:
         """Whether a Service selects a hash, and not by a hand that nobody may have seen yet."""

@@ -15,6 +15,7 @@ from headrace_sandbox.faults import NONE
 from headrace_sandbox.workload import (
     HASH,
     header_rules,
+    replica_sets,
     roles,
     selected_hash,
     services_of,
@@ -109,8 +110,10 @@ class TrafficRules:
         is_newest = asked is not None and int(fence.get("epoch") or 0) == max(page.asked)
         if asked is not None and is_newest and not status.get("abort"):
             wanted = asked.document["hashes"].get("canary")
+            # An undo points the canary's Service at stable; there a weight raises nothing.
+            is_undone = pod_hash == status.get("stableRS") == status.get("currentPodHash")
             self._require(
-                pod_hash == wanted,
+                pod_hash == wanted or is_undone,
                 "a weight waits for its Service",
                 f"{text}, meant for {wanted}",
             )
@@ -144,7 +147,8 @@ class TrafficRules:
         stable = (rollout.get("status") or {}).get("stableRS", "")
         canary = selected_hash(self._world.objects, roles(rollout)[0])
         since = self._world.now - _VALID_SECONDS - LAG_SECONDS
-        if not self._book.lacked_pods(uid, canary, since):
+        is_canary_gone = canary not in replica_sets(self._world.objects, uid)
+        if not is_canary_gone and not self._book.lacked_pods(uid, canary, since):
             text = f"{rollout['metadata']['name']}: {weight} to stable {stable}"
             self._carried(rollout, stable, weight, text)
         if "pingPong" not in rollout["spec"]["strategy"]["canary"]:
