@@ -69,8 +69,8 @@ class Shell(Protocol[ObservedT, PlanT]):
         Args:
             observed: The snapshot.
             now: Decision time.
-            last: The plan that this reconcile has just carried out, if there is one: what was
-                decided together with it needs no decision.
+            last: The plan that was carried out just before, if there is one: what was decided
+                together with it needs no decision.
         """
         ...
 
@@ -255,6 +255,7 @@ class Reconciler(Generic[ObservedT, PlanT]):
         self._may_act = may_act
         self._observer = observer or SilentObserver()
         self._frozen: dict[str, str] = {}
+        self._unfinished: dict[str, PlanT] = {}
 
     @property
     def frozen(self) -> dict[str, str]:
@@ -342,7 +343,7 @@ class Reconciler(Generic[ObservedT, PlanT]):
     async def _passes(
         self, key: str, on_look: Callable[[str], None], gives_way: Callable[[], bool]
     ) -> Outcome:
-        conflicts, last = 0, None
+        conflicts, last = 0, self._unfinished.pop(key, None)
         for _ in range(PASSES_MAX + CONFLICTS_MAX):
             if not self._may_act(key):
                 return _NOT_OWNED
@@ -370,6 +371,8 @@ class Reconciler(Generic[ObservedT, PlanT]):
                 conflicts += 1
                 if conflicts > CONFLICTS_MAX:
                     raise
+        if last is not None:
+            self._unfinished[key] = last
         return Outcome("busy")
 
     def _violation(self, observed: ObservedT, plan: PlanT) -> InvariantViolation | None:

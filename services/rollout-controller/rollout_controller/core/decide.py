@@ -86,7 +86,7 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
         if after.effects and has_intent and plan.intent is None:
             return _with_intent(plan, plan.claim, after)
         if after.effects or after.is_still:
-            return replace(plan, then=Foreseen(claimed, after))
+            return replace(plan, then=Foreseen(claimed, after, now))
         if plan.intent or _is_own_abort(after):
             return plan
         plan = _joined(plan, after)

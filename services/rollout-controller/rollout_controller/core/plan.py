@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from headrace.ids import EventId
 from headrace.kubernetes.resources import Manifest
@@ -18,6 +18,8 @@ from headrace.model.quantities import Instant
 from headrace.model.rollout_status import RolloutStatus
 from headrace.model.route import RouteDocument
 from rollout_controller.core.observed import Observed
+
+_FORESIGHT_SECONDS: Final = 1.0
 
 EventType = Literal["Normal", "Warning"]
 
@@ -308,19 +310,24 @@ class Foreseen:
     Attributes:
         observed: The snapshot of that pass, if nothing changes but what the plan writes.
         plan: What shall be done then; mostly nothing.
+        decided_at: By this service's clock.
     """
 
     observed: Observed
     plan: Plan
+    decided_at: Instant
 
 
 def foresee(last: Plan, observed: Observed, *, now: Instant) -> Plan | None:
     """Return what was decided on a snapshot together with the plan before it, if anything was.
 
-    A decision holds for an equal snapshot until its time to wake.
+    A decision holds for an equal snapshot until its time to wake; one that writes the time into
+    objects only for a moment.
     """
     then = last.then
     if then is None or not then.observed.is_like(observed):
+        return None
+    if not then.plan.is_still and now - then.decided_at > _FORESIGHT_SECONDS:
         return None
     wake_at = then.plan.wake_at
     return then.plan if wake_at is None or now < wake_at else None

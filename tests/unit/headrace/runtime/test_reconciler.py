@@ -125,6 +125,20 @@ def test_what_was_foreseen_is_carried_out_without_a_decision() -> None:
     assert core.decided == [0, 1, 3]
 
 
+def test_what_was_foreseen_holds_when_a_more_urgent_key_went_first() -> None:
+    core = Counter()
+    shell = CoreShell(core, core.decide, lambda observed, plan: None, core, foresee=core.foresee)
+    reconciler = Reconciler(shell, VirtualClock(), lambda _: True)
+    outcomes = []
+    for _ in range(4):
+        coroutine = reconciler.process("ns/a", gives_way=lambda: True)
+        with pytest.raises(StopIteration) as stop:
+            coroutine.send(None)
+        outcomes.append(stop.value.value.kind)
+    assert outcomes == ["busy", "busy", "busy", "settled"]
+    assert core.decided == [0, 1, 3]
+
+
 def test_leaves_the_turn_to_others_when_it_never_stops_writing() -> None:
     shell = ScriptedShell(*[True] * 100)
     assert outcome_of(shell).kind == "busy"
