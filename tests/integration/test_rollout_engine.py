@@ -4,6 +4,7 @@ import pytest
 from engine_world import STEPS, World, canary, deployed, routed
 
 from headrace.errors import Forbidden
+from headrace.kubernetes.hashes import pod_template_hash
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
@@ -276,6 +277,47 @@ async def test_a_refused_effect_is_told_and_nothing_that_rests_on_it_is_claimed(
     assert (await world.status())["phase"] == "Paused"
 
 
+@pytest.mark.spec("canary 2.2")
+async def test_a_refused_write_at_the_beginning_of_an_update_skips_no_step() -> None:
+    world = await deployed(routed())
+    await world.set_image("app:v2")
+    await world.settle()
+    await world.patch_status({"promoteFull": True})
+    await world.settle(40)
+    assert (await world.status())["phase"] == "Healthy"
+
+    def refuse(request: Request) -> None:
+        if request.verb == "patch" and request.resource == "replicasets":
+            raise Forbidden("denied by a webhook")
+
+    world.cluster.intercept = refuse
+    world.recorder.events.clear()
+    await world.set_image("app:v1")
+    await world.sync()
+    assert (await world.reconciler.process("default/app")).is_error
+    status = await world.status()
+    assert (status["currentStepIndex"], status["phase"]) == (0, "Progressing")
+    assert world.recorder.reasons() == ["RolloutNotCompleted"]
+    world.cluster.intercept = None
+    await world.settle()
+    assert (await world.status())["message"] == "CanaryPauseStep"
+    assert await world.weight() == 10
+
+
+@pytest.mark.spec("canary 3.2")
+async def test_a_full_promotion_asked_for_one_revision_promotes_no_other() -> None:
+    """An abort, its full promotion and a new image that arrive together."""
+    world = await deployed(routed())
+    await world.set_image("app:v2")
+    await world.settle()
+    await world.patch_status({"abort": True, "promoteFull": True})
+    await world.set_image("app:v3")
+    await world.settle(20)
+    status = await world.status()
+    assert (status["message"], status["currentStepIndex"]) == ("CanaryPauseStep", 2)
+    assert await world.weight() == 10
+
+
 @pytest.mark.spec("rollout-api 7.4")
 async def test_a_replica_set_that_cannot_be_created_is_told() -> None:
     world = await deployed(routed())
@@ -289,10 +331,19 @@ async def test_a_replica_set_that_cannot_be_created_is_told() -> None:
     await world.sync()
     outcome = await world.reconciler.process("default/app")
     assert outcome.is_error
-    conditions = {c["type"]: c for c in (await world.status())["conditions"]}
+    status = await world.status()
+    conditions = {c["type"]: c for c in status["conditions"]}
+    name = f"app-{pod_template_hash((await world.get())['spec']['template'])}"
+    told = f'Failed to create new replica set "{name}": exceeded quota'
     assert conditions["Progressing"]["reason"] == "ReplicaSetCreateError"
-    assert "exceeded quota" in conditions["Progressing"]["message"]
-    assert world.recorder.reasons()[-1] == "ReplicaSetCreateError"
+    assert conditions["Progressing"]["message"] == told
+    assert world.recorder.events[-1] == ("ReplicaSetCreateError", told)
+    assert status["observedGeneration"] == str((await world.get())["metadata"]["generation"])
+    assert (status["phase"], status["message"]) == (
+        "Progressing",
+        "more replicas need to be updated",
+    )
+    assert status["headrace"]["waiting"]["unblock"] == "exceeded quota"
     world.cluster.intercept = None
     await world.settle()
     assert (await world.status())["phase"] == "Paused"

@@ -18,9 +18,11 @@ from headrace.errors import (
     Conflict,
     Forbidden,
     NotFound,
+    PermanentError,
     RateLimited,
     Rejected,
     RolloutError,
+    TransientError,
 )
 from headrace.kubernetes.patches import merge_diff
 from headrace.kubernetes.resources import (
@@ -41,7 +43,7 @@ from headrace.model.quantities import Instant
 from headrace.runtime.cluster import Cluster, JsonPatch, MergePatch
 from rollout_controller.caches import Facts
 from rollout_controller.core import labels
-from rollout_controller.core.decide import claim_failure
+from rollout_controller.core.decide import plan_of_failure
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import (
     AdoptReplicaSet,
@@ -65,7 +67,6 @@ from rollout_controller.core.plan import (
     SwitchService,
     TerminateExperiment,
     TerminateRun,
-    describe,
 )
 from rollout_controller.creation import create_under_free_name
 from rollout_controller.decoded import Decoded
@@ -75,7 +76,6 @@ from rollout_controller.patches import (
     replica_set_operations,
     scale_operations,
     stored_status,
-    with_create_error,
     with_intent,
     with_names,
 )
@@ -178,8 +178,8 @@ class Actor:
         for effect in plan.effects:
             try:
                 await self._carry_out(observed, effect, written, now)
-            except (Forbidden, Rejected) as error:
-                if not isinstance(effect, CreateReplicaSet):  # that has a condition of its own
+            except (PermanentError, TransientError) as error:
+                if _is_told(effect, error):
                     await self._tell_failure(observed, plan, (effect, error), written, now)
                 raise
             # What an eviction does is read from the pods as they go, not from a pass at once.
@@ -214,8 +214,12 @@ class Actor:
         """Claim what the refused effect does not assert; it is tried again with back-off."""
         effect, error = failed
         stored = observed if plan.intent is None else with_intent(observed, plan.intent)
-        claim = claim_failure(stored, on=describe(effect), text=str(error), now=now)
-        await self._write_status(observed, stored_status(claim.status, claim.headrace), written)
+        told = plan_of_failure(stored, effect, str(error), now=now)
+        assert told.claim is not None
+        status = stored_status(told.claim.status, told.claim.headrace)
+        await self._voice.announce(observed, told.events, before=True)
+        await self._write_status(observed, status, written)
+        await self._voice.announce(observed, told.events, before=False)
 
     def _keep_cause(self, observed: Observed, written: _Written) -> None:
         """Let the next pass of this reconcile have the cause of this one.
@@ -280,7 +284,7 @@ class Actor:
             case CreateRun():
                 await self._create_run(observed, effect, written, now)
             case CreateReplicaSet():
-                await self._create_replica_set(observed, effect, written, now)
+                await self._create_replica_set(observed, effect, written)
             case AnnotateRollout():
                 await self._annotate_rollout(observed, effect, written)
             case PatchReplicaSet():
@@ -317,22 +321,12 @@ class Actor:
                 assert_never(effect)
 
     async def _create_replica_set(
-        self, observed: Observed, effect: CreateReplicaSet, written: _Written, now: Instant
+        self, observed: Observed, effect: CreateReplicaSet, written: _Written
     ) -> None:
-        manifest = effect.manifest
-        name = manifest["metadata"]["name"]
         try:
-            await self._guard(observed.key).create(REPLICA_SETS, manifest)
+            await self._guard(observed.key).create(REPLICA_SETS, effect.manifest)
         except AlreadyExists:
-            await self._meet_existing(observed, name, written)
-        except Conflict:
-            raise
-        except RolloutError as error:
-            text = f'Failed to create new replica set "{name}": {error}'
-            event = PlannedEvent(Reason.REPLICA_SET_CREATE_ERROR, text, "Warning")
-            await self._voice.announce(observed, (event,), before=True)
-            await self._write_status(observed, with_create_error(observed, text, now), written)
-            raise
+            await self._meet_existing(observed, effect.manifest["metadata"]["name"], written)
 
     async def _meet_existing(self, observed: Observed, name: str, written: _Written) -> None:
         """Adopt our own ReplicaSet of this name, or count a collision (rollout-api 7.4)."""
@@ -463,6 +457,11 @@ class Actor:
             )
         except NotFound:
             return  # gone already
+
+
+def _is_told(effect: Effect, error: RolloutError) -> bool:
+    """Return whether a failure is told at once; what may pass by itself is tried again first."""
+    return isinstance(error, Forbidden | Rejected) or isinstance(effect, CreateReplicaSet)
 
 
 def _is_asked_abort(plan: Plan) -> bool:

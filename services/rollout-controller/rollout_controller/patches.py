@@ -9,15 +9,12 @@ from headrace.errors import INSTALL_CRDS, Rejected
 from headrace.kubernetes.patches import pointer
 from headrace.kubernetes.resources import Manifest
 from headrace.model.analysis import is_completed
-from headrace.model.conditions import ConditionStatus, ConditionType, Reason, RolloutPhase
 from headrace.model.headrace_status import HeadraceStatus
-from headrace.model.quantities import Instant
 from headrace.model.rollout_status import RolloutStatus
 from rollout_controller.core import labels
 from rollout_controller.core.claimed_runs import claimed_runs, with_runs
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import Intent, PatchReplicaSet
-from rollout_controller.core.status.conditions import ConditionList
 
 
 def check_kept(answer: Manifest, status: Mapping[str, Any]) -> None:
@@ -32,26 +29,6 @@ def check_kept(answer: Manifest, status: Mapping[str, Any]) -> None:
         raise Rejected(
             f"the API server drops status.headrace: install the CRDs with `{INSTALL_CRDS}`"
         )
-
-
-def with_create_error(observed: Observed, text: str, now: Instant) -> dict[str, Any]:
-    """Return the status that says why the ReplicaSet of a revision could not be made."""
-    conditions = ConditionList(list(observed.status.conditions), now)
-    conditions.set(
-        ConditionType.PROGRESSING,
-        ConditionStatus.FALSE,
-        Reason.REPLICA_SET_CREATE_ERROR,
-        text,
-    )
-    status = observed.status.model_copy(
-        update={
-            "conditions": tuple(conditions.items),
-            "observed_generation": str(observed.generation),
-            "phase": observed.status.phase or str(RolloutPhase.PROGRESSING),
-            "message": observed.status.message or "more replicas need to be updated",
-        }
-    )
-    return stored_status(status, observed.headrace)
 
 
 def with_intent(observed: Observed, intent: Intent) -> Observed:

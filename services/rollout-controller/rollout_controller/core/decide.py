@@ -32,11 +32,14 @@ from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import (
     AnnotateRollout,
     Claim,
+    CreateReplicaSet,
+    Effect,
     EvictPods,
     Foreseen,
     Intent,
     Plan,
     PlannedEvent,
+    describe,
     nothing,
 )
 from rollout_controller.core.rollback import is_within_window
@@ -93,21 +96,27 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
     return plan
 
 
-def claim_failure(observed: Observed, *, on: str, text: str, now: Instant) -> Claim:
-    """Return what may be claimed although an effect failed for good.
+def plan_of_failure(observed: Observed, effect: Effect, text: str, *, now: Instant) -> Plan:
+    """Return what may be said although an effect failed.
 
-    Only what asserts no effect: generation, counters, conditions, and in status.headrace.waiting
-    what failed and why.
+    Only what asserts no effect: generation, counters, conditions, that an update begins, and in
+    status.headrace.waiting what failed and why.
 
     Args:
         observed: The snapshot of the pass, with the intent that is stored already.
-        on: The object that could not be written, as `service preview`.
+        effect: What could not be carried out.
         text: The API server's answer.
         now: Decision time.
     """
     draft = Draft(observed, now)
-    draft.fail(text, on=on)
-    return sync.claim_counts(draft)
+    draft.revision = replica_sets.revision_of_new(draft)
+    draft.fail(text, on=describe(effect))
+    if isinstance(effect, CreateReplicaSet):
+        name = effect.manifest["metadata"]["name"]
+        draft.create_error = f'Failed to create new replica set "{name}": {text}'
+        draft.event(Reason.REPLICA_SET_CREATE_ERROR, draft.create_error, type="Warning")
+    claim = sync.claim_failure(draft)
+    return Plan(claim=claim, events=tuple(draft.events), reason=describe(effect), message=text)
 
 
 def _is_own_abort(plan: Plan) -> bool:
@@ -166,17 +175,17 @@ def _pass(observed: Observed, error: str | None, now: Instant) -> Plan:
     if observed.spec.replicas is None:
         draft.effect(AnnotateRollout({}, replicas=1))
         return _plan(draft, None, "DefaultReplicas")
+    if sync.spec_changed(draft):
+        replica_sets.sync_revision(draft)
+        if draft.is_blue_green:
+            bluegreen_services.reconcile_preview(draft)
+        return _plan(draft, sync.claim_reset(draft), "SpecChanged")
     if draft.status.abort and draft.is_fully_promoted:
         draft.remove_abort()
     elif draft.status.abort and (draft.status.promote_full or is_within_window(draft)):
         # Stored before any route that raises: the router refuses those while the abort stands.
         draft.remove_abort()
         return _plan(draft, sync.claim_counts(draft), "AbortDropped")
-    if sync.spec_changed(draft):
-        replica_sets.sync_revision(draft)
-        if draft.is_blue_green:
-            bluegreen_services.reconcile_preview(draft)
-        return _plan(draft, sync.claim_reset(draft), "SpecChanged")
     if is_scaling_event(draft):
         _reconcile_sizes(draft)
         return _plan(draft, sync.claim_counts(draft), "Scaling")

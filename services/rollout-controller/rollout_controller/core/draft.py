@@ -69,6 +69,7 @@ class Draft:
         needs_intent: The request is new or renewed and must be stored first.
         acknowledged: Newest acknowledged route, including what this pass learned.
         plugin_statuses: status.canary.stepPluginStatuses as this pass will claim them.
+        create_error: Why the ReplicaSet of this revision could not be made.
         call: Call of a step plugin's worker that shall be under way.
     """
 
@@ -118,6 +119,7 @@ class Draft:
         self.call: PluginCall | None = None
         self.failure = ""
         self.failed_on = ""
+        self.create_error = ""
         self.wake_at: Instant | None = None
         self.scaled = False
 

@@ -42,10 +42,16 @@ def claim_replica_sets(draft: Draft) -> bool:
     return bool(draft.effects)
 
 
+def revision_of_new(draft: Draft) -> int:
+    """Return the revision of the current template: above all others, and never lowered."""
+    own = draft.new.revision if draft.new is not None else 0
+    others = (rs.revision for rs in draft.observed.replica_sets if rs is not draft.new)
+    return max(own, 1 + max(others, default=0))
+
+
 def create_replica_set(draft: Draft) -> None:
     """Plan the ReplicaSet of the current template, with no pods (rollout-api 7.4)."""
-    observed = draft.observed
-    revision = 1 + max((rs.revision for rs in observed.replica_sets), default=0)
+    revision = revision_of_new(draft)
     manifest = _manifest(draft, revision)
     name = manifest["metadata"]["name"]
     draft.effect(CreateReplicaSet(manifest))
@@ -58,8 +64,7 @@ def sync_revision(draft: Draft) -> None:
     rs = draft.new
     if rs is None:
         return
-    others = [other.revision for other in draft.observed.replica_sets if other is not rs]
-    revision = max(rs.revision, 1 + max(others, default=0))
+    revision = revision_of_new(draft)
     wanted = copied_annotations(draft.observed.annotations)
     current = rs.manifest.get("metadata", {}).get("annotations") or {}
     changed: dict[str, str | None] = {k: v for k, v in wanted.items() if current.get(k) != v}

@@ -50,7 +50,7 @@ def _unfinished(draft: Draft, status: RolloutStatus) -> str:
         return _unpromoted(draft, status)
     if not draft.is_routed and status.replicas > status.updated_replicas:
         return "old replicas are pending termination"
-    if not status.stable_rs or status.stable_rs != status.current_pod_hash:
+    if not status.stable_rs or status.stable_rs != draft.new_hash:
         return "waiting for all steps to complete"
     if draft.new is not None and draft.new.available < status.updated_replicas:
         return STILL_BECOMING_AVAILABLE  # old pods that stay for a while are none of it
@@ -59,7 +59,7 @@ def _unfinished(draft: Draft, status: RolloutStatus) -> str:
 
 def _unpromoted(draft: Draft, status: RolloutStatus) -> str:
     """Return what blue-green still has to do once all pods are there (rows 7 to 9)."""
-    if status.blue_green.active_selector != status.current_pod_hash:
+    if status.blue_green.active_selector != draft.new_hash:
         return "active service cutover pending"
     if status.stable_rs == status.current_pod_hash:
         return ""

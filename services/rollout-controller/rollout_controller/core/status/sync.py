@@ -88,6 +88,36 @@ def claim_steps(draft: Draft) -> Claim:
     return claim(draft, _advance(draft))
 
 
+def claim_failure(draft: Draft) -> Claim:
+    """Return the claim of a pass that failed.
+
+    An update that begins is claimed as such: its steps are not those of the one before.
+    """
+    if draft.new is None:
+        return _claim_unborn(draft)
+    return claim_reset(draft) if spec_changed(draft) else claim_counts(draft)
+
+
+def _claim_unborn(draft: Draft) -> Claim:
+    """Return the claim while a revision has no ReplicaSet: nothing else of it is claimed."""
+    status = draft.status
+    kept = [c for c in status.conditions if c.type != ConditionType.INVALID_SPEC]
+    told = conditions.ConditionList(kept, draft.stamp)
+    if draft.create_error:
+        reason = Reason.REPLICA_SET_CREATE_ERROR
+        told.set(ConditionType.PROGRESSING, conditions.FALSE, reason, draft.create_error)
+    update: dict[str, Any] = {
+        "conditions": tuple(told.items),
+        "observed_generation": str(draft.observed.generation),
+        "updated_replicas": 0,
+        "headrace": None,
+    }
+    status = status.model_copy(update=update)
+    name, message = phase.calculate(draft, status, holds_route=False)
+    status = status.model_copy(update={"phase": str(name), "message": message})
+    return Claim(status, headrace_after(draft, status))
+
+
 def claim_counts(draft: Draft) -> Claim:
     """Return the claim of a pass that only scaled, or failed: nothing but counters moves."""
     status = draft.status
