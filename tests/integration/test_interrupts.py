@@ -138,21 +138,20 @@ async def test_a_command_that_follows(environ: dict[str, str], command: str) -> 
         await assert_interrupted(terminal)
 
 
-@pytest.mark.parametrize("command", FOLLOWING)
-async def test_a_command_whose_watch_is_not_answered(
-    api: Api, environ: dict[str, str], command: str
+@pytest.mark.parametrize(
+    ("held", "command"),
+    [
+        *(("watch=1", command) for command in FOLLOWING),
+        *(("/", command) for command in (*FOLLOWING, "get rollout web")),
+        ("/", "explain web"),
+        ("/", "promote web"),
+    ],
+)
+async def test_a_command_whose_request_is_not_answered(
+    api: Api, environ: dict[str, str], held: str, command: str
 ) -> None:
-    api.held = "watch=1"
-    with running(command, environ) as terminal:
-        await api.reached.wait()
-        await assert_interrupted(terminal)
-
-
-@pytest.mark.parametrize("command", [*FOLLOWING, "get rollout web", "explain web", "promote web"])
-async def test_a_command_whose_first_request_is_not_answered(
-    api: Api, environ: dict[str, str], command: str
-) -> None:
-    api.held = "/"
+    """Its watch, or its very first one."""
+    api.held = held
     with running(command, environ) as terminal:
         await api.reached.wait()
         await assert_interrupted(terminal)
