@@ -13,6 +13,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote as url_quote
+from urllib.parse import quote_plus
 
 from pydantic import ValidationError
 
@@ -82,11 +84,19 @@ def resolve_metrics(
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without the values of secrets, the longest first."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if secret:
-            text = text.replace(secret, REDACTED)
+    """Return a text without the values of secrets, the longest first.
+
+    A value is found as it is, as it stands in a URL or a form, and within quotes.
+    """
+    spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = text.replace(spelling, REDACTED)
     return text
+
+
+def _spellings(secret: str) -> tuple[str, ...]:
+    in_url, in_path, in_form = url_quote(secret, safe=""), url_quote(secret), quote_plus(secret)
+    return secret, in_url, in_path, in_form, quote(secret)[1:-1]
 
 
 def _values(

@@ -131,6 +131,22 @@ def test_redacts_every_secret_the_longest_first() -> None:
     assert redact("ab abc b", ["ab", "abc", ""]) == "***** ***** b"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Post "http://prometheus/p%2Fss%20w%22rd%2B/api/v1/query": refused',
+        'Get "http://prometheus/p/ss%20w%22rd%2B/api": refused',
+        "/api/v1/query?query=p%2Fss+w%22rd%2B: refused",
+        'parse error: unexpected "p/ss w\\"rd+"',
+        'bad: p/ss w"rd+',
+    ],
+)
+def test_redacts_a_secret_however_it_is_written(text: str) -> None:
+    redacted = redact(text, ['p/ss w"rd+'])
+    assert redacted.count("*****") == 1
+    assert "ss" not in redacted.replace("parse", "")
+
+
 def test_names_the_place_of_a_metric_that_is_none() -> None:
     with pytest.raises(ArgumentError, match="provider"):
         resolve_metrics([{"name": "m"}], [])
