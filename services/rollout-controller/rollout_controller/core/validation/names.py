@@ -52,6 +52,11 @@ def qualified_name_problems(name: str) -> Iterator[str]:
         yield f"name part {wanted}"
 
 
+def is_qualified_name(name: str) -> bool:
+    """Return whether a text can be the key of a label."""
+    return next(qualified_name_problems(name), None) is None
+
+
 def label_value_problems(value: str) -> Iterator[str]:
     """Yield what is wrong with the value of a label."""
     if len(value) > _PART_MAX:

@@ -10,7 +10,7 @@ from headrace.model.rollout import CanaryStrategy
 from headrace.model.steps import AnalysisArgument, CanaryStep, RolloutExperiment, SetHeaderRoute
 from headrace.model.traffic import StringMatch, TrafficRouting
 from rollout_controller.core.canary.steps import weight_base
-from rollout_controller.core.validation import fields
+from rollout_controller.core.validation import fields, names
 
 _ROUTING: Final = "spec.strategy.trafficRouting"
 _PAUSE_SECONDS_MAX: Final = 2**31 - 1
@@ -44,9 +44,10 @@ _WEIGHT_ROUTERS: Final = (
 _UNKNOWN_METADATA: Final = (
     "Analyses arguments must refer to valid object metadata supported by downwardAPI"
 )
-_METADATA_PATH: Final = re.compile(
-    r"metadata\.(name|namespace|uid|labels|annotations|(labels|annotations)\['.+'\])"
+_METADATA_PATHS: Final = tuple(
+    f"metadata.{name}" for name in ("name", "namespace", "uid", "labels", "annotations")
 )
+_METADATA_KEY: Final = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]", re.DOTALL)
 
 
 def step_errors(strategy: CanaryStrategy, step: CanaryStep, path: str) -> Iterator[str]:
@@ -181,5 +182,15 @@ def _argument_errors(arguments: Sequence[AnalysisArgument], path: str) -> Iterat
         field = argument.value_from.field_ref if argument.value_from is not None else None
         if field is None or not field.field_path.startswith("metadata"):
             continue
-        if not _METADATA_PATH.fullmatch(field.field_path):
+        if not _is_readable(field.field_path):
             yield fields.invalid(path, arguments, _UNKNOWN_METADATA)
+
+
+def _is_readable(path: str) -> bool:
+    """Return whether a path leads to metadata that the downward API can give."""
+    keyed = _METADATA_KEY.fullmatch(path)
+    if keyed is None:
+        return path in _METADATA_PATHS
+    member, key = keyed.groups()
+    # The case of an annotation's key does not count.
+    return names.is_qualified_name(key if member == "labels" else key.lower())
