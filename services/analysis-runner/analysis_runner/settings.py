@@ -19,7 +19,9 @@ class RunnerSettings(ServiceSettings):
     """What the analysis-runner takes."""
 
     prometheus_address: Annotated[str, _ANALYSIS] = Field(
-        "", description="Prometheus for metrics that name no address."
+        "",
+        pattern=r"^(https?://[^/\s].*)?$",
+        description="Prometheus for metrics that name no address.",
     )
     measurements_max: Annotated[int, _ANALYSIS] = Field(
         128, ge=1, le=10_000, description="Measurements under way at the same time."

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from headrace.routes.smi import SUPPORTED_VERSIONS
 from headrace.runtime.flags import Duration, Flag
 from headrace.runtime.settings import RouteSettings
 
@@ -17,5 +18,7 @@ class ControllerSettings(RouteSettings):
         2.0, description="An abort is said at the latest this long after it, route or not."
     )
     traffic_split_api_version: Annotated[str, Flag("Routes")] = Field(
-        "", description="API version of TrafficSplit; default: the one that the server prefers."
+        "",
+        pattern=rf"^({'|'.join(SUPPORTED_VERSIONS)})?$",
+        description="API version of TrafficSplit; default: the one that the server prefers.",
     )

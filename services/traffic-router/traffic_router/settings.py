@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from headrace.routes.smi import SUPPORTED_VERSIONS
 from headrace.runtime.flags import Duration, Flag
 from headrace.runtime.settings import RouteSettings
 
@@ -14,7 +15,9 @@ class RouterSettings(RouteSettings):
     """What the traffic-router takes."""
 
     traffic_split_api_version: Annotated[str, Flag("Routes")] = Field(
-        "", description="API version of TrafficSplit; default: the one that the server prefers."
+        "",
+        pattern=rf"^({'|'.join(SUPPORTED_VERSIONS)})?$",
+        description="API version of TrafficSplit; default: the one that the server prefers.",
     )
     rediscover_seconds: Annotated[Duration, Flag("Routes")] = Field(
         30.0,

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from headrace import __version__
 from headrace.model.quantities import parse_duration
+
+_SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,25 @@ def _words(value: object) -> object:
 Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 """Seconds, > 0; as text a number or a Go duration (`90`, `1m30s`)."""
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
-"""A list: a repeatable flag, or words with commas between."""
+
+def check_servers(servers: Sequence[str]) -> Sequence[str]:
+    """Return the addresses of brokers, once each is `host:port`. Raises ValueError."""
+    for server in servers:
+        if not _SERVER.fullmatch(server):
+            raise ValueError(f"bootstrap server {server.rpartition('@')[2]!r} is not host:port")
+    return servers
+
+
+def masked(text: str) -> str:
+    """Return a text in which no URL shows its credentials: `https://user:password@host`."""
+    return _CREDENTIALS.sub("**********@", text)
+
+
+Servers = Annotated[tuple[str, ...], BeforeValidator(_words), AfterValidator(check_servers)]
+"""Addresses of brokers: a repeatable flag, or words with commas between."""
+
+Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+"""Name of a namespace."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -232,5 +253,6 @@ def explain(error: ValidationError, by_flag: frozenset[str]) -> Iterator[str]:
             continue
         name = str(problem["loc"][0])
         source = flag_name(name) if name in by_flag else _variable_name(name)
-        given = "" if "password" in name else f", not {json.dumps(problem['input'], default=str)}"
-        yield f"{source}: {text}{given}"
+        is_named = problem["type"] == "value_error"  # our own words say what was given
+        given = f", not {json.dumps(problem['input'], default=str)}"
+        yield f"{source}: {text}{'' if is_named or 'password' in name else masked(given)}"

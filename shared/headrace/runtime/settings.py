@@ -10,7 +10,6 @@ existing manifests start (cli-and-clients 11).
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import socket
 import sys
@@ -33,11 +32,13 @@ from headrace.runtime.argo_flags import WITHOUT_EFFECT
 from headrace.runtime.flags import (
     Duration,
     Flag,
+    Namespace,
     Port,
-    Words,
+    Servers,
     explain,
     flag_name,
     make_parser,
+    masked,
     read,
 )
 
@@ -49,8 +50,6 @@ _LOG_LEVELS: Final = {
     "fatal": "critical",
     "panic": "critical",
 }
-
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 def _log_level(value: object) -> object:
@@ -80,7 +79,7 @@ class ServiceSettings(BaseModel):
         None, description="Kubeconfig file; default: in-cluster, else the usual one."
     )
     context: Annotated[str | None, _CLUSTER] = Field(None, description="Context of the kubeconfig.")
-    namespace: Annotated[str | None, _CLUSTER] = Field(
+    namespace: Annotated[Namespace | None, _CLUSTER] = Field(
         None, description="Watch this namespace only; default: all."
     )
     namespaced: Annotated[bool, _CLUSTER] = Field(
@@ -99,7 +98,7 @@ class ServiceSettings(BaseModel):
     bus: Annotated[Literal["memory", "kafka"], _BUS] = Field(
         "kafka", description="Event bus; memory leaves a lone service the durable path only."
     )
-    bootstrap_servers: Annotated[Words, _BUS] = Field(
+    bootstrap_servers: Annotated[Servers, _BUS] = Field(
         (), description="Kafka brokers, host:port, separated by commas."
     )
     cluster_name: Annotated[str, _BUS] = Field(
@@ -150,7 +149,7 @@ class ServiceSettings(BaseModel):
         8080, description="Port of /healthz and /readyz; 0 chooses one."
     )
 
-    lease_namespace: Annotated[str | None, _SHARDS] = Field(
+    lease_namespace: Annotated[Namespace | None, _SHARDS] = Field(
         None,
         description="Namespace of the Leases; default: POD_NAMESPACE, else that of the service "
         "account, else of the context.",
@@ -295,14 +294,9 @@ def parse(
 def shown(settings: ServiceSettings) -> dict[str, Any]:
     """Return the settings by flag name, JSON-ready, secrets masked."""
     return {
-        flag_name(name).removeprefix("--"): _masked(value)
+        flag_name(name).removeprefix("--"): masked(value) if isinstance(value, str) else value
         for name, value in settings.model_dump(mode="json").items()
     }
-
-
-def _masked(value: Any) -> Any:
-    """Hide the credentials of a URL: `https://user:password@host`."""
-    return _CREDENTIALS.sub("**********@", value) if isinstance(value, str) else value
 
 
 def _print_settings(settings: ServiceSettings) -> None:

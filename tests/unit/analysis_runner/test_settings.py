@@ -29,6 +29,12 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     assert settings(environ).prometheus_address == "http://argo"
 
 
+@pytest.mark.parametrize("address", ["prometheus:9090", "nonsense", "ftp://prometheus", "http://"])
+def test_refuses_an_address_that_is_no_url(address: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        settings({}, "--prometheus-address", address)
+
+
 def test_limits_are_flags() -> None:
     limits = settings({}, "--measurements-max", "5", "--say-again-seconds", "10m")
     assert (limits.measurements_max, limits.say_again_seconds) == (5, 600.0)

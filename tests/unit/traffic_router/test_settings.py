@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from headrace.runtime.settings import parse
 from traffic_router.settings import RouterSettings
 
@@ -12,6 +14,12 @@ def test_discovery_chooses_the_version_unless_the_flag_is_given() -> None:
     assert settings().traffic_split_api_version == ""
     given = settings("--traffic-split-api-version", "v1alpha2")
     assert given.traffic_split_api_version == "v1alpha2"
+
+
+def test_refuses_a_version_that_it_cannot_write(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        settings("--traffic-split-api-version", "v1")
+    assert "--traffic-split-api-version: " in capsys.readouterr().err
 
 
 def test_levels_are_looked_at_again_as_often_as_the_flag_says() -> None:

@@ -10,6 +10,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from headrace.errors import InvalidSpec
 from headrace.runtime.bus_queue import QUEUE_SIZE_MAX
+from headrace.runtime.flags import check_servers
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -66,10 +67,10 @@ class KafkaSettings:
 
     def __post_init__(self) -> None:
         """Refuse what the client would fail on later, in the background."""
-        for server in self.bootstrap_servers.split(","):
-            host, _, port = server.strip().rpartition(":")
-            if not host or not port.isdecimal():
-                raise InvalidSpec(f"bootstrap server {server.strip()!r} is not host:port")
+        try:
+            check_servers([server.strip() for server in self.bootstrap_servers.split(",")])
+        except ValueError as error:
+            raise InvalidSpec(str(error)) from error
         if self.is_sasl and (self.username is None or self.password is None):
             raise InvalidSpec(f"{self.security_protocol} needs a user name and a password")
 

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from headrace.runtime.flags import Duration, Flag, FlagRow, Words, flag_rows, make_parser
+from headrace.runtime.flags import Duration, Flag, FlagRow, Servers, flag_rows, make_parser
 
 
 class Model(BaseModel):
     hold_seconds: Annotated[Duration, Flag("Time", ("hold",))] = Field(60.0, description="Hold.")
     mode: Annotated[Literal["a", "b"], Flag("Other")] = Field("a", description="Mode, 50 %.")
-    names: Annotated[Words, Flag("Other")] = Field((), description="Names.")
+    names: Annotated[Servers, Flag("Other")] = Field((), description="Names.")
     inner: int = 3
 
 

@@ -143,6 +143,10 @@ def test_names_every_wrong_setting_where_it_was_given(capsys: pytest.CaptureFixt
         ([*MEMORY, "--kafka-cert-file", "x"], "--kafka-key-file"),
         ([*MEMORY, "--kafka-security-protocol", "SASL_SSL"], "--kafka-username"),
         ([*MEMORY, "--cluster-name", "a.b"], "--cluster-name"),
+        ([*MEMORY, "--namespace", "Team_A"], "--namespace"),
+        ([*MEMORY, "--lease-namespace", "-"], "--lease-namespace"),
+        (["--bootstrap-servers", "kafka"], "bootstrap server 'kafka' is not host:port"),
+        (["--bootstrap-servers", "a:1,http://b:2"], "'http://b:2' is not host:port"),
     ],
 )
 def test_refuses_settings_that_do_not_fit_together(
@@ -156,6 +160,14 @@ def test_a_wrong_password_is_not_repeated(capsys: pytest.CaptureFixture[str]) ->
     assert settings.kafka_password is not None
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(shown(settings))
+
+
+def test_credentials_in_a_wrong_address_are_not_repeated(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = complaint(capsys, ["--bootstrap-servers", "http://me:hunter2@kafka:9092"])
+    assert "'kafka:9092' is not host:port" in text
+    assert "hunter2" not in text
 
 
 def test_check_config_prints_the_settings_without_secrets_and_ends(

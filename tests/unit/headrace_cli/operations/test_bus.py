@@ -48,6 +48,8 @@ def test_takes_the_rest_from_the_services_environment(monkeypatch: pytest.Monkey
     assert settings.password == "hidden"
 
 
-def test_a_setting_that_cannot_be_is_refused() -> None:
-    with pytest.raises(Failure, match="is not host:port"):
+def test_a_setting_that_cannot_be_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
         connect(BusOptions("kafka"), None)
+    told = "headrace: --bootstrap-servers: bootstrap server 'kafka' is not host:port\n"
+    assert capsys.readouterr().err == told
