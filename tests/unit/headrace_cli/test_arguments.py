@@ -135,6 +135,21 @@ def test_flags_of_kubectl_are_taken(args: list[str]) -> None:
     assert "no kubeconfig at" in result.stderr
 
 
+@pytest.mark.spec("cli-and-clients 1")
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["get", "ro", "web", "-s=http://127.0.0.1:1", "-n=demo", "-v=6"],
+        ["-n=demo", "get", "ro", "web", "-s", "http://127.0.0.1:1"],
+        ["--insecure-skip-tls-verify=true", "-n=demo", "status", "web", "-s=http://127.0.0.1:1"],
+        ["status", "web", "-t=5s", "-ndemo", "-w=false", "-s=http://127.0.0.1:1"],
+    ],
+)
+def test_a_value_may_follow_a_letter_as_in_kubectl(args: list[str]) -> None:
+    result = CliRunner(env={"KUBECONFIG": os.devnull}).invoke(build(), args)
+    assert result.stderr.startswith('Error: Rollout "web" in namespace "demo": no answer: GET ')
+
+
 def test_flags_after_the_command_complete_those_before_it() -> None:
     before = Target.of({"impersonated_user": "ann", "token": "old", "namespace": None})
     after = Target.of({"token": "new", "server": "https://api", "name": "web"})

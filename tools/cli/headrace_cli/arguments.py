@@ -13,11 +13,11 @@ _FALSE: Final = ("false", "f", "0", "FALSE", "False", "F")
 
 
 class FlagCommand(TyperCommand):
-    """A command whose switches may be written `--watch=false`, as in every tool for Kubernetes."""
+    """A command whose flags may be written `--watch=false` and `-n=demo`, as those of kubectl."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments."""
-        return super().parse_args(ctx, plain_switches(args, self.params))
+        return super().parse_args(ctx, plain_flags(args, self.params))
 
 
 class FlagGroup(TyperGroup):
@@ -28,6 +28,10 @@ class FlagGroup(TyperGroup):
 
     aliases: Mapping[str, str] = {}
     default_command: str | None = None
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments before the command."""
+        return super().parse_args(ctx, plain_flags(args, self.params))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that is meant."""
@@ -45,14 +49,21 @@ class Misuse(typer.BadParameter):
         return self.message
 
 
-def plain_switches(args: Sequence[str], params: Sequence[Any]) -> list[str]:
-    """Return arguments in which no switch has a value: `--watch=false` is `--no-watch`."""
+def plain_flags(args: Sequence[str], params: Sequence[Any]) -> list[str]:
+    """Return arguments as typer reads them.
+
+    No switch has a value, `--watch=false` is `--no-watch`; and the value of a letter is an
+    argument of its own, `-n=demo` is `-n demo`.
+    """
     switches: dict[str, tuple[str | None, str | None]] = {}
+    letters: set[str] = set()
     for param in params:
         if getattr(param, "is_flag", False):
             negative = next((opt for opt in param.secondary_opts), None)
             for opt in param.opts:
                 switches[opt] = (opt, negative)
+        else:
+            letters.update(opt for opt in param.opts if len(opt) == 2 and opt[0] == "-")
     plain: list[str] = []
     for position, arg in enumerate(args):
         if arg == "--":
@@ -61,6 +72,8 @@ def plain_switches(args: Sequence[str], params: Sequence[Any]) -> list[str]:
         if is_assigned and name in switches and value in (*_TRUE, *_FALSE):
             chosen = switches[name][0 if value in _TRUE else 1]
             plain += [chosen] if chosen is not None else []
+        elif is_assigned and name in letters:
+            plain += [name, value]
         else:
             plain.append(arg)
     return plain

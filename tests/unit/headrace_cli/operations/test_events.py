@@ -51,6 +51,12 @@ async def test_without_a_bus_the_objects_tell_in_order(world: Any) -> None:
     assert [text.rpartition(" ")[2] for text in texts] == ["first", "second", "third"]
 
 
+async def test_says_when_there_are_none(world: Any) -> None:
+    await world.rollout("web", "Paused")
+    await show_events(world.session, EventQuery(name="web"), NO_BUS)
+    assert (world.out.getvalue(), world.err.getvalue()) == ("", "No events found.\n")
+
+
 async def test_all_rollouts_of_a_namespace_are_told_apart(world: Any) -> None:
     await world.rollout("web", "Paused")
     await world.rollout("api", "Paused")

@@ -88,6 +88,8 @@ class _Printer:
         log = self._log
         lines = log.json_lines(wanted) if self._query.is_json else log.lines(wanted)
         self._terminal.print(*lines)
+        if not lines and not self._query.is_followed:
+            self._terminal.complain("No events found.")
 
 
 def local_zone(session: Session) -> tzinfo:
