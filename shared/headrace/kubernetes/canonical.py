@@ -108,7 +108,7 @@ def _field(name: str, type_: str, flags: str, *, structs: Container[str]) -> _Fi
 def _struct(
     value: Any, name: str, fields: tuple[_Field, ...], quantity: Callable[[str], Any]
 ) -> dict[str, Any]:
-    _require(value, dict, name)
+    require(value, dict, name)
     members = {}
     for field in fields:
         raw = value.get(field.name)
@@ -130,14 +130,14 @@ def _is_empty(member: Any, type_: str) -> bool:
 def _list(value: Any, element: str, quantity: Callable[[str], Any]) -> list[Any] | None:
     if value is None:
         return None
-    _require(value, list, "list")
+    require(value, list, "list")
     return [typed_view(item, element, quantity=quantity) for item in value]
 
 
 def _map(value: Any, element: str, quantity: Callable[[str], Any]) -> dict[str, Any] | None:
     if value is None:
         return None
-    _require(value, dict, "map")
+    require(value, dict, "map")
     return {key: typed_view(value[key], element, quantity=quantity) for key in sorted(value)}
 
 
@@ -146,29 +146,31 @@ def _scalar(value: Any, type_name: str, quantity: Callable[[str], Any]) -> Any:
         value = int(value)
     match type_name:
         case "quantity":
-            return quantity("0" if value is None else _number_text(value))
+            return quantity("0" if value is None else number_text(value))
         case "intOrString":
-            return 0 if value is None else _require(value, (int, str), type_name)
+            return 0 if value is None else require(value, (int, str), type_name)
         case "time":
-            return None if value is None else format_time(parse_time(_require(value, str, "time")))
+            return None if value is None else format_time(parse_time(require(value, str, "time")))
         case "microTime":
             if value is None:
                 return None
-            return format_micro_time(parse_time(_require(value, str, "time")))
+            return format_micro_time(parse_time(require(value, str, "time")))
         case "raw":
             return sort_keys(value)
     if value is None:
         return _SCALAR_ZEROS[type_name]
-    return _require(value, _SCALAR_TYPES[type_name], type_name)
+    return require(value, _SCALAR_TYPES[type_name], type_name)
 
 
-def _number_text(value: Any) -> str:
+def number_text(value: Any) -> str:
+    """Return the text of a quantity that may be written as a number. Raises ValueError."""
     if isinstance(value, float):
         return format_float(value)
-    return str(_require(value, (int, str), "quantity"))
+    return str(require(value, (int, str), "quantity"))
 
 
-def _require(value: Any, types: type | tuple[type, ...], name: str) -> Any:
+def require(value: Any, types: type | tuple[type, ...], name: str) -> Any:
+    """Return a decoded value that has the type of its field. Raises ValueError."""
     if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
         raise ValueError(f"expected {name}, got {type(value).__name__}")
     return value

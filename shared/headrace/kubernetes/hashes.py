@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from headrace.kubernetes import gojson
 from headrace.kubernetes.canonical import typed_view
+from headrace.kubernetes.godump import dump_pod_template
 from headrace.model.steps import CanaryStep
 
 _FNV_OFFSET: Final = 2166136261
@@ -44,10 +45,20 @@ def pod_template_hash(template: Mapping[str, Any], collision_count: int | None =
     Raises:
         ValueError: A field has another type than Kubernetes gives it.
     """
-    data = canonical_pod_template(template).encode()
-    if collision_count is not None:
-        data += (collision_count & _UINT32).to_bytes(8, "little")
-    return _encode(_fnv1a(data))
+    return _encode(_fnv1a(_counted(canonical_pod_template(template), collision_count)))
+
+
+def dumped_template_hash(template: Mapping[str, Any], collision_count: int | None = None) -> str:
+    """Return the hash that the controllers of Kubernetes give a pod template.
+
+    Args:
+        template: The pod template as the user wrote it.
+        collision_count: `status.collisionCount`, None when absent.
+
+    Raises:
+        ValueError: The template has no such hash (`headrace.kubernetes.godump`).
+    """
+    return _encode(_fnv1a_of_dump(_counted(dump_pod_template(template), collision_count)))
 
 
 def step_hash(steps: Sequence[CanaryStep] | None) -> str:
@@ -56,9 +67,25 @@ def step_hash(steps: Sequence[CanaryStep] | None) -> str:
     return _encode(_fnv1a(text.encode()))
 
 
+def _counted(text: str, collision_count: int | None) -> bytes:
+    if collision_count is None:
+        return text.encode()
+    return text.encode() + (collision_count & _UINT32).to_bytes(8, "little")
+
+
 # The same few texts are hashed in every pass over a Rollout, byte by byte.
 @lru_cache(maxsize=4096)
 def _fnv1a(data: bytes) -> int:
+    return _fnv1a_of(data)
+
+
+# Some thousand bytes each, and looked at only while no ReplicaSet has the other hash.
+@lru_cache(maxsize=64)
+def _fnv1a_of_dump(data: bytes) -> int:
+    return _fnv1a_of(data)
+
+
+def _fnv1a_of(data: bytes) -> int:
     value = _FNV_OFFSET
     for byte in data:
         value = ((value ^ byte) * _FNV_PRIME) & _UINT32

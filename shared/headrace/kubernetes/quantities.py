@@ -53,11 +53,19 @@ class Quantity:
         nanos: The amount times 10⁹.
         format: How to print it.
         text: The text as written where it counts as canonical, else empty.
+        small: Number and power of ten, where the original keeps a 64-bit number; None where it
+            computes with any size.
     """
 
     nanos: int
     format: Format
     text: str = ""
+    small: tuple[int, int] | None = None
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether it is the largest amount that has a binary suffix."""
+        return self.format is Format.BINARY_SI and abs(self.nanos) == _AMOUNT_MAX * NANOS
 
     def canonical(self) -> str:
         """Return the text that Kubernetes writes for this quantity."""
@@ -103,6 +111,8 @@ def parse_quantity(text: str) -> Quantity:
         ValueError: `text` is no quantity.
     """
     text = text.strip()
+    if text == "0":
+        return Quantity(0, Format.DECIMAL_SI, text, (0, 0))
     match = _QUANTITY.fullmatch(text)
     if match is None or not text:
         raise ValueError(
@@ -121,7 +131,8 @@ def parse_quantity(text: str) -> Quantity:
             raise ValueError("unable to parse numeric part of quantity")
         return _large(sign, unscaled, scale, format_)
     nanos = sign * unscaled * 10 ** (scale - _NANO_SCALE)
-    return Quantity(nanos, format_, text if _is_canonical(whole + fraction, format_, scale) else "")
+    kept = text if _is_canonical(whole + fraction, format_, scale) else ""
+    return Quantity(nanos, format_, kept, (sign * unscaled, scale))
 
 
 def _interpret(suffix: str) -> tuple[Format, int]:

@@ -1,25 +1,22 @@
 """Which ReplicaSet belongs to a pod template (rollout-api 7.3).
 
 The label of a ReplicaSet, not a computed hash, is what names it everywhere.
-Usually the label equals the hash of the template. Where it does not (another
-release made it, or the user changed only how the same thing is written), the
-ReplicaSet is found by its content, so that nothing is rolled out again.
-
-The rule between those two, the hash that Kubernetes' own controllers computed
-over a dump of the Go struct, is left out: that dump holds every field of the
-struct, set or not, so labels made by one release of the library cannot be
-computed with another. Such ReplicaSets are found by content too.
+Usually the label equals the hash of the template, or that which the controllers
+of Kubernetes give it. Where it does not (another release made it, or the user
+changed only how the same thing is written), the ReplicaSet is found by its
+content, so that nothing is rolled out again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from headrace.kubernetes.canonical import typed_view
 from headrace.kubernetes.defaults import with_defaults
-from headrace.kubernetes.hashes import pod_template_hash
+from headrace.kubernetes.hashes import dumped_template_hash, pod_template_hash
 from headrace.kubernetes.quantities import parse_quantity
 
 Manifest = Mapping[str, Any]
@@ -47,15 +44,23 @@ def find_new_replica_set(
         ValueError: A field of a template has another type than Kubernetes gives it.
     """
     by_age = sorted(replica_sets, key=_age)
-    wanted = pod_template_hash(template, collision_count)
-    for replica_set in by_age:
-        if hash_label(replica_set) == wanted:
-            return replica_set
+    if not by_age:
+        return None
+    for wanted in _hashes(template, collision_count):
+        for replica_set in by_age:
+            if hash_label(replica_set) == wanted:
+                return replica_set
     desired = _desired_view(template)
     for replica_set in by_age:
         if _live_view(replica_set) == desired:
             return replica_set
     return None
+
+
+def _hashes(template: Manifest, collision_count: int | None) -> Iterator[str]:
+    yield pod_template_hash(template, collision_count)
+    with suppress(ValueError):  # it has none: a time in it, or a number too large
+        yield dumped_template_hash(template, collision_count)
 
 
 def has_template(replica_set: Manifest, template: Manifest) -> bool:

@@ -5,6 +5,11 @@
 // Run it in this folder, after raising the version of k8s.io/api in go.mod:
 //
 //	go run . > ../../../shared/headrace/kubernetes/data/pod-template-fields.json
+//	go run . -dump > ../../../shared/headrace/kubernetes/data/pod-template-types.json
+//
+// With -dump it prints how Go names what it is made of: what the hash of
+// Kubernetes' own controllers reads (see dump.go). With -hash it reads templates,
+// one on each line, and prints those hashes: the vectors of Headrace's tests.
 //
 // A type is "string", "int", "bool", "float", "bytes", "quantity", "intOrString",
 // "time", "microTime", "raw" or the name of another struct; "*T" is a pointer,
@@ -103,10 +108,25 @@ func (t table) fields(typ reflect.Type) []field {
 }
 
 func main() {
-	t := table{}
-	t.add(reflect.TypeOf(corev1.PodTemplateSpec{}))
-	encoder := json.NewEncoder(os.Stdout)
-	if err := encoder.Encode(t); err != nil {
+	root := reflect.TypeOf(corev1.PodTemplateSpec{})
+	mode := ""
+	if len(os.Args) > 1 {
+		mode = os.Args[1]
+	}
+	var output any
+	switch mode {
+	case "-hash":
+		output = hashes(json.NewDecoder(os.Stdin))
+	case "-dump":
+		types := newTypes()
+		types.add(root)
+		output = types
+	default:
+		t := table{}
+		t.add(root)
+		output = t
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(output); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -6,14 +6,19 @@ from typing import Any
 
 import pytest
 
-from headrace.kubernetes.hashes import canonical_pod_template, pod_template_hash, step_hash
+from headrace.kubernetes.hashes import (
+    canonical_pod_template,
+    dumped_template_hash,
+    pod_template_hash,
+    step_hash,
+)
 from headrace.model.steps import CanaryStep
 
 pytestmark = pytest.mark.spec("rollout-api 7.3")
 
-VECTORS: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parents[3] / "vectors" / "pod-template-hash.json").read_text("utf-8")
-)
+FOLDER = Path(__file__).parents[3] / "vectors"
+VECTORS: list[dict[str, Any]] = json.loads((FOLDER / "pod-template-hash.json").read_text("utf-8"))
+DUMPED: dict[str, Any] = json.loads((FOLDER / "pod-template-dump-hash.json").read_text("utf-8"))
 
 
 def steps(*raw: dict[str, Any]) -> list[CanaryStep]:
@@ -24,6 +29,35 @@ def steps(*raw: dict[str, Any]) -> list[CanaryStep]:
 def test_pod_templates_hash_as_the_reference_hashes_them(case: dict[str, Any]) -> None:
     assert canonical_pod_template(case["template"]) == case["canonical"]
     assert pod_template_hash(case["template"], case["collisionCount"]) == case["hash"]
+
+
+def test_pod_templates_hash_as_the_controllers_of_kubernetes_hash_them() -> None:
+    hashes = [dumped_template_hash(case["template"]) for case in VECTORS]
+    assert hashes == DUMPED["templates"]
+
+
+@pytest.mark.parametrize(("cpu", "expected"), DUMPED["cpu"], ids=str)
+def test_quantities_are_dumped_as_they_are_kept(cpu: Any, expected: str) -> None:
+    container = {"name": "a", "resources": {"limits": {"cpu": cpu}}}
+    assert dumped_template_hash({"spec": {"containers": [container]}}) == expected
+
+
+def test_a_collision_count_changes_both_hashes() -> None:
+    template = VECTORS[0]["template"]
+    assert dumped_template_hash(template, 0) != dumped_template_hash(template)
+    assert dumped_template_hash(template, 1) != dumped_template_hash(template, 0)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"creationTimestamp": "2026-01-01T00:00:00Z"},
+        {"managedFields": [{"fieldsV1": {"f:spec": {}}}]},
+    ],
+)
+def test_what_go_prints_differently_on_each_machine_has_no_such_hash(metadata: Any) -> None:
+    with pytest.raises(ValueError, match="has no print of its own"):
+        dumped_template_hash({"metadata": metadata})
 
 
 def test_the_fixtures_of_the_specification() -> None:

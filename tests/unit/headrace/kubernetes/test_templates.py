@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.kubernetes.defaults import with_defaults
-from headrace.kubernetes.hashes import pod_template_hash
+from headrace.kubernetes.hashes import dumped_template_hash, pod_template_hash
 from headrace.kubernetes.templates import (
     EPHEMERAL_METADATA,
     HASH_LABEL,
@@ -68,6 +68,20 @@ def test_the_collision_count_is_part_of_the_hash() -> None:
     plain = replica_set("a", label=pod_template_hash(TEMPLATE))
     collided = replica_set("b", label=pod_template_hash(TEMPLATE, 2))
     assert find_new_replica_set([plain, collided], TEMPLATE, 2) is collided
+
+
+def test_a_label_of_the_controllers_of_kubernetes_decides_before_the_content() -> None:
+    by_content = replica_set("a", created="2025-01-01T00:00:00Z")
+    dumped = dumped_template_hash(TEMPLATE, 2)
+    by_label = replica_set("b", template=changed(nodeName="x"), label=dumped)
+    assert find_new_replica_set([by_content, by_label], TEMPLATE, 2) is by_label
+    assert find_new_replica_set([by_content, by_label], TEMPLATE) is by_content
+
+
+def test_a_template_without_such_a_label_is_found_by_its_content() -> None:
+    template = {**TEMPLATE, "metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}}
+    same = replica_set("a", template=template)
+    assert find_new_replica_set([same], template) is same
 
 
 def test_the_content_decides_when_no_label_fits() -> None:
