@@ -8,10 +8,12 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from headrace_sandbox.faults import Fault
-from headrace_sandbox.mutants import MUTANTS, NOT_OF_THE_WORLD, SECONDS, find
+from headrace_sandbox.further_mutants import FURTHER
+from headrace_sandbox.mutants import MUTANTS, NOT_OF_THE_WORLD, SECONDS, Mutant, find
 from headrace_sandbox.report import failure, hunt_report, missing
 from headrace_sandbox.running import WILD, Report, hunt, quarry, report, run, scenario_of, shrink
 from headrace_sandbox.scenario import names
@@ -26,7 +28,7 @@ def main() -> int:
     if arguments.until_violation is not None:
         return _find(arguments)
     if arguments.mutants:
-        return _mutants()
+        return _mutants(MUTANTS if arguments.mutants == "ten" else (*MUTANTS, *FURTHER))
     if arguments.hunt:
         return _hunt(arguments)
     return _play(arguments)
@@ -42,7 +44,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ring", choices=("shells", "cores"), default="shells", help="who plays")
     parser.add_argument("--faults", type=Path, help="exactly these faults, from a file")
     parser.add_argument("--hunt", type=float, metavar="SECONDS", help="fresh seeds for so long")
-    parser.add_argument("--mutants", action="store_true", help="find each mutant by fresh seeds")
+    parser.add_argument(
+        "--mutants",
+        nargs="?",
+        const="ten",
+        choices=("ten", "all"),
+        help="find each mutant by fresh seeds: the ten of the proof, or the further ones, too",
+    )
     parser.add_argument("--until-violation", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--demand-coverage", action="store_true", help="fail when a row is at zero")
@@ -82,11 +90,11 @@ def _find(arguments: argparse.Namespace) -> int:
     """Try one seed after the other until a rule is violated; say it as JSON."""
     end = time.monotonic() + arguments.until_violation
     seed = arguments.seed or 1
-    name = arguments.scenario or WILD
-    found = report(name, seed, arguments.ring)
+    names = (arguments.scenario,) if arguments.scenario else quarry(arguments.ring)
+    found = report(names[seed % len(names)], seed, arguments.ring)
     while not _is_of_the_world(found) and time.monotonic() < end:
         seed += 1
-        found = report(name, seed, arguments.ring)
+        found = report(names[seed % len(names)], seed, arguments.ring)
     sys.stdout.write(json.dumps({"seed": seed, "rule": found.rule, "text": found.text}))
     return 0
 
@@ -95,10 +103,10 @@ def _is_of_the_world(found: Report) -> bool:
     return bool(found.rule) and found.rule not in NOT_OF_THE_WORLD
 
 
-def _mutants() -> int:
+def _mutants(mutants: Sequence[Mutant]) -> int:
     first_seed = int(time.time_ns() % 10**9)
     missed = 0
-    for mutant in MUTANTS:
+    for mutant in mutants:
         catch = find(mutant, seed=first_seed, seconds=SECONDS)
         missed += not catch.rule
         how = f"{catch.rule}: {catch.text}" if catch.rule else "MISSED"

@@ -40,6 +40,6 @@ class Looker(Protocol):
         """Hear that a route was refused for a newer epoch on a traffic object."""
         ...
 
-    def reconciled(self, agent: Agent, key: str, outcome: Outcome) -> None:
-        """Hear how a pass ended."""
+    def reconciled(self, agent: Agent, key: str, outcome: Outcome, seconds: float) -> None:
+        """Hear how a pass ended, and how long it took: no time without any request."""
         ...

@@ -138,6 +138,8 @@ MOMENTS: Final = (
         (("promote-full", None), ("skip-all", None), ("promote", None), ("scale", 2)),
     ),
     Moment(lambda v: v.has_retired and not v.is_updating, (("undo", None), ("undo", None))),
+    Moment(lambda v: v.has_retired and v.is_updating, (("revive", None),) * 4),
+    Moment(lambda v: v.is_updating, (("scale-set", 0), ("scale-set", 1))),
     Moment(
         lambda v: v.is_asking,
         (

@@ -54,7 +54,7 @@ class Mutant:
     Attributes:
         name: The protection that is missing.
         edits: How it is removed.
-        scenario: Where it is looked for.
+        scenario: Where it is looked for; empty for what a hunt plays.
         seed: Finds it.
     """
 
@@ -211,7 +211,8 @@ def find(mutant: Mutant, *, seed: int, seconds: float, ring: Ring = "shells") ->
     """Hunt for a mutant from a seed on, for so long at most."""
     with mutated(mutant) as root:
         homes = os.pathsep.join(str(root / home) for home in _HOMES)
-        command = [sys.executable, "-m", "headrace_sandbox", "--scenario", mutant.scenario]
+        where = ["--scenario", mutant.scenario] if mutant.scenario else []
+        command = [sys.executable, "-m", "headrace_sandbox", *where]
         done = subprocess.run(
             [*command, "--ring", ring, "--until-violation", str(seconds), "--seed", str(seed)],
             env={**os.environ, "PYTHONPATH": homes},

@@ -358,7 +358,8 @@ class Node:
         try:
             key = loop.queue.take()
             if key is not None:
+                began = self._world.now
                 outcome = drive(loop.reconciler.take(loop.queue, key))
-                self._around.looker.reconciled(self, key, outcome)
+                self._around.looker.reconciled(self, key, outcome, self._world.now - began)
         finally:
             working[number] -= 1

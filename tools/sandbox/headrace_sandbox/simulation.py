@@ -26,7 +26,7 @@ from headrace_sandbox.workload import (
     roles,
     routes,
     split_of,
-    template,
+    templates,
 )
 from headrace_sandbox.world import World, WorldSettings, Write
 
@@ -131,7 +131,8 @@ class Simulation:
             world.behave(image, behaviour(raw))
         world.behave("*-slow", behaviour({"ready_seconds": 20}))
         world.behave("*-crash", behaviour("crash"))
-        drive(client.create(ANALYSIS_TEMPLATES, template()))
+        for template in templates():
+            drive(client.create(ANALYSIS_TEMPLATES, template))
         for route in routes(self._scenario.applications):
             drive(client.create(HTTP_ROUTES, route))
         for application in self._scenario.applications:

@@ -28,6 +28,7 @@ from headrace.kubernetes.resources import (
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import MemoryClient
+from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.moments import View, deeds_now
 from headrace_sandbox.nodes import drive
 from headrace_sandbox.workload import NAMESPACE, Application, image_of, replica_sets
@@ -93,7 +94,7 @@ class Users:
             return
         action = rng.choice(BY_CHANCE)
         argument: Any = None
-        if action in ("scale", "apply"):
+        if action in ("scale", "apply", "scale-set"):
             argument = rng.randint(0, 5)
         elif action == "edit-experiment":
             argument = rng.randint(0, _OTHER_TEMPLATE)
@@ -183,6 +184,31 @@ class Users:
         target = intents.undo_target(rollout, found, int(revision or 0))
         self._give(self._source(name, rollout), {"template": intents.restored_template(target)})
 
+    def revive(self, name: str, rollout: Manifest) -> None:
+        """Go back to a version that is on its way out, and has pods. Raises NotFound: none has."""
+        status = rollout.get("status") or {}
+        kept = (status.get("currentPodHash"), status.get("stableRS"))
+        found = [
+            record
+            for pod_hash, record in self._sets(rollout).items()
+            if pod_hash not in kept and record.manifest["spec"].get("replicas", 1)
+        ]
+        if not found:
+            raise NotFound("no old version with pods")
+        self.set_image(name, rollout, image_of(found[-1].manifest))
+
+    def scale_set(self, rollout: Manifest, size: int) -> None:
+        """Scale a ReplicaSet up by hand, past the Rollout. Raises NotFound: it has none."""
+        found = [*self._sets(rollout).values()]
+        if not found:
+            raise NotFound("no ReplicaSet")
+        record = found[size % len(found)]
+        body = MergePatch({"spec": {"replicas": int(record.manifest["spec"]["replicas"]) + 1}})
+        drive(self._client.patch(REPLICA_SETS, NAMESPACE, record.name, body))
+
+    def _sets(self, rollout: Manifest) -> dict[str, Record]:
+        return replica_sets(self._world.objects, rollout["metadata"]["uid"])
+
     def edit_steps(self, name: str, rollout: Manifest, steps: Any) -> None:
         """Give the canary other steps: the given ones, or the same with one more weight.
 
@@ -225,8 +251,7 @@ class Users:
 
     def delete_stable(self, rollout: Manifest) -> None:
         """Delete the stable ReplicaSet. Raises NotFound."""
-        sets = replica_sets(self._world.objects, rollout["metadata"]["uid"])
-        record = sets.get((rollout.get("status") or {}).get("stableRS", ""))
+        record = self._sets(rollout).get((rollout.get("status") or {}).get("stableRS", ""))
         if record is None:
             raise NotFound("no stable ReplicaSet")
         drive(self._client.delete(REPLICA_SETS, NAMESPACE, record.name))
@@ -342,6 +367,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "apply": lambda users, name, rollout, count: users.apply(name, rollout, int(count)),
     "remove-router": lambda users, name, rollout, _: users.remove_router(name, rollout),
     "to-canary": lambda users, name, rollout, _: users.to_canary(name, rollout),
+    "revive": lambda users, name, rollout, _: users.revive(name, rollout),
+    "scale-set": lambda users, name, rollout, size: users.scale_set(rollout, int(size or 0)),
     "delete-stable": lambda users, name, rollout, _: users.delete_stable(rollout),
 }
 
@@ -367,4 +394,5 @@ BY_CHANCE: Final = (
     "remove-router",
     "to-canary",
     "delete-stable",
+    "scale-set",
 )

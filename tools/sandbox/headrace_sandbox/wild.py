@@ -10,7 +10,7 @@ from typing import Any, Final
 from headrace_sandbox.faults import STORM
 from headrace_sandbox.plugins import OVER_HTTP, OVER_KAFKA
 from headrace_sandbox.scenario import Happening, Scenario
-from headrace_sandbox.workload import ANALYSIS, TEMPLATE, Application
+from headrace_sandbox.workload import ANALYSIS, QUICK, TEMPLATE, Application
 
 _SECONDS: Final = 150.0
 
@@ -70,6 +70,8 @@ def _calm() -> dict[str, float]:
 def _application(rng: Random, name: str, shared: str) -> Application:
     spec: dict[str, Any] = {"progressDeadlineSeconds": rng.choice((3600, 3600, 30, 10))}
     if rng.random() < 0.2:
+        spec["revisionHistoryLimit"] = rng.randint(0, 1)
+    if rng.random() < 0.2:
         spec["rollbackWindow"] = {"revisions": rng.randint(1, 3)}
     scale_down = rng.choice(("never", "onsuccess", "progressively")) if rng.random() < 0.15 else ""
     common = Application(name, replicas=rng.randint(1, 4), spec=spec, scale_down=scale_down)
@@ -100,7 +102,7 @@ def _plain(application: Application) -> Application:
 def _canary(rng: Random, *, is_routed: bool) -> dict[str, Any]:
     canary: dict[str, Any] = {}
     if rng.random() < 0.3:
-        canary["analysis"] = {**ANALYSIS, "startingStep": rng.randint(0, 2)}
+        canary["analysis"] = {**_analysis(rng), "startingStep": rng.randint(0, 2)}
     if not is_routed:
         return canary | rng.choice(
             ({}, {"maxSurge": 1, "maxUnavailable": 0}, {"maxUnavailable": 1})
@@ -117,6 +119,11 @@ def _canary(rng: Random, *, is_routed: bool) -> dict[str, Any]:
     return canary
 
 
+def _analysis(rng: Random) -> dict[str, Any]:
+    """Return an analysis that takes a while, or one that is over when it has begun."""
+    return {**ANALYSIS, "templates": [{"templateName": rng.choice((TEMPLATE, TEMPLATE, QUICK))}]}
+
+
 def _blue_green(rng: Random) -> dict[str, Any]:
     strategy: dict[str, Any] = {}
     if rng.random() < 0.5:
@@ -127,7 +134,7 @@ def _blue_green(rng: Random) -> dict[str, Any]:
         strategy["previewReplicaCount"] = rng.randint(1, 2)
     for field in ("prePromotionAnalysis", "postPromotionAnalysis"):
         if rng.random() < 0.3:
-            strategy[field] = ANALYSIS
+            strategy[field] = _analysis(rng)
     for field in ("scaleDownDelaySeconds", "abortScaleDownDelaySeconds"):
         if rng.random() < 0.5:
             strategy[field] = rng.choice((0, 5, 15))
@@ -152,7 +159,7 @@ def _steps(rng: Random, router: str) -> list[dict[str, Any]]:
                     {"pause": {}},
                     {"pause": {}},
                     {"pause": {"duration": rng.choice((1, 5, "10s"))}},
-                    {"analysis": ANALYSIS},
+                    {"analysis": _analysis(rng)},
                     {"plugin": _plugin(rng)},
                 )
             )

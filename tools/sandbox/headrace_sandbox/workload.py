@@ -31,6 +31,7 @@ GATEWAY: Final = "argoproj-labs/gatewayAPI"
 GOOD: Final = 0.001
 BAD: Final = 0.3
 TEMPLATE: Final = "errors"
+QUICK: Final = "errors-once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +202,8 @@ def routes(applications: Sequence[Application]) -> Iterator[Manifest]:
         yield {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {"rules": rules}}
 
 
-def template() -> Manifest:
-    """Return the AnalysisTemplate that the applications of a world share."""
+def templates() -> Iterator[Manifest]:
+    """Yield the AnalysisTemplates that the applications of a world share."""
     metric = {
         "name": "errors",
         "interval": "5s",
@@ -211,10 +212,11 @@ def template() -> Manifest:
         "successCondition": "result[0] < 0.05",
         "provider": {"prometheus": {"address": "http://p", "query": "errors of {{args.hash}}"}},
     }
-    return {
-        "metadata": {"name": TEMPLATE, "namespace": NAMESPACE},
-        "spec": {"args": [{"name": "hash"}], "metrics": [metric]},
-    }
+    for name, changes in ((TEMPLATE, {}), (QUICK, {"count": 1, "failureLimit": 0})):
+        yield {
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"args": [{"name": "hash"}], "metrics": [{**metric, **changes}]},
+        }
 
 
 ANALYSIS: Final = {
@@ -340,6 +342,15 @@ def replica_sets(objects: Objects, uid: str) -> dict[str, Record]:
 
 def available(record: Record | None) -> int:
     """Return how many pods of a ReplicaSet are available."""
-    if record is None:
-        return 0
-    return int((record.manifest.get("status") or {}).get("availableReplicas") or 0)
+    return available_in(record.manifest if record is not None else None)
+
+
+def available_in(replica_set: Manifest | None) -> int:
+    """Return how many pods of a ReplicaSet are available, as somebody knows it."""
+    return int(((replica_set or {}).get("status") or {}).get("availableReplicas") or 0)
+
+
+def is_refused(status: Mapping[str, Any]) -> bool:
+    """Return whether a status says that the spec cannot work."""
+    conditions = status.get("conditions") or ()
+    return any(each["type"] == "InvalidSpec" and each["status"] == "True" for each in conditions)

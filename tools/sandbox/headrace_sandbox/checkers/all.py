@@ -11,9 +11,11 @@ from headrace.runtime.reconciler import Outcome
 from headrace_sandbox.checkers.bluegreen import BlueGreenRules
 from headrace_sandbox.checkers.book import Book
 from headrace_sandbox.checkers.claims import ClaimRules
+from headrace_sandbox.checkers.diligence import Diligence
 from headrace_sandbox.checkers.experiments import ExperimentRules
 from headrace_sandbox.checkers.facts import FactRules
 from headrace_sandbox.checkers.haste import Haste
+from headrace_sandbox.checkers.knowledge import KnowledgeRules
 from headrace_sandbox.checkers.protections import Protections
 from headrace_sandbox.checkers.rows import Rows
 from headrace_sandbox.checkers.steps import StepRules
@@ -42,6 +44,8 @@ class Checkers(Findings):
         self._steps = StepRules(world, self._book, self)
         self._facts = FactRules(world, self)
         self._haste = Haste(world, self)
+        self._knowledge = KnowledgeRules(world, self)
+        self._diligence = Diligence(world, self)
         self._rows = Rows(world, self.seen)
         world.watch(self)
 
@@ -57,6 +61,7 @@ class Checkers(Findings):
             self._traffic.written(write)
             self._claims.written(write)
             self._haste.written(write)
+            self._knowledge.written(write)
             self._protections.written(write)
             self._protections.aborted_knowingly(self._nodes[write.identity], write)
         if self._is_quiet and write.request is not None:
@@ -87,14 +92,19 @@ class Checkers(Findings):
         """Hear that a write leaves a node."""
         self._nodes[node.name] = node
         self._protections.sends(node, verb, resource, name)
+        self._knowledge.sends(node, resource, name)
 
     def refused(self, uid: str, rollout: str, found_epoch: int) -> None:
         """Hear that a route was refused for a newer epoch on a traffic object."""
         self._protections.refused(uid, rollout, found_epoch)
 
-    def reconciled(self, node: Agent, key: str, outcome: Outcome) -> None:
+    def reconciled(self, node: Agent, key: str, outcome: Outcome, seconds: float) -> None:
         """Hear how a reconcile ended."""
         self._protections.reconciled(node, key, outcome)
+        self._knowledge.reconciled(node, key)
+        if seconds == 0:  # else what it knows now may be news
+            self._diligence.reconciled(node, key, outcome)
+        self._haste.reconciled(node, key, outcome)
         if outcome.is_error:
             self._world.tell(node.name, outcome.kind, key=key, message=outcome.message)
 

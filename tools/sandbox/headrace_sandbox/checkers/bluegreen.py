@@ -54,7 +54,7 @@ class BlueGreenRules:
 
     def _service(self, new: Record, old: Record) -> None:
         pod_hash, before = _selector(new.manifest), _selector(old.manifest)
-        if pod_hash == before:
+        if pod_hash in ("", before):  # that none loses its selector is a rule of traffic
             return
         for record in self._world.objects.all(ROLLOUTS):
             strategy = blue_green_of(record.manifest)

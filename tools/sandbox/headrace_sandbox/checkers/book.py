@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -43,6 +43,7 @@ class Page:
         shown: What the traffic object showed for the canary: (since, weight, epoch of the fence).
         replicas: `spec.replicas` over time: (since, wanted).
         aborted_since: When `status.abort` was set; None while it is not.
+        retried_at: When a person last took back what was known to be aborted.
         runs: Names of AnalysisRuns that were created.
         fences: Epochs that a fence of this uid ever had.
     """
@@ -53,6 +54,7 @@ class Page:
     shown: list[tuple[float, int, int]] = field(default_factory=list)
     replicas: list[tuple[float, int]] = field(default_factory=list)
     aborted_since: float | None = None
+    retried_at: float | None = None
     runs: set[str] = field(default_factory=set)
     fences: set[int] = field(default_factory=set)
 
@@ -154,8 +156,9 @@ class Book:
             page.replicas.append((now, wanted))
         if status.get("abort"):
             page.aborted_since = page.aborted_since if page.aborted_since is not None else now
-        else:
+        elif page.aborted_since is not None:
             page.aborted_since = None
+            page.retried_at = now if status.get("abortedAt") else page.retried_at
         self._note_allowed(page, rollout, status)
 
     def _note_route(self, page: Page, route: Mapping[str, Any]) -> None:
@@ -248,12 +251,18 @@ def _may_hold(asked: Asked, now: float) -> bool:
 
 def fence_of(manifest: Manifest, uid: str) -> dict[str, Any] | None:
     """Return the fence of a Rollout on a traffic object, whatever key it has."""
+    return next((fence for fence in _fences(manifest) if fence.get("uid") == uid), None)
+
+
+def fences_on(manifest: Manifest) -> list[str]:
+    """Return the uids of all Rollouts whose fence a traffic object carries."""
+    return [str(fence.get("uid")) for fence in _fences(manifest)]
+
+
+def _fences(manifest: Manifest) -> Iterator[dict[str, Any]]:
     for name, text in (manifest["metadata"].get("annotations") or {}).items():
         if name.startswith("headrace.io/route"):
-            fence: dict[str, Any] = json.loads(text)
-            if fence.get("uid") == uid:
-                return fence
-    return None
+            yield json.loads(text)
 
 
 def weight_in(route: Mapping[str, Any], service: str) -> int:

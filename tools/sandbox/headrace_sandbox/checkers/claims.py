@@ -8,11 +8,13 @@ from typing import Any, Final
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     EXPERIMENTS,
+    HTTP_ROUTES,
     REPLICA_SETS,
     ROLLOUTS,
+    TRAFFIC_SPLITS,
     Manifest,
 )
-from headrace_sandbox.checkers.book import LAG_SECONDS, Book
+from headrace_sandbox.checkers.book import LAG_SECONDS, Book, fences_on
 from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.workload import (
     HASH,
@@ -27,6 +29,9 @@ from headrace_sandbox.world import World, Write
 
 _CLAIMS = "status never claims what is not so"
 _ONCE = "one effect per intent"
+_OF_RUNS: Final = "analysis phase error/failed"
+_OF_STEP: Final = "Experiment"
+_COMPLETED: Final = ("Successful", "Failed", "Error", "Inconclusive")
 _TEMPLATE: Final = "experiment.argoproj.io/template-name"
 
 
@@ -37,6 +42,7 @@ class ClaimRules:
         self._world = world
         self._book = book
         self._require = findings.require
+        self._failed_at: dict[str, float] = {}
 
     def written(self, write: Write) -> None:
         """Hear of a committed change of a service."""
@@ -51,6 +57,8 @@ class ClaimRules:
                 self._once(new.manifest, "replicasets")
             case "analysisruns" | "experiments" if old is None:
                 self._once_per_cause(new.manifest)
+            case "analysisruns" if old is not None:
+                self._judged(new.manifest, old.manifest)
 
     def _rollout(self, rollout: Manifest, before: Mapping[str, Any]) -> None:
         status = rollout.get("status") or {}
@@ -64,6 +72,8 @@ class ClaimRules:
             )
         self._acknowledged(rollout, status, before)
         self._runs(rollout, status)
+        self._swapped(rollout, status, before)
+        self._aborted(rollout, status, before)
         if status.get("phase") == "Healthy" and before.get("phase") != "Healthy":
             self._healthy(rollout, status)
 
@@ -94,6 +104,33 @@ class ClaimRules:
             if run:
                 self._require(run in page.runs, _CLAIMS, f"AnalysisRun {run} was never created")
 
+    def _aborted(
+        self, rollout: Manifest, status: Mapping[str, Any], before: Mapping[str, Any]
+    ) -> None:
+        """What was tried again is not aborted for the verdict of the time before."""
+        uid = rollout["metadata"]["uid"]
+        retried_at = self._book.page(uid).retried_at
+        message = str((status.get("headrace") or {}).get("abortMessage") or "")
+        is_begun = status.get("abort") and not before.get("abort")
+        if not is_begun or retried_at is None or _OF_RUNS not in message or _OF_STEP in message:
+            return
+        names = self._book.page(uid).runs
+        text = f"{rollout['metadata']['name']}: {message}"
+        is_news = any(self._failed_at.get(name, 0.0) >= retried_at for name in names)
+        self._require(is_news, "a retry is judged anew", text)
+
+    def _swapped(
+        self, rollout: Manifest, status: Mapping[str, Any], before: Mapping[str, Any]
+    ) -> None:
+        """Ping and pong change their roles when the one of the canary selects the new stable."""
+        now, was = ((each.get("canary") or {}).get("stablePingPong") for each in (status, before))
+        if not now or not was or now == was:
+            return
+        service = rollout["spec"]["strategy"]["canary"]["pingPong"][f"{now}Service"]
+        found = selected_hash(self._world.objects, service)
+        text = f"{service} becomes stable and selects {found}, not {status['stableRS']}"
+        self._require(found == status["stableRS"], _CLAIMS, text)
+
     def _healthy(self, rollout: Manifest, status: Mapping[str, Any]) -> None:
         uid, now = rollout["metadata"]["uid"], self._world.now
         name, stable = rollout["metadata"]["name"], status.get("stableRS", "")
@@ -118,6 +155,15 @@ class ClaimRules:
             ]
             self._require(len(same) <= 1, _ONCE, f"{kind} of {pod_hash}: {same}")
 
+    def _judged(self, new: Manifest, old: Manifest) -> None:
+        """A verdict stands."""
+        phase, before = ((each.get("status") or {}).get("phase") for each in (new, old))
+        if phase in ("Failed", "Error"):
+            self._failed_at.setdefault(new["metadata"]["name"], self._world.now)
+        text = f"{new['metadata']['name']}: {before} → {phase}"
+        is_kept = before not in _COMPLETED or phase == before
+        self._require(is_kept, "a completed run stays what it is", text)
+
     def _once_per_cause(self, manifest: Manifest) -> None:
         metadata = manifest["metadata"]
         cause = (metadata.get("annotations") or {}).get("headrace.io/cause")
@@ -134,8 +180,21 @@ class ClaimRules:
 
     # The settled world
 
+    def _given_up(self) -> None:
+        """No traffic object carries the fence of a Rollout that is gone, or names another one."""
+        objects = self._world.objects
+        splits = [split_of(objects, record.manifest) for record in objects.all(ROLLOUTS)]
+        named = zip(objects.all(ROLLOUTS), splits, strict=True)
+        pairs = {(split[0].uid, record.uid) for record, split in named if split is not None}
+        for kind in (TRAFFIC_SPLITS, HTTP_ROUTES):
+            for record in objects.all(kind):
+                left = [uid for uid in fences_on(record.manifest) if (record.uid, uid) not in pairs]
+                text = f"{record.name} has the fences of {left}"
+                self._require(not left, "what is given up is left clean", text)
+
     def at_rest(self) -> None:
         """Look at every Rollout when nothing moves any more."""
+        self._given_up()
         objects = self._world.objects
         for record in objects.all(ROLLOUTS):
             rollout, status = record.manifest, record.manifest.get("status") or {}

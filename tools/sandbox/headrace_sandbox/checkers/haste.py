@@ -1,16 +1,24 @@
-"""Nobody writes an object again and again: two that undo each other would never come to rest."""
+"""Nobody writes an object again and again: two that undo each other would never come to rest.
+
+Nor does anybody look at a key without end, as one does that plans what it then leaves undone.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Final
 
+from headrace.runtime.reconciler import Outcome
 from headrace_sandbox.checkers.violations import Findings
+from headrace_sandbox.looking import Agent
 from headrace_sandbox.world import World, Write
 
 _WRITES: Final = 60
 _SECONDS: Final = 3.0
 """More often than that within so long there is no news that a write could be about."""
+
+_LOOKS: Final = 300
+"""More often than that within so long nobody has reason to look."""
 
 _DULL: Final = ("leases", "events")
 
@@ -22,6 +30,7 @@ class Haste:
         self._world = world
         self._require = findings.require
         self._times: dict[str, deque[float]] = {}
+        self._looks: dict[tuple[str, str], deque[float]] = {}
 
     def written(self, write: Write) -> None:
         """Hear of a committed change of a service."""
@@ -34,4 +43,14 @@ class Haste:
             seconds = times[-1] - times[0]
             text = f"{record.resource.plural}/{record.name}: {_WRITES} writes in {seconds:.1f} s"
             self._require(seconds > _SECONDS, "nobody writes without end", text)
+            times.clear()
+
+    def reconciled(self, node: Agent, key: str, outcome: Outcome) -> None:
+        """Hear how a reconcile ended."""
+        times = self._looks.setdefault((node.name, key), deque(maxlen=_LOOKS))
+        times.append(self._world.now)
+        if len(times) == _LOOKS:
+            seconds = times[-1] - times[0]
+            text = f"{node.name} {key}: {_LOOKS} looks in {seconds:.1f} s, {outcome.kind} at last"
+            self._require(seconds > _SECONDS, "nobody looks without end", text)
             times.clear()

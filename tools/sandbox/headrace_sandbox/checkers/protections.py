@@ -36,6 +36,7 @@ _CONDITIONAL: Final = frozenset(
 )
 """Kinds whose every change depends on the version that it was computed from."""
 
+_PARTS: Final = ("spec", "status")
 _TRAFFIC: Final = frozenset({"trafficsplits", "httproutes"})
 _LEASED: Final = frozenset(
     {"rollouts", "services", "trafficsplits", "replicasets", "experiments", "deployments"}
@@ -108,7 +109,12 @@ class Protections:
         """What a write changes, its author knew as it was."""
         new, plural = write.change.new, old.resource.plural
         known = self._known.get((write.identity, plural, old.name))
-        if known is None or new is None:
+        if known is None:
+            return
+        if new is None:  # its version is that of the deletion
+            is_known = all(known.get(part) == old.manifest.get(part) for part in _PARTS)
+            text = f"{plural}/{old.name} is deleted, and was another one when that was decided"
+            self._require(is_known, "a stale write is refused", text)
             return
         seen = known["metadata"]["resourceVersion"]
         if plural in _CONDITIONAL:

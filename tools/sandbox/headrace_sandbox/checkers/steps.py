@@ -103,6 +103,8 @@ class StepRules:
             self._require(self._said_successful(rollout, index), _WAITS, text)
         elif (step.get("setHeaderRoute") or {}).get("match"):
             self._header_is_there(rollout, step["setHeaderRoute"]["name"], text)
+        elif "setWeight" in step:
+            self._weight_was_there(rollout, int(step["setWeight"]), text)
 
     def _of_step(
         self, rollout: Manifest, plural: str, index: int, named: str | None
@@ -148,6 +150,17 @@ class StepRules:
         rules = header_rules(found[0].manifest, service)
         is_there = any(rule == name or rule.startswith(f"{name}-") for rule in rules)
         self._require(is_there, _WAITS, f"{text}: {rules}")
+
+    def _weight_was_there(self, rollout: Manifest, weight: int, text: str) -> None:
+        """The traffic object has had the weight; without pods wanted there is none to be had."""
+        canary = rollout["spec"]["strategy"]["canary"]
+        has_scale = any("setCanaryScale" in each for each in canary.get("steps") or ())
+        page, since = self._book.page(rollout["metadata"]["uid"]), self._world.now - LAG_SECONDS
+        has_none = has_scale or page.replicas_least(since) == 0
+        if has_none or split_of(self._world.objects, rollout) is None:
+            return
+        text = f"{text}: shown was {page.shown[-3:]}"
+        self._require(page.showed(weight, since), _WAITS, text)
 
     def at_rest(self) -> None:
         """What a worker began for an update that was aborted, it was told to undo, if it heard."""

@@ -236,6 +236,8 @@ class TrafficRules:
 
     def _replica_set(self, write: Write) -> None:
         new, old = write.change.new, write.change.old
+        if new is None and old is not None:
+            self._deleted(old)
         if new is None or old is None:
             return
         count, before = _replicas(new.manifest), _replicas(old.manifest)
@@ -256,6 +258,14 @@ class TrafficRules:
             if count == 0 and lost and page_least > 0:
                 self._unmatched(record.manifest, pod_hash)
                 self._delayed(record.manifest, old, pod_hash)
+
+    def _deleted(self, old: Record) -> None:
+        """An old ReplicaSet is deleted when its pods are gone."""
+        owners = {owner["kind"] for owner in old.metadata.get("ownerReferences") or ()}
+        created = int((old.manifest.get("status") or {}).get("replicas") or 0)
+        count = max(_replicas(old.manifest), created)
+        text = f"{old.name} is deleted with {count} pods"
+        self._require(ROLLOUTS.kind not in owners or count == 0, "pods go before their set", text)
 
     def _delayed(self, rollout: Manifest, old: Record, pod_hash: str) -> None:
         """Pods of an old version stay for their delay; only where nobody's view or clock is off."""

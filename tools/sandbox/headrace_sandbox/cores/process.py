@@ -248,6 +248,7 @@ class Process:
 
     def _look(self, key: str) -> None:
         assert self._core is not None
+        began = self.world.now
         try:
             if self.cluster.server_offset_seconds() is None:  # as the answer to any request tells
                 drive(self.cluster.get(NAMESPACES, None, "kube-system"))
@@ -257,17 +258,22 @@ class Process:
             self.wake(key, 0.0 if self._conflicts[key] % 5 else _AGAIN_SECONDS)
             return
         except InvariantViolation as violation:
-            self._looker.reconciled(self, key, Outcome("frozen", message=str(violation)))
+            self._end(key, Outcome("frozen", message=str(violation)), began)
             return
         except NotFound:
             self.wake(key, _AGAIN_SECONDS)
             return
         except RolloutError as error:
             text = f"{type(error).__name__}: {error}"
-            self._looker.reconciled(self, key, Outcome("failed", message=text))
+            self._end(key, Outcome("failed", message=text), began)
             self.wake(key, _AGAIN_SECONDS)
             return
         if look.has_written:
             self.wake(key)
-        elif look.wake_at is not None and key not in self._due:
+            return
+        self._end(key, Outcome("settled", wake_at=look.wake_at), began)
+        if look.wake_at is not None and key not in self._due:
             self.wake(key, max(look.wake_at - self.clock.now(), 0.0))
+
+    def _end(self, key: str, outcome: Outcome, began: float) -> None:
+        self._looker.reconciled(self, key, outcome, self.world.now - began)

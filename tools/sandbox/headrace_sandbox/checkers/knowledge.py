@@ -1,0 +1,275 @@
+"""Rules of what the author of a write knew, where the excuse of a stale cache would hide its fault.
+
+Other rules allow what was true within the last 45 seconds, since a cache may be so far behind.
+These look at the very cache that a write came from: what its author knew, it has minded. The
+writes of one pass come one after the other, and the cache moves on meanwhile: a rule is broken only
+where nothing that the author knew since its last pass would have allowed the write.
+
+Source: canary 5.2, 5.3; architecture, section 4 (table of acknowledgements; deviations 2, 5).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from headrace.kubernetes.resources import (
+    LEASES,
+    REPLICA_SETS,
+    ROLLOUTS,
+    SERVICES,
+    Manifest,
+    Resource,
+)
+from headrace.runtime.cluster_memory.objects import Record
+from headrace_sandbox.checkers.book import step_weight, weight_in
+from headrace_sandbox.checkers.violations import Findings
+from headrace_sandbox.looking import Agent
+from headrace_sandbox.workload import (
+    HASH,
+    NAMESPACE,
+    available_in,
+    is_refused,
+    replica_sets,
+    roles,
+    services_of,
+)
+from headrace_sandbox.world import World, Write
+
+_AUTHOR: Final = "rollout-controller"
+_HELD: Final = "nothing goes on while a person holds it"
+_VIEWS_MAX: Final = 16
+_MINDED: Final = frozenset(kind.plural for kind in (ROLLOUTS, REPLICA_SETS, SERVICES))
+_OF_UPDATE: Final = ("currentPodHash", "currentStepHash", "stableRS")
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a process knew of a Rollout when a write of it left.
+
+    Attributes:
+        rollout: As it knew it.
+        available: Pods by hash; of a ReplicaSet that somebody has just deleted nothing is known.
+    """
+
+    rollout: Manifest
+    available: Mapping[str, int]
+
+    @property
+    def replicas(self) -> int:
+        """Pods that were wanted."""
+        return int(self.rollout["spec"].get("replicas", 1))
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """The status."""
+        return self.rollout.get("status") or {}
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a person held it."""
+        return bool(self.rollout["spec"].get("paused"))
+
+    @property
+    def route(self) -> Mapping[str, Any] | None:
+        """The newest request."""
+        route: Mapping[str, Any] | None = (self.status.get("headrace") or {}).get("route")
+        return route
+
+    def has(self, pod_hash: str, pods: float) -> bool:
+        """Return whether so many pods of a hash are there."""
+        return self.available.get(pod_hash, pods) >= pods
+
+    def answers(self, pod_hash: str) -> bool:
+        """Return whether anybody answers for a hash."""
+        return self.available.get(pod_hash, 1) > 0
+
+
+class KnowledgeRules:
+    """Checked at every committed write of a service."""
+
+    def __init__(self, world: World, findings: Findings) -> None:
+        self._world = world
+        self._require = findings.require
+        self._views: dict[tuple[str, str], deque[_View]] = {}
+
+    def sends(self, node: Agent, resource: Resource, name: str) -> None:
+        """Hear that a write leaves a process: remember what it knows."""
+        if resource.plural == LEASES.plural or not node.name.startswith(_AUTHOR):
+            return
+        for record in self._world.objects.all(ROLLOUTS):
+            is_own = name == record.name or name.startswith((f"{record.name}-", f"{record.name}."))
+            if is_own or name in services_of(record.manifest):
+                self._remember(node, record)
+
+    def reconciled(self, node: Agent, key: str) -> None:
+        """Hear that a pass is over."""
+        self._views.pop((node.name, key.partition("/")[2]), None)
+
+    def _remember(self, node: Agent, record: Record) -> None:
+        rollout = node.cached(ROLLOUTS, NAMESPACE, record.name)
+        if rollout is None:
+            return
+        known = {
+            pod_hash: node.cached(REPLICA_SETS, NAMESPACE, each.name)
+            for pod_hash, each in replica_sets(self._world.objects, record.uid).items()
+        }
+        pods = {pod_hash: available_in(each) for pod_hash, each in known.items()}
+        views = self._views.setdefault((node.name, record.name), deque(maxlen=_VIEWS_MAX))
+        views.append(_View(rollout, pods))
+
+    def written(self, write: Write) -> None:
+        """Hear of a committed change of a service."""
+        new, old = write.change.new, write.change.old
+        if new is None or old is None or new.resource.plural not in _MINDED:
+            return
+        for record in self._world.objects.all(ROLLOUTS):
+            views = self._views.get((write.identity, record.name), ())
+            found = [dict(_broken(view, old, new)) for view in views]
+            for rule, text in found[-1].items() if found else ():
+                self._require(any(rule not in each for each in found), rule, text)
+
+
+def _broken(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
+    """Yield the rules that a write breaks by what its author knew, each with how."""
+    kind, name = new.resource.plural, view.rollout["metadata"]["name"]
+    if kind == ROLLOUTS.plural and new.name == name:
+        yield from _asked(view, _route(old.manifest), _route(new.manifest))
+        yield from _went_on(view, old, new)
+    elif kind == REPLICA_SETS.plural:
+        yield from _scaled(view, old, new)
+    elif kind == SERVICES.plural and new.name in services_of(view.rollout):
+        yield from _switched(view, old, new)
+
+
+# What a person holds
+
+
+def _went_on(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
+    """No step ends while a person is known to hold the Rollout."""
+    before, status = old.manifest.get("status") or {}, new.manifest.get("status") or {}
+    first, end = before.get("currentStepIndex"), status.get("currentStepIndex")
+    is_same = all(before.get(each) == status.get(each) for each in _OF_UPDATE)
+    if not view.is_held or first is None or end is None or not is_same:
+        return
+    if before.get("promoteFull") or view.rollout["spec"].get("rollbackWindow"):
+        return
+    text = f"{new.name}: step {first} → {end}"
+    if end > first:
+        yield _HELD, text
+
+
+def _scaled(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
+    """No ReplicaSet of a canary is touched while a person is known to hold the Rollout."""
+    uid, strategy = view.rollout["metadata"]["uid"], view.rollout["spec"]["strategy"]
+    is_ours = any(each["uid"] == uid for each in new.metadata.get("ownerReferences") or ())
+    sizes = [each.manifest["spec"].get("replicas", 1) for each in (old, new)]
+    may_scale = not view.is_held or "canary" not in strategy or is_refused(view.status)
+    if is_ours and sizes[0] != sizes[1] and not may_scale:
+        yield _HELD, f"{new.name}: {sizes[0]} → {sizes[1]} pods"
+
+
+# Routes
+
+
+def _asked(
+    view: _View, before: Mapping[str, Any] | None, route: Mapping[str, Any] | None
+) -> Iterator[tuple[str, str]]:
+    """Who asks for a route knows of the pods that it needs."""
+    is_new = route is not None and (before is None or route["epoch"] != before["epoch"])
+    if not is_new or route is None or not route.get("routers") or not view.replicas:
+        return
+    if is_refused(view.status):
+        return  # then the ReplicaSets tell how many are wanted (deviation 4)
+    yield from _asked_of_canary(view, before, route)
+    yield from _asked_of_stable(view, before, route)
+    managed = route.get("managed") or {}
+    if route.get("aborted") and (managed.get("header") or managed.get("mirror")):
+        yield "no managed route outlives an abort", f"{view.rollout['metadata']['name']}: {managed}"
+
+
+def _asked_of_canary(
+    view: _View, before: Mapping[str, Any] | None, route: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """More to the canary than it has, or had, only with the pods that carry it.
+
+    How many pods do is a person's word where the steps scale the canary.
+    """
+    canary = view.rollout["spec"]["strategy"].get("canary") or {}
+    pod_hash, weight = route["hashes"]["canary"], int(route["weights"].get("canary") or 0)
+    claimed = ((view.status.get("canary") or {}).get("weights") or {}).get("canary") or {}
+    had = max(
+        _weight_of_hash(before, pod_hash),
+        int(claimed.get("weight") or 0) if claimed.get("podTemplateHash") == pod_hash else 0,
+    )
+    has_scale = any("setCanaryScale" in step for step in canary.get("steps") or ())
+    if weight <= had or has_scale:
+        return
+    text = (
+        f"{view.rollout['metadata']['name']}: {had} → {weight} asked for {pod_hash}, which has "
+        f"{view.available.get(pod_hash, 0)} of {view.replicas} pods"
+    )
+    needed = weight * view.replicas / int(route["weights"].get("base") or 100)
+    if not view.has(pod_hash, needed) or not view.answers(pod_hash):
+        yield "a weight has the pods to carry it", text
+
+
+def _asked_of_stable(
+    view: _View, before: Mapping[str, Any] | None, route: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """More to stable only with the pods for it, unless nobody answers at the canary."""
+    hashes, weights = route["hashes"], route["weights"]
+    stable, weight = hashes["stable"], int(weights.get("stable") or 0)
+    is_more = before is None or _weight_of_hash(before, stable) < weight
+    if not is_more or not view.answers(hashes["canary"]):
+        return
+    text = (
+        f"{view.rollout['metadata']['name']}: {weight} asked for stable {stable}, which has "
+        f"{view.available.get(stable, 0)} of {view.replicas} pods"
+    )
+    if not view.has(stable, weight * view.replicas // int(weights.get("base") or 100)):
+        yield "stable has the pods for what it takes back", text
+
+
+# Services
+
+
+def _switched(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
+    """A Service of the canary goes to a new version when its route is known to allow it."""
+    pod_hash, before = _selected(new), _selected(old)
+    route, status = view.route, view.status
+    canary = view.rollout["spec"]["strategy"].get("canary") or {}
+    if pod_hash in (before, status.get("stableRS")) or not before or route is None:
+        return
+    if not canary.get("trafficRouting") or new.name != roles(view.rollout)[0]:
+        return
+    known = (status.get("headrace") or {}).get("acknowledged") or {}
+    is_its_own = route["hashes"].get("canary") == pod_hash
+    limit = step_weight(view.rollout, status) if is_its_own else 0
+    weight = weight_in(route, new.name)
+    text = f"{new.name} → {pod_hash}: epoch {route['epoch']} gives it {weight} of {limit}"
+    # The newest request may be of the very pass that moves the Service.
+    is_sure = int(known.get("epoch") or 0) >= route["epoch"] - 1
+    if not is_sure or weight > limit:
+        yield "a Service waits for its route", text
+
+
+def _route(rollout: Manifest) -> Mapping[str, Any] | None:
+    headrace = (rollout.get("status") or {}).get("headrace") or {}
+    route: Mapping[str, Any] | None = headrace.get("route")
+    return route
+
+
+def _weight_of_hash(route: Mapping[str, Any] | None, pod_hash: str) -> int:
+    """Return what a route gives the pods of a hash, in either role."""
+    if route is None:
+        return 0
+    hashes, weights = route["hashes"], route["weights"]
+    named = (role for role in ("canary", "stable") if hashes.get(role) == pod_hash)
+    return sum(int(weights.get(role) or 0) for role in named)
+
+
+def _selected(service: Record) -> str:
+    return str((service.manifest["spec"].get("selector") or {}).get(HASH, ""))
