@@ -7,7 +7,7 @@ from typing import Final
 
 from headrace.kubernetes.resources import Manifest
 from headrace.model.analysis import AnalysisPhase
-from headrace.model.provider_kinds import UNKNOWN_TYPE, metric_types
+from headrace.model.provider_kinds import metric_types
 from headrace.runtime.metrics import Metrics, Reading
 from headrace.runtime.store import Store
 
@@ -46,13 +46,14 @@ def _types(run: Manifest) -> Iterator[Reading]:
 
 
 def _metric_phases(run: Manifest) -> Iterator[Reading]:
-    types = _metric_types(run)
-    for result in (run.get("status") or {}).get("metricResults") or ():
+    """One series per metric of the spec and phase; pending before its first measurement."""
+    results = {each["name"]: each for each in (run.get("status") or {}).get("metricResults") or ()}
+    for name, kind in _metric_types(run).items():
+        result = results.get(name) or {}
         is_dry_run = "true" if result.get("dryRun") else "false"
-        kind = types.get(result["name"], UNKNOWN_TYPE)
+        current = result.get("phase") or AnalysisPhase.PENDING
         for phase in _PHASES:
-            labels = (result["name"], kind, is_dry_run, phase)
-            yield labels, float(phase == result.get("phase"))
+            yield (name, kind, is_dry_run, phase), float(phase == current)
 
 
 def _metric_types(run: Manifest) -> dict[str, str]:

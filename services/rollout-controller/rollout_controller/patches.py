@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from headrace.errors import INSTALL_CRDS, Rejected
 from headrace.kubernetes.patches import pointer
 from headrace.kubernetes.resources import Manifest
-from headrace.model.analysis import is_completed
+from headrace.model.analysis import AnalysisRun, AnalysisRunSpec, is_completed
+from headrace.model.experiment import ExperimentSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.rollout_status import RolloutStatus
 from rollout_controller.core import labels
@@ -145,4 +148,16 @@ def is_same_object(existing: Manifest, wanted: Manifest) -> bool:
     if cause == wanted["metadata"]["annotations"][labels.CAUSE]:
         return True
     phase = (existing.get("status") or {}).get("phase", "")
-    return not is_completed(str(phase)) and existing.get("spec") == wanted["spec"]
+    return not is_completed(str(phase)) and _means_the_same(existing, wanted)
+
+
+def _means_the_same(existing: Manifest, wanted: Manifest) -> bool:
+    """Return whether two specs ask for the same, however they are written (analysis 2)."""
+    model = AnalysisRunSpec if wanted["kind"] == AnalysisRun.KIND else ExperimentSpec
+    try:
+        found = model.load(existing.get("spec") or {})
+    except ValidationError:
+        return False
+    if isinstance(found, AnalysisRunSpec):
+        found = found.model_copy(update={"ttl_strategy": None})
+    return found == model.load(wanted["spec"])
