@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from engine_world import World
 
+from headrace.errors import Forbidden
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
@@ -16,6 +17,7 @@ from headrace.kubernetes.resources import (
 )
 from headrace.model.meta import format_time
 from headrace.runtime.cluster import MergePatch
+from headrace.runtime.cluster_memory import Request
 from headrace.runtime.cluster_memory.pods import NEVER_READY, PodBehaviour
 from rollout_controller.core import labels
 
@@ -43,6 +45,7 @@ class BlueGreen(World):
             "spec": {"containers": [{"name": "app", "image": "app:v1"}]},
         }
         services = {"activeService": "active", "previewService": "preview"}
+        self.is_strict = False
         super().__init__(
             {
                 "replicas": 3,
@@ -890,3 +893,29 @@ async def test_a_routed_canary_becomes_blue_green_and_gives_its_traffic_objects_
     await world.settle()
     assert await world.phase() == ("Healthy", "")
     assert await world.active() == "2"
+
+
+@pytest.mark.spec("bluegreen 3.3")
+async def test_an_old_version_that_may_not_be_scaled_holds_nothing_up() -> None:
+    world = await deployed({"scaleDownDelaySeconds": 5})
+    old = (await world.replica_set("1"))["metadata"]["name"]
+
+    def refuse(request: Request) -> None:
+        change = (request.verb, request.resource, request.name)
+        if world.is_strict and change == ("patch", "replicasets", old):
+            raise Forbidden("old ReplicaSets are frozen")
+
+    world.cluster.intercept = refuse
+    await world.update("app:v2", 1)
+    world.is_strict = True
+    await world.settle(10)
+    assert await world.phase() == ("Healthy", "")
+    await world.update("app:v3")
+    assert await world.phase() == ("Healthy", "")
+    assert (await world.active(), await world.stable()) == ("3", "3")
+    assert await world.replicas() == {"1": 3, "2": 3, "3": 3}
+    told = [message for reason, message in world.recorder.events if reason == "ScalingReplicaSet"]
+    assert not any(old in message for message in told)
+    world.is_strict = False
+    await world.settle(10)
+    assert await world.replicas() == {"1": 0, "2": 0, "3": 3}

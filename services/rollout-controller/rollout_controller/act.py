@@ -90,6 +90,7 @@ class _Written:
 
     Attributes:
         answered: The status as the API server answered with it; None before a write.
+        refused: ReplicaSets whose change was refused and not required.
     """
 
     resource_version: str
@@ -98,6 +99,7 @@ class _Written:
     answered: Mapping[str, Any] | None = None
     names: dict[str, str] = field(default_factory=dict)
     replica_sets: dict[str, Manifest] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
 
 
 class Callers(Protocol):
@@ -179,12 +181,17 @@ class Actor:
             try:
                 await self._carry_out(observed, effect, written, now)
             except (PermanentError, TransientError) as error:
+                if isinstance(effect, PatchReplicaSet) and _is_tolerated(effect, error):
+                    log.warning("ReplicaSet not changed", key=observed.key, error=str(error))
+                    written.refused.add(effect.name)
+                    continue
                 if _is_told(effect, error):
                     await self._tell_failure(observed, plan, (effect, error), written, now)
                 raise
             # What an eviction does is read from the pods as they go, not from a pass at once.
             written.has_written = written.has_written or not isinstance(effect, EvictPods)
-        await self._voice.announce(observed, plan.events, before=True)
+        events = tuple(event for event in plan.events if not _tells_of(event, written.refused))
+        await self._voice.announce(observed, events, before=True)
         if plan.claim is not None:
             claim = Claim(with_names(plan.claim.status, written.names), plan.claim.headrace)
             status = stored_status(claim.status, claim.headrace)
@@ -197,7 +204,7 @@ class Actor:
             self._voice.publish_request(observed, plan.request, now)
         if plan.call is not None:
             self._callers.begin(observed, plan.call, now)
-        await self._voice.announce(observed, plan.events, before=False)
+        await self._voice.announce(observed, events, before=False)
         if plan.claim is None:
             self._voice.publish_facts(observed, observed.headrace)
         self._keep_cause(observed, written)
@@ -459,6 +466,11 @@ class Actor:
             return  # gone already
 
 
+def _is_tolerated(effect: PatchReplicaSet, error: RolloutError) -> bool:
+    """Return whether the rest of the plan goes on without the effect."""
+    return isinstance(error, Forbidden | Rejected) and not effect.is_required
+
+
 def _is_told(effect: Effect, error: RolloutError) -> bool:
     """Return whether a failure is told at once; what may pass by itself is tried again first."""
     return isinstance(error, Forbidden | Rejected) or isinstance(effect, CreateReplicaSet)
@@ -472,3 +484,9 @@ def _is_asked_abort(plan: Plan) -> bool:
     if plan.intent is None or plan.intent.aborted_at is not None:
         return False
     return plan.request is not None and plan.request.aborted
+
+
+def _tells_of(event: PlannedEvent, refused: set[str]) -> bool:
+    """Return whether an Event tells a size that a ReplicaSet did not get."""
+    is_size = event.reason == Reason.SCALING_REPLICA_SET
+    return is_size and any(f" {name} " in event.message for name in refused)

@@ -66,6 +66,7 @@ class PatchReplicaSet:
         template_metadata: New pod template labels and annotations, whole; None leaves them.
         min_ready_seconds: New value; None leaves it.
         affinity: New affinity of the pod template, whole; None leaves it.
+        is_required: A refusal fails the reconcile; else it is only logged (bluegreen 3.3).
     """
 
     name: str
@@ -74,6 +75,7 @@ class PatchReplicaSet:
     template_metadata: Mapping[str, Mapping[str, str]] | None = None
     min_ready_seconds: int | None = None
     affinity: Mapping[str, Any] | None = None
+    is_required: bool = True
 
 
 @dataclass(frozen=True, slots=True)

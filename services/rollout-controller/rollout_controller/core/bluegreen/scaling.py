@@ -7,10 +7,13 @@ Source: bluegreen 3.1, 3.2, 3.3; canary 4.5, 4.7 (delays).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headrace.model.conditions import PauseReason
 from rollout_controller.core.bluegreen.analysis import holds_old_replica_sets
 from rollout_controller.core.bluegreen.counts import desired_new_count
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.plan import PatchReplicaSet
 from rollout_controller.core.rollback import is_within_delay
 from rollout_controller.core.scaling import (
     abort_delay,
@@ -45,9 +48,13 @@ def _new(draft: Draft) -> None:
 
 
 def _others(draft: Draft) -> None:
-    """Let old revisions go after their delay; those that may still be reached stay."""
+    """Let old revisions go after their delay; those that may still be reached stay.
+
+    What the API server refuses of it holds nothing else up (bluegreen 3.3).
+    """
     if draft.has_pause(PauseReason.INCONCLUSIVE_ANALYSIS_RUN) or holds_old_replica_sets(draft):
         return
+    before = len(draft.effects)
     kept = 0
     active = [rs for rs in draft.others if rs.replicas > 0]
     for rs in sorted(active, key=lambda rs: rs.revision, reverse=True):
@@ -55,3 +62,6 @@ def _others(draft: Draft) -> None:
             continue
         target, kept = delayed_target(draft, rs, kept, draft.observed.replicas)
         scale(draft, rs, target)
+    for place, effect in enumerate(draft.effects[before:], start=before):
+        if isinstance(effect, PatchReplicaSet):
+            draft.effects[place] = replace(effect, is_required=False)
