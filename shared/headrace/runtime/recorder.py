@@ -76,7 +76,9 @@ class Recorder:
             return
         if involved["kind"] == "Rollout":
             self._metrics.count("rollout_events_total", namespace, name, type, reason)
-        log.debug(  # the Event itself is there to be read, and the bus tells what was decided
+        # Mostly the Event itself is there to be read, and the bus tells what was decided.
+        write = log.warning if type == "Warning" else log.debug
+        write(
             "event written",
             event_reason=reason,
             event_type=type,

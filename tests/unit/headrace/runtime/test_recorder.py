@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from headrace.errors import Forbidden, LostOwnership
 from headrace.kubernetes.resources import EVENTS, Manifest
@@ -126,3 +127,16 @@ async def test_texts_without_end_are_cut() -> None:
     (event,) = await world.events()
     assert len(event["metadata"]["name"]) <= 253
     assert len(event["message"]) == 32_768
+
+
+@pytest.mark.parametrize(("kind", "level"), [("Normal", "debug"), ("Warning", "warning")])
+async def test_each_event_is_a_line_of_the_log(kind: str, level: str) -> None:
+    with capture_logs() as lines:
+        await World().recorder.record(ROLLOUT, "RolloutAborted", "aborted", kind)
+    (line,) = lines
+    assert (line["event_reason"], line["event_type"], line["log_level"]) == (
+        "RolloutAborted",
+        kind,
+        level,
+    )
+    assert (line["namespace"], line["object"], line["kind"]) == ("default", "web", "Rollout")
