@@ -895,6 +895,75 @@ async def test_a_routed_canary_becomes_blue_green_and_gives_its_traffic_objects_
     assert await world.active() == "2"
 
 
+async def gone_back(**analyses: Any) -> BlueGreen:
+    """Return a Rollout on the way back from revision 2, when its delay is over long ago."""
+    world = await deployed({"scaleDownDelaySeconds": 5, **analyses})
+    await world.update("app:v2")
+    await world.judge("-2-", "Successful")
+    await world.settle(20)
+    assert await world.replicas() == {"1": 0, "2": 3}
+    await world.update("app:v1")
+    return world
+
+
+@pytest.mark.spec("bluegreen 9")
+@pytest.mark.spec("canary 3.4")
+async def test_a_retry_on_the_way_back_is_judged_again() -> None:
+    world = await gone_back(prePromotionAnalysis=ANALYSIS)
+    await world.judge("-3-pre", "Failed")
+    await world.settle(3)
+    assert await world.has_deadline("3")
+    await world.patch_status({"abort": False})
+    await world.settle(3)
+    assert await world.phase() == ("Progressing", "active service cutover pending")
+    assert (await world.active(), await world.stable()) == ("2", "2")
+    assert not await world.has_deadline("3")
+    await world.judge("-3-pre.1", "Successful")
+    await world.settle(3)
+    assert (await world.active(), await world.stable()) == ("3", "3")
+
+
+@pytest.mark.spec("bluegreen 8")
+@pytest.mark.spec("bluegreen 10")
+async def test_what_failed_on_the_way_back_is_not_promoted_while_paused() -> None:
+    world = await gone_back(postPromotionAnalysis=ANALYSIS)
+    assert (await world.active(), await world.stable()) == ("3", "2")
+    await world.patch_spec({"paused": True})
+    await world.settle(1)
+    await world.judge("-3-post", "Failed")
+    await world.settle(40)
+    assert (await world.active(), await world.stable()) == ("3", "2")
+    assert (await world.phase())[0] == "Degraded"
+    assert await world.replicas() == {"3": 3, "2": 3}
+    await world.patch_spec({"paused": False})
+    await world.settle(3)
+    assert (await world.active(), await world.stable()) == ("2", "2")
+
+
+@pytest.mark.spec("bluegreen 9")
+@pytest.mark.spec("bluegreen 1")
+@pytest.mark.parametrize("phase", ["Failed", "Successful"])
+async def test_a_retry_beside_an_autoscaler_is_judged_again(phase: str) -> None:
+    world = await deployed({"autoPromotionSeconds": 20, "prePromotionAnalysis": ANALYSIS})
+    await world.update("app:v2")
+    await world.judge("-pre", phase)
+    await world.settle(3)
+    if phase == "Successful":
+        await world.patch_status({"abort": True})
+        await world.settle(3)
+    assert (await world.phase())[0] == "Degraded"
+    await world.patch_status({"abort": False})
+    await world.patch_spec({"replicas": 4})
+    await world.settle(3)
+    assert await world.phase() == ("Progressing", "active service cutover pending")
+    status = await world.status()
+    run = status["blueGreen"]["prePromotionAnalysisRunStatus"]
+    assert run == {"name": f"app-{status['currentPodHash']}-2-pre.1", "status": ""}
+    assert "abortedAt" not in status
+    told = [fact["type"] for fact in status["headrace"]["history"]]
+    assert told.count("headrace.rollout.retried.v1") == 1
+
+
 @pytest.mark.spec("bluegreen 3.3")
 async def test_an_old_version_that_may_not_be_scaled_holds_nothing_up() -> None:
     world = await deployed({"scaleDownDelaySeconds": 5})

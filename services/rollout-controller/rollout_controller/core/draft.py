@@ -61,7 +61,7 @@ class Draft:
         stamp: The decision time as the status stores times: in whole seconds, so that what a pass
             claims is what the next one reads.
         selected: The hashes that Services select after the switches of this pass.
-        keeps_resume: A person's resume is left to the next pass, since this one moves nothing.
+        keeps_word: A person's resume or retry is left to the next pass: this one moves nothing.
         check_point: status.blueGreen.scaleUpPreviewCheckPoint as this pass will claim it.
         weights: status.canary.weights as this pass will claim them.
         request: The stored route, or the one that this pass asks for; None before the first.
@@ -113,7 +113,7 @@ class Draft:
         self.pauses_added: list[str] = []
         self.pauses_removed: set[str] = set()
         self.pauses_cleared = False
-        self.keeps_resume = False
+        self.keeps_word = False
         self.restarted_at = observed.status.restarted_at
         self.plugin_statuses = list(observed.status.canary.step_plugin_statuses)
         self.call: PluginCall | None = None
@@ -292,10 +292,20 @@ class Draft:
         ]
         return (*kept, *added)
 
+    def aborted_at(self) -> Instant | None:
+        """Return status.abortedAt as this pass leaves it (canary 2.5).
+
+        It stays behind where a client took the abort away: that is how it says that a person
+        wants another try.
+        """
+        if self.is_aborted:
+            return self.status.aborted_at or self.stamp
+        return self.status.aborted_at if self.keeps_word else None
+
     def controller_pause(self) -> bool:
         """Return status.controllerPause as this pass leaves it (canary 2.5)."""
         pauses = self.pause_conditions()
-        if not pauses and not self.keeps_resume:
+        if not pauses and not self.keeps_word:
             return False
         return self.status.controller_pause or bool(self.pauses_added)
 

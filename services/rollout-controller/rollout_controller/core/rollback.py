@@ -26,9 +26,15 @@ def is_within_window(draft: Draft) -> bool:
 
 
 def is_within_delay(draft: Draft) -> bool:
-    """Return whether blue-green goes back to pods that were still waiting to be scaled down."""
+    """Return whether blue-green goes back to pods that were still waiting to be scaled down.
+
+    The deadline of an abort is no such delay: what was judged bad is neither promoted nor tried
+    again without another judgement (deviation 59).
+    """
     deadline = draft.new.scale_down_at if draft.new is not None else None
     if deadline is None or not draft.is_blue_green or not is_rollback(draft):
+        return False
+    if draft.status.abort or draft.status.aborted_at is not None:
         return False
     return draft.now < deadline
 

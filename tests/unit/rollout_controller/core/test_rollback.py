@@ -92,3 +92,16 @@ def test_only_blue_green_goes_back_fast_to_pods_that_wait_for_their_end(
     sets = (samples.replica_set("stable"), new)
     assert is_fast_rollback(Draft(samples.blue_green(replica_sets=sets), samples.NOW)) is is_fast
     assert not is_fast_rollback(Draft(samples.rollout({}, replica_sets=sets), samples.NOW))
+
+
+@pytest.mark.spec("canary 3.4", "bluegreen 9")
+@pytest.mark.parametrize(
+    "status",
+    [{"abort": True, "abortedAt": "2023-11-14T22:13:20Z"}, {"abortedAt": "2023-11-14T22:13:20Z"}],
+)
+def test_the_deadline_of_an_abort_makes_nothing_fast(status: dict[str, Any]) -> None:
+    deadline = format_time(samples.NOW + 10)
+    new = samples.replica_set("new", created_at=samples.NOW - 2000, scale_down_deadline=deadline)
+    sets = (samples.replica_set("stable"), new)
+    observed = samples.blue_green(status=status, replica_sets=sets)
+    assert not is_fast_rollback(Draft(observed, samples.NOW))

@@ -101,7 +101,7 @@ def _abort(draft: Draft, old: RolloutStatus, new: RolloutStatus) -> Iterator[_Fa
     was_claimed = before is not None and before.reason == Reason.ROLLOUT_ABORTED
     if after is not None and after.reason == Reason.ROLLOUT_ABORTED and not was_claimed:
         yield _Fact("rollout.aborted", Reason.ROLLOUT_ABORTED, after.message)
-    elif old.aborted_at is not None and not new.abort and not old.abort:
+    elif old.aborted_at is not None and new.aborted_at is None and not old.abort:
         yield _Fact("rollout.retried", Reason.ROLLOUT_RETRY, "Retrying Rollout after abort")
 
 

@@ -100,6 +100,7 @@ def claim_failure(draft: Draft) -> Claim:
 
 def _claim_unborn(draft: Draft) -> Claim:
     """Return the claim while a revision has no ReplicaSet: nothing else of it is claimed."""
+    draft.keeps_word = True
     status = draft.status
     kept = [c for c in status.conditions if c.type != ConditionType.INVALID_SPEC]
     told = conditions.ConditionList(kept, draft.stamp)
@@ -124,7 +125,7 @@ def claim_counts(draft: Draft) -> Claim:
     draft.runs = claimed_runs(status)
     draft.experiment = status.canary.current_experiment
     draft.check_point = status.blue_green.scale_up_preview_check_point
-    draft.keeps_resume = not status.abort
+    draft.keeps_word = not status.abort
     outcome = Outcome(status.current_step_index, status.stable_rs, status.promote_full)
     return claim(draft, outcome)
 
@@ -233,7 +234,7 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
     restart_done = outcome.spec_changed
     return {
         "abort": is_aborted,
-        "aborted_at": (status.aborted_at or draft.stamp) if is_aborted else None,
+        "aborted_at": draft.aborted_at(),
         "pause_conditions": draft.pause_conditions(),
         "controller_pause": draft.controller_pause(),
         "current_pod_hash": draft.new_hash,
@@ -323,7 +324,7 @@ def headrace_after(draft: Draft, status: RolloutStatus) -> HeadraceStatus:
     changes_anyway = kept != old.history
     return HeadraceStatus(
         epoch=draft.epoch,
-        attempt=draft.attempt,
+        attempt=old.attempt if draft.keeps_word else draft.attempt,
         abort_message=draft.abort_message or None,
         route=draft.request,
         acknowledged=draft.acknowledged,
