@@ -750,3 +750,44 @@ async def test_a_paused_rollout_does_not_stop_its_experiment() -> None:
             ROLLOUTS, "default", "app", MergePatch({"spec": {"paused": False}})
         )
         await canary.until("the next step", lambda status: status["currentStepIndex"] == 2)
+
+
+@pytest.mark.spec("canary 8")
+@pytest.mark.spec("canary 10.8")
+@pytest.mark.parametrize("is_over", [True, False])
+async def test_steps_edited_in_mid_update_begin_another_experiment(is_over: bool) -> None:
+    async with running() as world:
+        canary = Canary(world)
+        step = experiment_step(part("base", "stable"), duration="10s" if is_over else "1h")
+        await canary.deploy(rollout({"setWeight": 25}, step, {"pause": {}}))
+        await canary.release("app:v2")
+        first = await canary.experiment()
+        if is_over:
+            await canary.until_phase("Paused")
+        steps = [{"setWeight": 50}, step, {"pause": {}}]
+        body = MergePatch({"spec": {"strategy": {"canary": {"steps": steps}}}})
+        await world.person.patch(ROLLOUTS, "default", "app", body)
+        await canary.until_experiment(f"{first}-1", "Running")
+        status = await canary.status()
+        assert (current_of(status), status["currentStepIndex"]) == (f"{first}-1", 1)
+        await canary.until_experiment(first, "Successful")
+
+
+@pytest.mark.spec("canary 8")
+@pytest.mark.spec("canary 10.8")
+async def test_an_experiment_that_asks_for_the_same_goes_on_over_an_edit() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        step = experiment_step(part("base", "stable"), duration="1h")
+        await canary.deploy(rollout(step, {"pause": {}}))
+        await canary.release("app:v2")
+        first = await canary.experiment()
+        await canary.until_experiment(first, "Running")
+        steps = [step, {"setWeight": 50}, {"pause": {}}]
+        body = MergePatch({"spec": {"strategy": {"canary": {"steps": steps}}}})
+        await world.person.patch(ROLLOUTS, "default", "app", body)
+        await asyncio.sleep(10)
+        (found,) = (await world.person.list(EXPERIMENTS)).items
+        assert not found["spec"].get("terminate")
+        assert found["status"]["phase"] == "Running"
+        assert current_of(await canary.status()) == first

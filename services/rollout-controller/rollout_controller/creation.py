@@ -5,7 +5,7 @@ from __future__ import annotations
 from headrace.errors import AlreadyExists
 from headrace.kubernetes.resources import Manifest, Resource
 from headrace.runtime.cluster import Cluster
-from rollout_controller.patches import is_same_object
+from rollout_controller.core.sameness import is_same_object
 
 NAMES_MAX = 100
 """Names tried for one object before the reconcile gives up; each is taken by another one."""
@@ -35,6 +35,7 @@ async def create_under_free_name(
             )
         except AlreadyExists:
             existing = await cluster.get(resource, metadata["namespace"], name)
-            if is_same_object(existing, manifest):
+            phase = str((existing.get("status") or {}).get("phase") or "")
+            if is_same_object(existing, manifest, phase):
                 return existing
     raise AlreadyExists(f"no free name for {resource.kind} {base}")

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from headrace.errors import INSTALL_CRDS, Rejected
 from headrace.kubernetes.patches import pointer
 from headrace.kubernetes.resources import Manifest
-from headrace.model.analysis import AnalysisRun, AnalysisRunSpec, is_completed
-from headrace.model.experiment import ExperimentSpec
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.rollout_status import RolloutStatus
-from rollout_controller.core import labels
 from rollout_controller.core.claimed_runs import claimed_runs, with_runs
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import Intent, PatchReplicaSet
@@ -133,31 +128,3 @@ def ownership_operations(
         {"op": "test", "path": "/metadata/resourceVersion", "value": version},
         {"op": "add", "path": "/metadata/ownerReferences", "value": wanted},
     ]
-
-
-def is_same_object(existing: Manifest, wanted: Manifest) -> bool:
-    """Return whether a run or Experiment that exists is the one that shall be created.
-
-    It is when the same owner created it for the same cause, finished or not; also when it is not
-    finished and has the same spec (canary 7, 8), as one that another controller left.
-    """
-    owners = {o.get("uid") for o in existing["metadata"].get("ownerReferences") or ()}
-    if not owners & {o["uid"] for o in wanted["metadata"]["ownerReferences"]}:
-        return False
-    cause = (existing["metadata"].get("annotations") or {}).get(labels.CAUSE)
-    if cause == wanted["metadata"]["annotations"][labels.CAUSE]:
-        return True
-    phase = (existing.get("status") or {}).get("phase", "")
-    return not is_completed(str(phase)) and _means_the_same(existing, wanted)
-
-
-def _means_the_same(existing: Manifest, wanted: Manifest) -> bool:
-    """Return whether two specs ask for the same, however they are written (analysis 2)."""
-    model = AnalysisRunSpec if wanted["kind"] == AnalysisRun.KIND else ExperimentSpec
-    try:
-        found = model.load(existing.get("spec") or {})
-    except ValidationError:
-        return False
-    if isinstance(found, AnalysisRunSpec):
-        found = found.model_copy(update={"ttl_strategy": None})
-    return found == model.load(wanted["spec"])

@@ -197,6 +197,7 @@ def _run_of(manifest: dict[str, Any]) -> RunObject:
         pod_hash=metadata["labels"][labels.HASH],
         step_index=metadata["labels"].get(labels.STEP_INDEX),
         cause=metadata["annotations"][labels.CAUSE],
+        manifest=manifest,
     )
 
 
@@ -210,6 +211,7 @@ def _experiment_of(manifest: dict[str, Any]) -> ExperimentObject:
         step_index=metadata["labels"][labels.STEP_INDEX],
         cause=metadata["annotations"][labels.CAUSE],
         templates=tuple(_template_of(name, each) for each in manifest["spec"]["templates"]),
+        manifest=manifest,
     )
 
 

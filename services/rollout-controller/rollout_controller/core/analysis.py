@@ -24,6 +24,7 @@ from rollout_controller.core.plan import CreateRun, DeleteRun, TerminateRun
 from rollout_controller.core.retention import surplus
 from rollout_controller.core.rollback import is_fast_rollback
 from rollout_controller.core.runs import RunError, run_spec
+from rollout_controller.core.sameness import is_of_name, is_same_object
 
 _NO_STATUS: Final = "NoPreviousStatus"
 _FAILURES: Final[Mapping[RunKind, str]] = {
@@ -143,7 +144,7 @@ def cause_of(draft: Draft, kind: RunKind) -> str:
 
 
 def _create(draft: Draft, kind: RunKind, analysis: RolloutAnalysis) -> RunObject | None:
-    """Create a run; return the one that this cause has created already, None when there is none."""
+    """Create a run; return the one that is there already, None when there is none."""
     try:
         manifest = _manifest(draft, kind, analysis)
     except RunError as error:
@@ -161,14 +162,14 @@ def _create(draft: Draft, kind: RunKind, analysis: RolloutAnalysis) -> RunObject
 
 
 def _created_before(draft: Draft, manifest: Manifest) -> RunObject | None:
-    """Return the run that an earlier, unclaimed pass created for the same cause."""
-    cause = manifest["metadata"]["annotations"][labels.CAUSE]
-    pod_hash = draft.new_hash
+    """Return the run that an earlier, unclaimed pass created, or that goes on over an edit."""
     return next(
         (
             run
             for run in draft.observed.runs
-            if run.cause == cause and run.pod_hash == pod_hash and not run.is_deleting
+            if not (run.is_terminating or run.is_deleting)
+            and is_of_name(run.name, manifest, ".")
+            and is_same_object(run.manifest, manifest, run.phase)
         ),
         None,
     )

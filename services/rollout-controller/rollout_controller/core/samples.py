@@ -98,7 +98,7 @@ def run(name: str, phase: str = "Running", **changes: Any) -> RunObject:
         is_deleting=False,
         created_at=NOW,
         cause="",
-        manifest={},
+        manifest={"metadata": {}},
     )
     return replace(sample, **changes)
 
@@ -116,7 +116,7 @@ def experiment(name: str, phase: str = "Running", **changes: Any) -> ExperimentO
         created_at=NOW,
         cause="2.0.0",
         templates=(),
-        manifest={},
+        manifest={"metadata": {}},
     )
     return replace(sample, **changes)
 

@@ -29,6 +29,7 @@ from rollout_controller.core.observed import ExperimentObject, ReplicaSet
 from rollout_controller.core.plan import CreateExperiment, DeleteExperiment, TerminateExperiment
 from rollout_controller.core.retention import surplus
 from rollout_controller.core.runs import RunError, rollout_arguments
+from rollout_controller.core.sameness import is_of_name, is_same_object
 
 FAILED = "Experiment analysis phase is error/failed"
 
@@ -54,8 +55,7 @@ def _pursue(draft: Draft) -> ExperimentObject | None:
         return None
     current = _current(draft)
     if current is None:
-        _create(draft, step.experiment)
-        return None
+        return _create(draft, step.experiment)
     if current.phase == AnalysisPhase.SUCCESSFUL:
         draft.is_experiment_done = True
         return current
@@ -84,7 +84,9 @@ def _current(draft: Draft) -> ExperimentObject | None:
         is_paused = bool(draft.status.pause_conditions) or not draft.status.controller_pause
         if named.phase != AnalysisPhase.INCONCLUSIVE or is_paused:
             return named
-    return next((each for each in found if each.cause == _cause(draft)), None)
+    return next(
+        (each for each in found if each.cause == _cause(draft) and not each.is_terminating), None
+    )
 
 
 def _cause(draft: Draft) -> str:
@@ -95,16 +97,23 @@ def _cause(draft: Draft) -> str:
 # Creation
 
 
-def _create(draft: Draft, experiment: RolloutExperiment) -> None:
+def _create(draft: Draft, experiment: RolloutExperiment) -> ExperimentObject | None:
+    """Create the Experiment of the step; return the one that goes on over an edit of the steps."""
     if draft.stable is None:
-        return  # nothing to compare with: the step waits
+        return None  # nothing to compare with: the step waits
     try:
         manifest = _manifest(draft, experiment)
     except RunError as error:
         draft.fail(str(error), on="experiment")
-        return
+        return None
+    for each in draft.observed.experiments:
+        is_left = is_of_name(each.name, manifest, "-") and not each.is_terminating
+        if is_left and is_same_object(each.manifest, manifest, each.phase):
+            draft.experiment = each.name
+            return each
     draft.effect(CreateExperiment(manifest))
     draft.experiment = str(manifest["metadata"]["name"])
+    return None
 
 
 def _manifest(draft: Draft, experiment: RolloutExperiment) -> Manifest:

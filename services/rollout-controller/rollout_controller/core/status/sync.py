@@ -60,7 +60,13 @@ def spec_changed(draft: Draft) -> bool:
 
 
 def claim_reset(draft: Draft) -> Claim:
-    """Return the claim that begins a new update (canary 2.2, rule 1)."""
+    """Return the claim that begins a new update (canary 2.2, rule 1).
+
+    Steps that were edited are another attempt at the same revision: no verdict on those before
+    counts for them.
+    """
+    if draft.status.current_pod_hash == draft.new_hash:
+        draft.attempt += 1
     draft.clear_pauses()
     draft.remove_abort()
     count = len(draft.steps)

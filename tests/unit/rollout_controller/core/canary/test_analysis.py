@@ -109,23 +109,35 @@ def test_the_users_metadata_is_overridden_by_the_selector_only() -> None:
     assert manifest["metadata"]["annotations"]["n"] == "1"
 
 
+def unclaimed(strategy: dict[str, Any], phase: str = "Running", **changes: Any) -> RunObject:
+    """The run that a pass creates, whose claim was lost."""
+    (manifest,) = created(decided(observe(strategy)))
+    return samples.run(manifest["metadata"]["name"], phase, manifest=manifest, **changes)
+
+
 def test_a_run_that_this_very_cause_created_is_adopted() -> None:
-    own = step_run("Successful", cause="2.0.0")
-    draft = decided(observe(STEP, own))
+    draft = decided(observe(STEP, unclaimed(STEP, "Successful")))
     assert created(draft) == []
     assert "Step" in draft.runs
     assert draft.runs["Step"].status == "Successful"
 
 
-@pytest.mark.parametrize(("strategy", "cause"), [(STEP, "2.0.0"), (BACKGROUND, "2.background.0")])
-def test_a_run_that_is_adopted_goes_on(strategy: dict[str, Any], cause: str) -> None:
-    own = samples.run("run", "Running", step_index="0", cause=cause)
-    assert decided(observe(strategy, own)).effects == []
+@pytest.mark.parametrize("strategy", [STEP, BACKGROUND])
+def test_a_run_that_is_adopted_goes_on(strategy: dict[str, Any]) -> None:
+    assert decided(observe(strategy, unclaimed(strategy))).effects == []
 
 
-def test_a_run_that_is_going_away_is_not_adopted() -> None:
-    own = step_run(cause="2.0.0", is_deleting=True)
-    assert len(created(decided(observe(STEP, own)))) == 1
+@pytest.mark.parametrize("going", [{"is_deleting": True}, {"is_terminating": True}])
+def test_a_run_that_is_going_away_is_not_adopted(going: dict[str, bool]) -> None:
+    assert len(created(decided(observe(STEP, unclaimed(STEP, "Successful", **going))))) == 1
+
+
+def test_of_another_attempt_only_one_that_goes_on_is_adopted() -> None:
+    later = observe(STEP)
+    headrace = later.headrace.model_copy(update={"attempt": 1})
+    for phase, made in (("Running", 0), ("", 0), ("Successful", 1), ("Failed", 1)):
+        observed = replace(later, headrace=headrace, runs=(unclaimed(STEP, phase),))
+        assert len(created(decided(observed))) == made
 
 
 def test_the_background_waits_for_its_step() -> None:

@@ -1,0 +1,129 @@
+"""What edits and skips in the middle of an update do to its analyses (canary 7, 10.8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from engine_world import World, canary
+
+from headrace.kubernetes.resources import ANALYSIS_RUNS, ANALYSIS_TEMPLATES, ROLLOUTS, Manifest
+from headrace.runtime.cluster import MergePatch
+
+pytestmark = pytest.mark.spec("canary 7")
+
+ANALYSIS: dict[str, Any] = {"templates": [{"templateName": "ratio"}]}
+OTHER: dict[str, Any] = {**ANALYSIS, "args": [{"name": "side", "value": "new"}]}
+TEMPLATE: Manifest = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "AnalysisTemplate",
+    "metadata": {"name": "ratio", "namespace": "default"},
+    "spec": {
+        "args": [{"name": "side", "value": "any"}],
+        "metrics": [{"name": "m", "count": 1, "provider": {"prometheus": {"query": "up"}}}],
+    },
+}
+PAUSE: dict[str, Any] = {"pause": {}}
+
+
+class Judged(World):
+    """An update whose analyses are judged by the test."""
+
+    async def runs(self) -> dict[str, Manifest]:
+        """Return the runs by what follows the hash in their names."""
+        found = (await self.user.list(ANALYSIS_RUNS)).items
+        return {run["metadata"]["name"].split("-", 2)[2]: run for run in found}
+
+    async def judge(self, name: str, phase: str, message: str = "") -> None:
+        run = (await self.runs())[name]
+        status = {"status": {"phase": phase, "message": message}}
+        await self.user.patch(ANALYSIS_RUNS, "default", run["metadata"]["name"], MergePatch(status))
+        await self.settle()
+
+    async def edit(self, **strategy: Any) -> None:
+        body = MergePatch({"spec": {"strategy": {"canary": strategy}}})
+        await self.user.patch(ROLLOUTS, "default", "app", body)
+        await self.settle(8)
+
+    async def index(self) -> int:
+        return int((await self.status())["currentStepIndex"])
+
+
+async def updated(**strategy: Any) -> Judged:
+    world = Judged(canary(**strategy))
+    await world.user.create(ANALYSIS_TEMPLATES, TEMPLATE)
+    await world.create()
+    await world.settle()
+    await world.set_image("app:v2")
+    await world.settle()
+    return world
+
+
+@pytest.mark.spec("canary 10.8")
+@pytest.mark.spec("rollout-api 8")
+async def test_steps_edited_after_a_verdict_are_judged_again() -> None:
+    world = await updated(steps=[{"setWeight": 25}, {"analysis": ANALYSIS}, PAUSE])
+    await world.judge("2-1", "Successful")
+    assert await world.index() == 2
+    await world.edit(steps=[{"setWeight": 50}, {"analysis": ANALYSIS}, PAUSE])
+    assert await world.index() == 1
+    assert set(await world.runs()) == {"2-1", "2-1.1"}
+    await world.judge("2-1.1", "Successful")
+    assert await world.index() == 2
+
+
+@pytest.mark.spec("canary 10.8")
+async def test_the_end_of_a_run_that_an_edit_terminated_is_no_verdict() -> None:
+    world = await updated(steps=[{"setWeight": 25}, {"analysis": ANALYSIS}, PAUSE])
+    await world.edit(steps=[{"setWeight": 50}, {"analysis": ANALYSIS}, PAUSE])
+    assert (await world.runs())["2-1"]["spec"]["terminate"] is True
+    await world.judge("2-1", "Successful", "Run Terminated")
+    assert await world.index() == 1
+    await world.judge("2-1.1", "Successful")
+    assert await world.index() == 2
+
+
+@pytest.mark.spec("canary 10.8")
+async def test_the_background_goes_on_over_an_edit_of_the_steps() -> None:
+    world = await updated(steps=[{"setWeight": 25}, PAUSE], analysis=ANALYSIS)
+    await world.edit(steps=[{"setWeight": 50}, PAUSE])
+    (run,) = (await world.runs()).values()
+    assert not run["spec"].get("terminate")
+    status = await world.status()
+    current = status["canary"]["currentBackgroundAnalysisRunStatus"]
+    assert current["name"] == run["metadata"]["name"]
+    await world.judge("2", "Failed")
+    assert (await world.status())["phase"] == "Degraded"
+
+
+@pytest.mark.spec("canary 10.8")
+async def test_another_background_takes_the_place_of_one_that_asks_for_something_else() -> None:
+    world = await updated(steps=[{"setWeight": 25}, PAUSE], analysis=ANALYSIS)
+    await world.edit(steps=[{"setWeight": 50}, PAUSE], analysis=OTHER)
+    runs = await world.runs()
+    assert set(runs) == {"2", "2.1"}
+    assert runs["2"]["spec"]["terminate"] is True
+    assert runs["2.1"]["spec"]["args"] == [{"name": "side", "value": "new"}]
+    assert not runs["2.1"]["spec"].get("terminate")
+
+
+@pytest.mark.spec("canary 10.8")
+async def test_a_step_whose_run_asks_for_the_same_goes_on_with_it() -> None:
+    world = await updated(steps=[{"analysis": ANALYSIS}, PAUSE])
+    await world.edit(steps=[{"analysis": ANALYSIS}, {"setWeight": 50}, PAUSE])
+    assert set(await world.runs()) == {"2-0"}
+    await world.judge("2-0", "Successful")
+    assert await world.index() == 2
+
+
+async def test_a_step_that_is_skipped_and_taken_up_again_is_judged_anew() -> None:
+    world = await updated(steps=[{"setWeight": 25}, {"analysis": ANALYSIS}, PAUSE])
+    await world.patch_status({"currentStepIndex": 2})
+    await world.settle()
+    await world.judge("2-1", "Successful", "Run Terminated")
+    await world.patch_status(
+        {"currentStepIndex": 1, "pauseConditions": None, "controllerPause": False}
+    )
+    await world.settle()
+    assert await world.index() == 1
+    assert set(await world.runs()) == {"2-1", "2-1.1"}
