@@ -988,3 +988,21 @@ async def test_an_old_version_that_may_not_be_scaled_holds_nothing_up() -> None:
     world.is_strict = False
     await world.settle(10)
     assert await world.replicas() == {"1": 0, "2": 0, "3": 3}
+
+
+@pytest.mark.spec("bluegreen 7")
+@pytest.mark.spec("canary 7")
+async def test_an_analysis_that_is_taken_away_and_given_back_judges_anew() -> None:
+    world = await deployed({**MANUAL, "prePromotionAnalysis": ANALYSIS})
+    await world.update("app:v2")
+    await world.patch_spec({"strategy": {"blueGreen": {"prePromotionAnalysis": None}}})
+    await world.settle(3)
+    assert await world.phase() == ("Paused", "BlueGreenPause")
+    await world.judge("-pre", "Successful", "Run Terminated")
+    await world.patch_spec({"strategy": {"blueGreen": {"prePromotionAnalysis": ANALYSIS}}})
+    await world.resume()
+    await world.settle(3)
+    assert (await world.active(), len(await world.runs())) == ("1", 2)
+    await world.judge("-pre.1", "Failed")
+    await world.settle(3)
+    assert (await world.phase())[0] == "Degraded"
