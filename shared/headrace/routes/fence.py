@@ -23,7 +23,7 @@ from headrace.model.route import LEVELS, Fence, Level, RouteDocument
 from headrace.routes.splits import Split
 
 FENCE_PREFIX: Final = "headrace.io/route."
-_FENCES_KEPT: Final = 4096
+_FENCES_KEPT: Final = 1024
 """Texts that are kept with what they say: a fence is read many times between its changes."""
 
 

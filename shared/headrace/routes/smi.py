@@ -33,8 +33,8 @@ NO_OBJECTS: Final = "no TrafficSplit is configured"
 
 _QUANTITY: Final = re.compile(r"(\d+)(m|k|M)?", re.ASCII)
 _UNREADABLE: Final = -1
-_CONFIGURATIONS_KEPT: Final = 4096
-"""Every look reads the same text; there is one for each Rollout at most."""
+_CONFIGURATIONS_KEPT: Final = 1024
+"""Every look at a Rollout reads the same text."""
 
 
 def targets(router: RouterConfig, document: RouteDocument, versions: ApiVersions) -> Targets:
