@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from math import modf
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -19,6 +20,7 @@ from headrace.model.quantities import Instant
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _DAY_SECONDS: Final = 86_400
+_MICROSECONDS: Final = 1_000_000
 _KEPT: Final = 4096
 """Times that are kept with their texts: a status is read and written many times between changes."""
 _RFC3339: Final = re.compile(
@@ -60,7 +62,10 @@ def _format_seconds(seconds: float) -> str:
 
 def format_micro_time(instant: float) -> str:
     """Return an instant with microseconds, as Leases and Events want it."""
-    return (_EPOCH + timedelta(seconds=instant)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    rest, whole = modf(instant)  # apart, since their product would lose the last digit
+    total = int(whole) * _MICROSECONDS + round(rest * _MICROSECONDS)
+    seconds, microseconds = divmod(total, _MICROSECONDS)
+    return f"{_format_seconds(seconds)[:-1]}.{microseconds:06d}Z"
 
 
 def _instant(value: object) -> object:
