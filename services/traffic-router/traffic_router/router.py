@@ -39,24 +39,27 @@ _QUEUE = "Routes"
 class TrafficRouter:
     """One router over its ports.
 
+    Args:
+        ports: The outside.
+        settings: Limits and addresses.
+        rollouts: A cache of the same Rollouts that another service of this process fills, and
+            has filled before this one's caches are; None to follow them here.
+
     Attributes:
         rollouts: Cache of the Rollouts.
         queue: Keys whose route must be looked at.
     """
 
-    def __init__(self, ports: Ports, settings: RouterSettings) -> None:
+    def __init__(
+        self, ports: Ports, settings: RouterSettings, rollouts: Store | None = None
+    ) -> None:
         self._ports = ports
         self._settings = settings
         self.queue = WorkQueue(
             ports.clock, rng=ports.rng, background_max=background_workers(settings.workers)
         )
-        self.rollouts = Store()
-        self._reflector = Reflector(
-            Source(ports.cluster, ROLLOUTS, _selection(settings)),
-            self.rollouts,
-            clock=ports.clock,
-            rng=ports.rng,
-        )
+        self.rollouts = Store() if rollouts is None else rollouts
+        self._reflectors = () if rollouts is not None else (self._reflector(),)
         around = Surroundings(
             ports.cluster,
             ports.clock,
@@ -125,7 +128,7 @@ class TrafficRouter:
     async def discover(self) -> tuple[Reflector, ...]:
         """Ask which kinds are served; return what fills the caches."""
         kinds = [await kind.discover() for kind in self._sources.kinds]
-        return self._reflector, *(kind for kind in kinds if kind is not None)
+        return *self._reflectors, *(kind for kind in kinds if kind is not None)
 
     async def hear(self, event: Event) -> None:
         """Take one event of its topics."""
@@ -133,12 +136,14 @@ class TrafficRouter:
 
     async def _follow(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._reflector.run())
+            for reflector in self._reflectors:
+                group.create_task(reflector.run())
             for kind in self._sources.kinds:
                 group.create_task(kind.run(self._feeder.wake_all))
 
     async def _wait_ready(self) -> None:
-        await self._reflector.wait_synced()
+        for reflector in self._reflectors:
+            await reflector.wait_synced()
         await self._sources.wait_settled()
 
     async def begin(self) -> None:
@@ -158,6 +163,11 @@ class TrafficRouter:
 
     def _wake(self, key: str, lane: Lane) -> None:
         self._feeder.wake(key, lane)
+
+    def _reflector(self) -> Reflector:
+        ports = self._ports
+        source = Source(ports.cluster, ROLLOUTS, _selection(self._settings))
+        return Reflector(source, self.rollouts, clock=ports.clock, rng=ports.rng)
 
     def _gatherer(self, documents: DocumentCache) -> Gatherer:
         return Gatherer(

@@ -74,6 +74,8 @@ async def test_three_components_live_in_one_process_under_one_set_of_leases() ->
         service.stop()
     assert names == [f"headrace-all-in-one-{shard}" for shard in range(4)]
     assert len(exposed) == len(set(exposed)), "two components export the same series"
+    watched = [ask.resource for ask in cluster.requests if ask.verb == "watch"]
+    assert watched.count(ROLLOUTS.plural) == 1, "the router reads what the controller follows"
 
 
 async def _is_seen(cluster: MemoryCluster) -> bool:
