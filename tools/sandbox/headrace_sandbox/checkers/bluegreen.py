@@ -27,6 +27,7 @@ class BlueGreenRules:
         self._book = book
         self._require = findings.require
         self._moved_by_others: dict[str, float] = {}
+        self._aborted_at: dict[tuple[str, str], str] = {}
 
     def selected(self, write: Write, *, by_others: bool) -> None:
         """Note who moved a Service last: a stranger, whom nobody could foresee, or one of ours."""
@@ -48,7 +49,15 @@ class BlueGreenRules:
                 self._replica_set(new, old)
             case "rollouts":
                 before = old.manifest.get("status") or {}
+                self._note_abort(new)
                 self._claims(new.manifest, before)
+
+    def _note_abort(self, rollout: Record) -> None:
+        """Remember when a version was aborted last: what was judged before counts no more."""
+        status = rollout.manifest.get("status") or {}
+        if status.get("abort"):
+            version = rollout.uid, status.get("currentPodHash", "")
+            self._aborted_at[version] = status.get("abortedAt", "")
 
     # Services
 
@@ -111,12 +120,14 @@ class BlueGreenRules:
         return bool(begun[0] < begun[1])
 
     def _passed(self, rollout: Manifest, pod_hash: str, kind: str) -> bool:
+        since = self._aborted_at.get((rollout["metadata"]["uid"], pod_hash), "")
         return any(
             (record.manifest.get("status") or {}).get("phase") == "Successful"
             for record in self._world.objects.dependents(rollout["metadata"]["uid"])
             if record.resource.plural == ANALYSIS_RUNS.plural
             and (record.metadata.get("labels") or {}).get(HASH) == pod_hash
             and (record.metadata.get("labels") or {}).get("rollout-type") == kind
+            and record.metadata["creationTimestamp"] >= since
         )
 
     # ReplicaSets

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from headrace.events.plugins import PluginRequested
 from headrace.kubernetes.resources import ANALYSIS_RUNS, EXPERIMENTS, ROLLOUTS, Manifest
+from headrace.model.analysis import is_completed
 from headrace.model.meta import parse_time
 from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book
@@ -36,6 +37,7 @@ class StepRules:
         self._workers: PluginWorkers | None = None
         self._succeeded: dict[str, float] = {}
         self._failed: dict[str, float] = {}
+        self._given_up: set[str] = set()
 
     def know(self, workers: PluginWorkers) -> None:
         """Look at what the workers of step plugins are asked, too."""
@@ -48,6 +50,7 @@ class StepRules:
         if new is None:
             return
         self._note_end(new)
+        self._note_terminated(new, old)
         if old is None or new.resource.plural != ROLLOUTS.plural:
             return
         status, before = new.manifest.get("status") or {}, old.manifest.get("status") or {}
@@ -67,11 +70,19 @@ class StepRules:
 
     def _note_end(self, record: Record) -> None:
         """Remember when an Experiment was successful last, and since when a run has failed."""
-        phase = (record.manifest.get("status") or {}).get("phase")
+        phase = _phase(record)
         if record.resource.plural == EXPERIMENTS.plural and phase == "Successful":
             self._succeeded[record.uid] = self._world.now
         if record.resource.plural == ANALYSIS_RUNS.plural and phase in ("Failed", "Error"):
             self._failed.setdefault(record.name, self._world.now)
+
+    def _note_terminated(self, new: Record, old: Record | None) -> None:
+        """Remember a run that a service ended before it was done: it has judged nothing."""
+        if new.resource.plural != ANALYSIS_RUNS.plural or old is None:
+            return
+        was, phase = old.manifest["spec"].get("terminate"), _phase(old)
+        if new.manifest["spec"].get("terminate") and not was and not is_completed(phase):
+            self._given_up.add(new.uid)
 
     def _promoted(self, rollout: Manifest, before: Mapping[str, Any]) -> None:
         """A version whose background analysis has failed does not become the stable one."""
@@ -98,7 +109,8 @@ class StepRules:
         elif "analysis" in step:
             run = (before.get("canary") or {}).get("currentStepAnalysisRunStatus") or {}
             found = self._of_step(rollout, ANALYSIS_RUNS.plural, index, run.get("name"))
-            self._require(any(_is_successful(each) for each in found), _WAITS, text)
+            judged = [each for each in found if each.uid not in self._given_up]
+            self._require(any(_is_successful(each) for each in judged), _WAITS, text)
         elif "plugin" in step and step["plugin"]["name"] != "sandbox/off":
             self._require(self._said_successful(rollout, index), _WAITS, text)
         elif (step.get("setHeaderRoute") or {}).get("match"):
@@ -213,8 +225,12 @@ def _created(record: Record) -> str:
     return str(record.metadata["creationTimestamp"])
 
 
+def _phase(record: Record) -> str:
+    return str((record.manifest.get("status") or {}).get("phase") or "")
+
+
 def _is_successful(record: Record) -> bool:
-    return (record.manifest.get("status") or {}).get("phase") == "Successful"
+    return _phase(record) == "Successful"
 
 
 def _run_of(cause: str) -> str:
