@@ -292,12 +292,14 @@ async def test_a_refused_write_at_the_beginning_of_an_update_skips_no_step() -> 
 
     world.cluster.intercept = refuse
     world.recorder.events.clear()
+    world.bus.events.clear()
     await world.set_image("app:v1")
     await world.sync()
     assert (await world.reconciler.process("default/app")).is_error
     status = await world.status()
     assert (status["currentStepIndex"], status["phase"]) == (0, "Progressing")
     assert world.recorder.reasons() == ["RolloutNotCompleted"]
+    assert "headrace.rollout.updated.v1" in [event.type for event in world.bus.events]
     world.cluster.intercept = None
     await world.settle()
     assert (await world.status())["message"] == "CanaryPauseStep"

@@ -193,13 +193,7 @@ class Actor:
         events = tuple(event for event in plan.events if not _tells_of(event, written.refused))
         await self._voice.announce(observed, events, before=True)
         if plan.claim is not None:
-            claim = Claim(with_names(plan.claim.status, written.names), plan.claim.headrace)
-            status = stored_status(claim.status, claim.headrace)
-            await self._write_status(observed, status, written)
-            if written.answered is not None and written.answered == status:
-                self._decoded.claimed(observed.uid, written.answered, claim)
-            self._voice.publish_facts(observed, plan.claim.headrace)
-            self._voice.observe_duration(observed.status.duration, plan.claim.status.duration)
+            await self._write_claim(observed, plan.claim, written)
         if plan.request is not None and (plan.intent is None or is_joined):
             self._voice.publish_request(observed, plan.request, now)
         if plan.call is not None:
@@ -223,9 +217,8 @@ class Actor:
         stored = observed if plan.intent is None else with_intent(observed, plan.intent)
         told = plan_of_failure(stored, effect, str(error), now=now)
         assert told.claim is not None
-        status = stored_status(told.claim.status, told.claim.headrace)
         await self._voice.announce(observed, told.events, before=True)
-        await self._write_status(observed, status, written)
+        await self._write_claim(observed, told.claim, written)
         await self._voice.announce(observed, told.events, before=False)
 
     def _keep_cause(self, observed: Observed, written: _Written) -> None:
@@ -240,6 +233,15 @@ class Actor:
             self._facts.causes.pop(observed.uid, None)
 
     # The Rollout itself
+
+    async def _write_claim(self, observed: Observed, planned: Claim, written: _Written) -> None:
+        claim = Claim(with_names(planned.status, written.names), planned.headrace)
+        status = stored_status(claim.status, claim.headrace)
+        await self._write_status(observed, status, written)
+        if written.answered is not None and written.answered == status:
+            self._decoded.claimed(observed.uid, written.answered, claim)
+        self._voice.publish_facts(observed, claim.headrace)
+        self._voice.observe_duration(observed.status.duration, claim.status.duration)
 
     async def _write_intent(self, observed: Observed, plan: Plan, written: _Written) -> None:
         assert plan.intent is not None
