@@ -168,17 +168,17 @@ class _Stage:
         await world.user.create(ROLLOUTS, version_before(self._rollout))
 
     async def _update(self) -> None:
-        """Apply the manifests as they are: only the pod template differs from before."""
+        """Apply the manifests as they are: another pod template, and paused if they say so."""
         world, namespace = self._world, self._rollout["metadata"]["namespace"]
         for manifest in (*self._manifests, self._rollout):
             resource = resource_of(manifest)
-            template = (manifest.get("spec") or {}).get("template")
-            if resource is None or not template:
+            spec = manifest.get("spec") or {}
+            changes = {name: spec[name] for name in ("template", "paused") if spec.get(name)}
+            if resource is None or not changes:
                 continue
             name = manifest["metadata"]["name"]
             stored = await world.user.get(resource, namespace, name)
-            spec = {**stored["spec"], "template": template}
-            await world.user.replace(resource, {**stored, "spec": spec})
+            await world.user.replace(resource, {**stored, "spec": {**stored["spec"], **changes}})
 
     async def _run(self) -> None:
         """Let everything happen until the Rollout has nothing left to do."""

@@ -65,6 +65,15 @@ def test_what_cannot_be_read_is_named(text: str, failure: str, tmp_path: Path) -
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", told)
 
 
+def test_a_rollout_that_is_paused_waits_for_a_person(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(READY.replace("spec:\n", "spec:\n  paused: true\n", 1))
+    lines = CliRunner().invoke(build(), ["plan", "-f", str(path)]).stdout.splitlines()
+    place = next(i for i, line in enumerate(lines) if "a person promotes; without one" in line)
+    assert not any("ScalingReplicaSet" in line for line in lines[:place])
+    assert any("RolloutCompleted" in line for line in lines[place:])
+
+
 def test_a_list_is_taken_as_its_items(tmp_path: Path) -> None:
     """As `kubectl get rollout,service -o yaml` prints them."""
     one, listed = tmp_path / "one.yaml", tmp_path / "list.yaml"
