@@ -306,6 +306,28 @@ async def test_a_refused_write_at_the_beginning_of_an_update_skips_no_step() -> 
     assert await world.weight() == 10
 
 
+@pytest.mark.spec("cli-and-clients 9")
+async def test_what_was_done_before_a_refused_write_is_told_all_the_same() -> None:
+    world = await deployed(routed())
+    await world.set_image("app:v2")
+    await world.settle()
+    world.recorder.events.clear()
+
+    def refuse(request: Request) -> None:
+        if request.verb == "patch" and request.resource == "replicasets":
+            raise Forbidden("denied by a webhook")
+
+    world.cluster.intercept = refuse
+    await world.patch_status({"abort": True})
+    for _ in range(20):
+        await world.sync()
+        await world.reconciler.process("default/app")
+        await world.route()
+        world.clock.advance(0.25)
+    assert await world.selected("preview") == await world.selected("active")
+    assert world.recorder.reasons().count("SwitchService") == 1
+
+
 @pytest.mark.spec("canary 3.2")
 async def test_a_full_promotion_asked_for_one_revision_promotes_no_other() -> None:
     """An abort, its full promotion and a new image that arrive together."""

@@ -90,7 +90,6 @@ class _Written:
 
     Attributes:
         answered: The status as the API server answered with it; None before a write.
-        refused: ReplicaSets whose change was refused and not required.
     """
 
     resource_version: str
@@ -99,7 +98,6 @@ class _Written:
     answered: Mapping[str, Any] | None = None
     names: dict[str, str] = field(default_factory=dict)
     replica_sets: dict[str, Manifest] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)
 
 
 class Callers(Protocol):
@@ -177,20 +175,25 @@ class Actor:
                 # pass, which the next one derives again.
                 self._keep_cause(observed, written)
                 return True
+        done: list[Effect] = []
+        refused: list[Effect] = []
         for effect in plan.effects:
             try:
                 await self._carry_out(observed, effect, written, now)
-            except (PermanentError, TransientError) as error:
+            except (PermanentError, TransientError, Conflict) as error:
                 if isinstance(effect, PatchReplicaSet) and _is_tolerated(effect, error):
                     log.warning("ReplicaSet not changed", key=observed.key, error=str(error))
-                    written.refused.add(effect.name)
+                    refused.append(effect)
                     continue
+                told = tuple(event for event in plan.events if event.tells in done)
+                await self._voice.announce(observed, told, before=True)
                 if _is_told(effect, error):
                     await self._tell_failure(observed, plan, (effect, error), written, now)
                 raise
+            done.append(effect)
             # What an eviction does is read from the pods as they go, not from a pass at once.
             written.has_written = written.has_written or not isinstance(effect, EvictPods)
-        events = tuple(event for event in plan.events if not _tells_of(event, written.refused))
+        events = tuple(event for event in plan.events if event.tells not in refused)
         await self._voice.announce(observed, events, before=True)
         if plan.claim is not None:
             await self._write_claim(observed, plan.claim, written)
@@ -475,6 +478,8 @@ def _is_tolerated(effect: PatchReplicaSet, error: RolloutError) -> bool:
 
 def _is_told(effect: Effect, error: RolloutError) -> bool:
     """Return whether a failure is told at once; what may pass by itself is tried again first."""
+    if isinstance(error, Conflict):
+        return False  # gathered again within this very reconcile
     return isinstance(error, Forbidden | Rejected) or isinstance(effect, CreateReplicaSet)
 
 
@@ -486,9 +491,3 @@ def _is_asked_abort(plan: Plan) -> bool:
     if plan.intent is None or plan.intent.aborted_at is not None:
         return False
     return plan.request is not None and plan.request.aborted
-
-
-def _tells_of(event: PlannedEvent, refused: set[str]) -> bool:
-    """Return whether an Event tells a size that a ReplicaSet did not get."""
-    is_size = event.reason == Reason.SCALING_REPLICA_SET
-    return is_size and any(f" {name} " in event.message for name in refused)

@@ -237,10 +237,16 @@ class Draft:
         self.effect(AnnotateRollout({key: value}))
 
     def event(
-        self, reason: Reason, message: str, *, type: EventType = "Normal", before: bool = True
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        type: EventType = "Normal",
+        before: bool = True,
+        tells: Effect | None = None,
     ) -> None:
-        """Add a Kubernetes Event, before or after the claim."""
-        self.events.append(PlannedEvent(reason, message, type, before))
+        """Add a Kubernetes Event, before or after the claim, perhaps about an effect."""
+        self.events.append(PlannedEvent(reason, message, type, before, tells))
 
     def wake(self, at: Instant | float) -> None:
         """Look again at `at`, or earlier when another deadline is earlier."""

@@ -61,10 +61,12 @@ def _grow_stable(draft: Draft) -> None:
     if rs is None:
         return
     size = stored_size(draft, stored)
-    draft.effect(PatchReplicaSet(rs.name, replicas=size))
+    effect = PatchReplicaSet(rs.name, replicas=size)
+    draft.effect(effect)
     draft.event(
         Reason.SCALING_REPLICA_SET,
         f"Scaled up ReplicaSet {rs.name} (revision {rs.revision}) from {rs.replicas} to {size}",
+        tells=effect,
     )
 
 

@@ -7,7 +7,7 @@ effects"). A crash after any prefix repeats only idempotent effects.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from headrace.ids import EventId
@@ -33,12 +33,14 @@ class PlannedEvent:
 
     Attributes:
         is_before_claim: Created before the claim patch (cli-and-clients 9.1).
+        tells: The effect that it is about: told also when a later one fails.
     """
 
     reason: Reason
     message: str
     type: EventType = "Normal"
     is_before_claim: bool = True
+    tells: Effect | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class PatchReplicaSet:
         template_metadata: New pod template labels and annotations, whole; None leaves them.
         min_ready_seconds: New value; None leaves it.
         affinity: New affinity of the pod template, whole; None leaves it.
-        is_required: A refusal fails the reconcile; else it is only logged (bluegreen 3.3).
+        is_required: A refusal fails the reconcile; else it is only logged (bluegreen 3.3). It is
+            the same change all the same.
     """
 
     name: str
@@ -75,7 +78,7 @@ class PatchReplicaSet:
     template_metadata: Mapping[str, Mapping[str, str]] | None = None
     min_ready_seconds: int | None = None
     affinity: Mapping[str, Any] | None = None
-    is_required: bool = True
+    is_required: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,11 @@ def create_replica_set(draft: Draft) -> None:
     revision = revision_of_new(draft)
     manifest = _manifest(draft, revision)
     name = manifest["metadata"]["name"]
-    draft.effect(CreateReplicaSet(manifest))
+    effect = CreateReplicaSet(manifest)
+    draft.effect(effect)
     _align_revision(draft, revision)
-    draft.event(Reason.NEW_REPLICA_SET_CREATED, f"Created ReplicaSet {name} (revision {revision})")
+    text = f"Created ReplicaSet {name} (revision {revision})"
+    draft.event(Reason.NEW_REPLICA_SET_CREATED, text, tells=effect)
 
 
 def sync_revision(draft: Draft) -> None:

@@ -147,12 +147,14 @@ def scale(draft: Draft, rs: ReplicaSet, target: int) -> None:
     annotations: dict[str, str | None] = {labels.DESIRED_REPLICAS: wanted}
     if target == 0 and rs.scale_down_deadline is not None and abort_delay(draft) is None:
         annotations[labels.SCALE_DOWN_DEADLINE] = None
-    draft.effect(PatchReplicaSet(rs.name, replicas=target, annotations=annotations))
     direction = "up" if target > rs.replicas else "down"
+    effect = PatchReplicaSet(rs.name, replicas=target, annotations=annotations)
+    draft.effect(effect)
     draft.event(
         Reason.SCALING_REPLICA_SET,
         f"Scaled {direction} ReplicaSet {rs.name} (revision {rs.revision}) "
         f"from {rs.replicas} to {target}",
+        tells=effect,
     )
     draft.scaled = True
 

@@ -26,14 +26,14 @@ def is_canary_elsewhere(draft: Draft) -> bool:
 def switch(draft: Draft, service: ServiceObject, pod_hash: str) -> None:
     """Plan to point a Service at the pods with a hash, and to adopt it."""
     draft.selected[service.name] = pod_hash
-    draft.effect(
-        SwitchService(
-            service.name,
-            pod_hash,
-            managed_by=None if service.managed_by else draft.observed.name,
-        )
+    effect = SwitchService(
+        service.name,
+        pod_hash,
+        managed_by=None if service.managed_by else draft.observed.name,
     )
+    draft.effect(effect)
     draft.event(
         Reason.SWITCH_SERVICE,
         f"Switched selector for service '{service.name}' from '{service.pod_hash}' to '{pod_hash}'",
+        tells=effect,
     )
