@@ -9,6 +9,7 @@ Source: architecture, "Commands".
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -74,7 +75,10 @@ class CommandHandler:
                 patches = self._patches(rollout, command, now)
             except InvalidSpec as error:
                 why = str(error)
-        was_applied = command.command in _known(rollout, headrace)
+        is_begun = _is_begun(rollout, command)
+        if is_begun:  # what is left is the status, as far as that is still what was meant
+            patches = replace(patches, spec=None)
+        was_applied = is_begun or command.command in headrace.commands
         answer = _answer(rollout, headrace, event, None if was_applied else why, now)
         if why is None:
             self._facts.causes[command.uid] = (event.id, event.actor)
@@ -189,13 +193,14 @@ def _target(rollout: Manifest, headrace: HeadraceStatus) -> CommandTarget:
         current_pod_hash=str(status.get("currentPodHash", "")),
         epoch=headrace.epoch,
         step_index=status.get("currentStepIndex"),
-        known_commands=_known(rollout, headrace),
+        known_commands=frozenset(headrace.commands),
     )
 
 
-def _known(rollout: Manifest, headrace: HeadraceStatus) -> frozenset[str]:
-    annotation = (rollout["metadata"].get("annotations") or {}).get(labels.COMMAND)
-    return frozenset((*headrace.commands, *([annotation] if annotation else ())))
+def _is_begun(rollout: Manifest, command: RolloutCommanded) -> bool:
+    """Return whether the spec has its part of the command, so that it must not get it again."""
+    annotations = rollout["metadata"].get("annotations") or {}
+    return bool(annotations.get(labels.COMMAND) == command.command)
 
 
 def _headrace(rollout: Manifest) -> HeadraceStatus:

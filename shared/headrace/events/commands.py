@@ -108,8 +108,7 @@ class CommandTarget:
         current_pod_hash: status.currentPodHash.
         epoch: status.headrace.epoch.
         step_index: status.currentStepIndex.
-        known_commands: Ids applied already: status.headrace.commands and annotation
-            `headrace.io/command`.
+        known_commands: Ids applied already: status.headrace.commands.
     """
 
     uid: str

@@ -1,0 +1,104 @@
+"""Commands of the bus while the Rollout changes under them (architecture, "Commands")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from engine_world import World, routed
+
+from headrace.errors import Conflict
+from headrace.events.commands import Action, Preconditions, RolloutCommanded
+from headrace.events.envelope import Event
+from headrace.kubernetes.resources import ROLLOUTS
+from headrace.model.quantities import Instant
+from headrace.runtime.cluster import MergePatch
+from headrace.runtime.cluster_memory import Request
+from rollout_controller.commands import CommandHandler
+
+PAUSE: dict[str, Any] = {"pause": {}}
+
+
+class Commanded(World):
+    """A Rollout that somebody commands over the bus."""
+
+    def command(self, rollout: Mapping[str, Any], action: Action) -> RolloutCommanded:
+        status, uid = rollout["status"], rollout["metadata"]["uid"]
+        return RolloutCommanded(
+            namespace="default",
+            rollout="app",
+            uid=uid,
+            command="c-1",
+            action=action,
+            preconditions=Preconditions(
+                uid=uid,
+                current_pod_hash=status["currentPodHash"],
+                epoch=status["headrace"].get("epoch", 0),
+                step_index=status["currentStepIndex"],
+            ),
+            expires_at=Instant(self.clock.now() + 300),
+        )
+
+    async def hear(self, command: RolloutCommanded) -> None:
+        client = self.cluster.client("commanded")
+        handler = CommandHandler(lambda key: client, self.caches, self.facts, self.clock)
+        await self.sync()
+        await handler.handle(Event.of(command, source="cluster", time=self.clock.now()), command)
+
+    async def pause(self) -> None:
+        body = MergePatch({"spec": {"paused": True}})
+        await self.user.patch(ROLLOUTS, "default", "app", body)
+        await self.settle(2)
+
+    def refuse_status_once(self) -> None:
+        """Let the next write of a command's status meet a change of the Rollout."""
+        left = [Conflict("the object has been modified")]
+
+        def intercept(request: Request) -> None:
+            if request.identity == "commanded" and request.subresource == "status" and left:
+                raise left.pop()
+
+        self.cluster.intercept = intercept
+
+
+async def paused_twice() -> Commanded:
+    """A canary at a pause step that a person has paused as well."""
+    world = Commanded(routed(steps=[{"setWeight": 25}, PAUSE, {"setWeight": 50}, PAUSE]))
+    await world.create()
+    await world.settle()
+    await world.set_image("app:v2")
+    await world.settle()
+    await world.pause()
+    return world
+
+
+async def test_a_promotion_that_meets_a_conflict_is_carried_out_whole() -> None:
+    world = await paused_twice()
+    command = world.command(await world.get(), Action.PROMOTE)
+    world.refuse_status_once()
+    with pytest.raises(Conflict):
+        await world.hear(command)
+    await world.hear(command)
+    await world.settle()
+    status = await world.status()
+    assert (status["phase"], status["currentStepIndex"]) == ("Paused", 3)
+    await world.hear(command)
+    await world.settle()
+    assert (await world.status())["currentStepIndex"] == 3
+
+
+async def test_a_promotion_that_was_begun_does_not_skip_what_came_meanwhile() -> None:
+    world = await paused_twice()
+    command = world.command(await world.get(), Action.PROMOTE)
+    world.refuse_status_once()
+    with pytest.raises(Conflict):
+        await world.hear(command)
+    await world.patch_status({"pauseConditions": None})
+    await world.settle()
+    await world.hear(command)
+    await world.settle()
+    status = await world.status()
+    assert (status["phase"], status["currentStepIndex"]) == ("Paused", 3)
+    answers = [each["type"] for each in status["headrace"]["history"]]
+    assert "headrace.command.accepted.v1" in answers
