@@ -147,9 +147,11 @@ def render(
     if not {wanted[0].service, wanted[-1].service} <= found:
         return RenderError(_BACKEND_NOT_FOUND)
     config = GatewayApiConfig.model_validate_json(router.config)
-    ruled: Manifest | RenderError = manifest
+    fence = read_fence(manifest, document.uid)
+    made = fence.rules if fence is not None else ()
+    ruled: Manifest | RenderError = without_header_rules(manifest, made)
     if config.serves_headers(ref.name):
-        ruled = with_header_rules(manifest, document)
+        ruled = with_header_rules(manifest, document, made)
     if isinstance(ruled, RenderError):
         return ruled
     members = _with_destinations(ruled, document)

@@ -33,15 +33,22 @@ def is_named(rule: Manifest, managed: Collection[str]) -> bool:
     return bool(name) and (name in managed or (base in managed and number.isdecimal()))
 
 
-def with_header_rules(manifest: Manifest, document: RouteDocument) -> Manifest | RenderError:
+def with_header_rules(
+    manifest: Manifest, document: RouteDocument, made_before: Collection[str]
+) -> Manifest | RenderError:
     """Return the route with exactly the header rules of the document, new ones behind all others.
 
     The same object comes back when it has them already, in whatever notation and place: behind
     ours may be those of another Rollout, which wants its own to stay as they are.
+
+    Args:
+        manifest: The route as it is.
+        document: What shall hold.
+        made_before: Names of our rules by the fence: managedRoutes may have lost them since.
     """
     services, managed = document.services, document.managed
     canary, stable = services.canary_role or "", services.stable_role or ""
-    names = (*managed.names, *managed.step_names)
+    names = (*managed.names, *managed.step_names, *made_before)
     spec = manifest.get("spec") or {}
     rules: list[Manifest] = list(spec.get("rules") or ())
     made: list[Manifest] = []

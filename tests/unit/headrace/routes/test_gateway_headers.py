@@ -176,7 +176,7 @@ def fence(doc: RouteDocument) -> Fence:
         epoch=7,
         level="written",
         split=gateway_api.split(doc),
-        rules=("beta",),
+        rules=tuple(each.name for each in doc.managed.header),
     )
 
 
@@ -196,6 +196,14 @@ def test_two_rollouts_leave_the_order_of_their_rules_alone() -> None:
     behind, before = stored(rule(), other, ours), stored(rule(), ours, other)
     for manifest in (behind, before):
         assert gateway_api.render(CONFIG, document(header()), REF, manifest) is manifest
+
+
+def test_a_rule_that_no_managed_route_names_any_more_goes() -> None:
+    before = document(header("delta"))
+    kept = stamp({**stored(*rules(before, stored(rule())))}, fence(before))
+    assert [each.get("name") for each in kept["spec"]["rules"]] == [None, "delta"]
+    assert rules(document(), kept) == [rule()]
+    assert rules(document(), kept, config(httpRoutes=[{"name": "web"}])) == [rule()]
 
 
 def test_what_is_given_up_loses_our_rules() -> None:
