@@ -127,3 +127,32 @@ async def test_a_step_that_is_skipped_and_taken_up_again_is_judged_anew() -> Non
     await world.settle()
     assert await world.index() == 1
     assert set(await world.runs()) == {"2-1", "2-1.1"}
+
+
+async def go_back(world: Judged, index: int) -> None:
+    await world.patch_status(
+        {"currentStepIndex": index, "pauseConditions": None, "controllerPause": False}
+    )
+    await world.settle()
+
+
+async def test_a_step_that_was_passed_and_is_taken_up_again_is_judged_anew() -> None:
+    world = await updated(steps=[{"setWeight": 25}, {"analysis": ANALYSIS}, PAUSE])
+    await world.judge("2-1", "Successful")
+    assert await world.index() == 2
+    await go_back(world, 1)
+    assert await world.index() == 1
+    assert set(await world.runs()) == {"2-1", "2-1.1"}
+    await world.judge("2-1.1", "Failed")
+    assert (await world.status())["phase"] == "Degraded"
+
+
+async def test_a_step_that_was_passed_as_inconclusive_is_judged_anew() -> None:
+    world = await updated(steps=[{"setWeight": 25}, {"analysis": ANALYSIS}, PAUSE])
+    await world.judge("2-1", "Inconclusive")
+    await go_back(world, 2)
+    assert await world.index() == 2
+    await go_back(world, 1)
+    status = await world.status()
+    assert (status["phase"], await world.index()) == ("Progressing", 1)
+    assert set(await world.runs()) == {"2-1", "2-1.1"}

@@ -791,3 +791,19 @@ async def test_an_experiment_that_asks_for_the_same_goes_on_over_an_edit() -> No
         assert not found["spec"].get("terminate")
         assert found["status"]["phase"] == "Running"
         assert current_of(await canary.status()) == first
+
+
+@pytest.mark.spec("canary 8")
+async def test_an_experiment_that_was_passed_does_not_count_when_its_step_comes_again() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        step = experiment_step(part("base", "stable"), duration="10s")
+        await canary.deploy(rollout({"setWeight": 25}, step, {"pause": {}}))
+        await canary.release("app:v2")
+        first = await canary.experiment()
+        await canary.until_phase("Paused")
+        back = {"currentStepIndex": 1, "pauseConditions": None, "controllerPause": False}
+        body = MergePatch({"status": back})
+        await world.person.patch(ROLLOUTS, "default", "app", body, subresource="status")
+        await canary.until_experiment(f"{first}-1", "Running")
+        assert (await canary.status())["currentStepIndex"] == 1

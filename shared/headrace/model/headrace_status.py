@@ -89,8 +89,8 @@ class HeadraceStatus(Model):
     Attributes:
         epoch: Newest epoch requested; 0 before the first route.
         abort_message: Why the engine aborted; None after a user's abort.
-        attempt: Grows by one when an abort or an inconclusive pause is taken back, or the steps
-            of an update are edited.
+        attempt: Grows when an abort or an inconclusive pause is taken back, the steps of an
+            update are edited, or a step that is judged is left.
         route: The newest request.
         acknowledged: The newest acknowledged epoch.
         shares: Hash -> highest weight since the last acknowledgement of the newest epoch.

@@ -274,6 +274,10 @@ class Draft:
         """End the pause for `reason`."""
         self.pauses_removed.add(reason)
 
+    def leave_verdict(self) -> None:
+        """Count no verdict of a step that is left, should a person come back to it."""
+        self.attempt += 1
+
     def clear_pauses(self) -> None:
         """End all pauses."""
         self.pauses_cleared = True

@@ -22,10 +22,13 @@ def _step(draft: Draft) -> RunObject | None:
     if draft.status.pause_conditions:
         analysis.keep(draft, current)
         return current.run
-    if wanted is None or not wanted.templates:
-        return None
-    if current.run is not None and current.run.step_index != str(draft.index):
+    is_wanted = wanted is not None and bool(wanted.templates)
+    is_of_other_step = current.run is not None and current.run.step_index != str(draft.index)
+    if current.reference is not None and (is_of_other_step or not is_wanted):
+        draft.leave_verdict()
         current = ClaimedRun("Step", None, None)
+    if wanted is None or not is_wanted:
+        return None
     return analysis.pursue(draft, current, wanted)
 
 

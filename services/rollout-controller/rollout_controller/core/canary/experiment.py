@@ -52,6 +52,8 @@ def _pursue(draft: Draft) -> ExperimentObject | None:
     """Start the Experiment of the current step, or judge it; return the one that goes on."""
     step = draft.step
     if step is None or step.experiment is None:
+        if draft.status.canary.current_experiment:
+            draft.leave_verdict()
         return None
     current = _current(draft)
     if current is None:

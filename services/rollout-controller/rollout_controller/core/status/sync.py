@@ -212,6 +212,8 @@ def _complete_step(draft: Draft) -> int:
     )
     draft.remove_pause(PauseReason.CANARY_PAUSE_STEP)
     draft.runs.pop("Step", None)
+    if draft.steps[index].analysis is not None or draft.steps[index].experiment is not None:
+        draft.leave_verdict()
     return index + 1
 
 
