@@ -110,8 +110,14 @@ MOMENTS: Final = (
         (("scale", 1), ("scale", 4), ("promote", None), ("set-image", "good"), ("pause", None)),
     ),
     Moment(
-        lambda v: v.is_blue_green and v.is_on_trial,
-        (("pause", None), ("abort", None), ("scale", 3), ("set-image", "good"), ("undo", None)),
+        lambda v: v.is_blue_green and v.is_on_trial and not v.is_held,
+        (
+            *(("pause", None),) * 3,
+            ("abort", None),
+            ("scale", 3),
+            ("set-image", "good"),
+            ("undo", None),
+        ),
     ),
     Moment(
         lambda v: v.is_blue_green and v.is_on_trial and v.is_held,
