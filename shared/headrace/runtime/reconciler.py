@@ -185,7 +185,7 @@ class ReconcileObserver(Protocol):
     """Who is told how the passes went; the metrics implement it."""
 
     def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
-        """Note the end of a reconcile."""
+        """Note the end of a reconcile of an object that is there and is ours."""
         ...
 
     def conflicted(self, key: str) -> None:
@@ -284,8 +284,9 @@ class Reconciler(Generic[ObservedT, PlanT]):
         outcome = await self._outcome(key, on_look, gives_way)
         if not outcome.is_error:
             self._frozen.pop(key, None)
-        seconds = max(self._clock.monotonic() - began, 0.0)
-        self._observer.reconciled(key, seconds, failed=outcome.is_error)
+        if outcome.kind not in ("gone", "not_owned"):  # else a late timer would begin series anew
+            seconds = max(self._clock.monotonic() - began, 0.0)
+            self._observer.reconciled(key, seconds, failed=outcome.is_error)
         return outcome
 
     async def run(self, queue: WorkQueue, workers: int) -> None:

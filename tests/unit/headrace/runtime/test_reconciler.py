@@ -21,6 +21,7 @@ from headrace.runtime.reconciler import (
     PASSES_MAX,
     CoreShell,
     Outcome,
+    ReconcileObserver,
     Reconciler,
 )
 from headrace.runtime.workqueue import WorkQueue
@@ -70,9 +71,10 @@ def outcome_of(
     *,
     clock: VirtualClock | None = None,
     may_act: Callable[[str], bool] = lambda _: True,
+    observer: ReconcileObserver | None = None,
 ) -> Outcome:
     """Drive one reconcile as a simulator does: without an event loop."""
-    reconciler = Reconciler(shell, clock or VirtualClock(), may_act)
+    reconciler = Reconciler(shell, clock or VirtualClock(), may_act, observer=observer)
     coroutine = reconciler.process("ns/a")
     with pytest.raises(StopIteration) as stop:
         coroutine.send(None)
@@ -85,6 +87,34 @@ def test_settles_with_the_wake_up_time_of_the_plan() -> None:
     clock = VirtualClock()
     wake_at = Instant(clock.now() + 60)
     assert outcome_of(ScriptedShell(wake_at=wake_at), clock=clock) == Outcome("settled", wake_at)
+
+
+class Counted:
+    """Takes down whose reconciles were told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool]] = []
+
+    def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
+        self.told.append((key, failed))
+
+    def conflicted(self, key: str) -> None:
+        pass
+
+
+def test_only_reconciles_of_objects_that_are_there_and_ours_are_counted() -> None:
+    # Timers outlive objects: counting by their names would keep series of what is gone.
+    counted = Counted()
+    gone = ScriptedShell()
+    gone.exists = False
+    assert outcome_of(gone, observer=counted).kind == "gone"
+    assert outcome_of(ScriptedShell(), may_act=lambda _: False, observer=counted).kind == (
+        "not_owned"
+    )
+    assert counted.told == []
+    outcome_of(ScriptedShell(), observer=counted)
+    outcome_of(ScriptedShell(Forbidden("no")), observer=counted)
+    assert counted.told == [("ns/a", False), ("ns/a", True)]
 
 
 def test_gathers_again_at_once_after_an_act_that_wrote() -> None:
