@@ -52,6 +52,10 @@ NOW = samples.NOW
 PASSES_MAX = 60
 """More passes than any chain of steps, switches and sizes below can need."""
 
+LONG_SECONDS = 100_000.0
+"""How long a plan without a time stays true."""
+WAKE_MARGIN_SECONDS = 0.0011
+
 HASHES = ("stable", "new", "old", "older")
 PHASES = ("", "Pending", "Running", "Successful", "Failed", "Error", "Inconclusive")
 ANALYSIS = {"templates": [{"templateName": "t"}]}
@@ -585,6 +589,30 @@ def test_a_crash_after_any_effect_ends_where_the_whole_plan_does(
     plan = decide(observed, now=NOW)
     begun = replace(plan, effects=plan.effects[:count], claim=None, events=())
     assert ending(aftermath.after(observed, begun)) == ending(observed)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(snapshots(), maybe, st.floats(0, 1, exclude_max=True))
+def test_nothing_changes_before_the_time_that_a_quiet_plan_states(
+    observed: Observed, router_obeys: bool, fraction: float
+) -> None:
+    """But for the millisecond by which the look at the end of a pause lies behind it."""
+    for _ in range(PASSES_MAX):
+        plan = decide(observed, now=NOW)
+        if plan.call is not None:
+            return  # its worker answers at any time
+        if plan.is_still and (not router_obeys or is_acknowledged(observed)):
+            break
+        observed = aftermath.after(observed, plan)
+        if router_obeys and observed.headrace.route is not None:
+            applied_route = Acknowledgement(observed.headrace.route.epoch)
+            observed = replace(observed, acknowledgement=applied_route)
+    end = plan.wake_at if plan.wake_at is not None else NOW + LONG_SECONDS
+    early = Instant(NOW + max(end - WAKE_MARGIN_SECONDS - NOW, 0.0) * fraction)
+    later = decide(observed, now=early)
+    assert later.intent is None
+    assert not later.effects
+    assert later.claim is None
 
 
 def is_resumed(observed: Observed) -> bool:

@@ -209,5 +209,33 @@ FURTHER: Final = (
         "    if purpose is Purpose.REPAIR:",
         "traffic-object-edited-by-hand",
     ),
+    _mutant(
+        "what a Rollout gives up is left clean",
+        f"{ROUTER}/core/decide.py",
+        "        writes += withdrawals(document, observed.withdrawn, kept)\n",
+        "        writes += ()\n",
+        "router-removed-in-mid-update",
+    ),
+    _mutant(
+        "runs of an aborted update are ended",
+        f"{_CORE}/analysis.py",
+        " not in current and not is_completed(run.phase) and not run.is_terminating:",
+        " in ():",
+        "storm-analysis",
+    ),
+    _mutant(
+        "an analysis step waits for its verdict",
+        f"{_CORE}/canary/analysis.py",
+        "    return run is not None and run.status == AnalysisPhase.SUCCESSFUL",
+        "    return run is not None",
+        "storm-analysis",
+    ),
+    _mutant(
+        "a route waits for the stable Service",
+        f"{_CORE}/route.py",
+        "    if needs_stable and not _points_at",
+        "    if needs_stable is None and not _points_at",
+        "storm-ping-pong",
+    ),
 )
 """Each is found within a minute in the scenario that it names, or by a hunt."""

@@ -49,7 +49,7 @@ def _rarities(seed: int, applications: Sequence[Application]) -> Iterator[Happen
             yield Happening("pause", each.name, at=begin)
             yield Happening("abort" if rng.random() < 0.3 else "promote", each.name, at=begin + 20)
             yield Happening("resume", each.name, at=begin + rng.uniform(10, 50))
-        if rng.random() < 0.1:
+        if rng.random() < 0.2:
             yield Happening("remove-router", each.name, at=rng.uniform(5, 90))
         if rng.random() < 0.15:
             yield Happening("undo", each.name, at=rng.uniform(20, 120))
