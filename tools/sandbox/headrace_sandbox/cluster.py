@@ -63,7 +63,7 @@ class Host(Protocol):
         ...
 
     def sends(self, verb: str, resource: Resource, name: str) -> None:
-        """Hear that a write leaves the process."""
+        """Hear that a request leaves the process."""
         ...
 
 
@@ -241,8 +241,7 @@ class NodeCluster:
     def _leave(self, verb: str, resource: Resource, name: str) -> float:
         """Send a request: it is under way for a while, and may not arrive."""
         host, strikes = self._host, self._world.faults.strikes
-        if verb not in ("get", "list"):
-            host.sends(verb, resource, name)
+        host.sends(verb, resource, name)
         sent_at = self._clock.now()
         self._die_if(strikes(Kind.CRASH, host.name) is not None)
         if (fault := strikes(Kind.FREEZE, host.name)) is not None:

@@ -33,7 +33,7 @@ class Looker(Protocol):
     """Looks on at what processes do; the checkers implement it."""
 
     def sends(self, agent: Agent, verb: str, resource: Resource, name: str) -> None:
-        """Hear that a write leaves a process."""
+        """Hear that a request leaves a process."""
         ...
 
     def refused(self, uid: str, rollout: str, found_epoch: int) -> None:

@@ -243,7 +243,7 @@ class Node:
         return self._process is None or self._world.now < self.bus_cut_off_until
 
     def sends(self, verb: str, resource: Resource, name: str) -> None:
-        """Hear that a write leaves the process."""
+        """Hear that a request leaves the process."""
         self._around.looker.sends(self, verb, resource, name)
 
     def may_act(self, key: str) -> bool:

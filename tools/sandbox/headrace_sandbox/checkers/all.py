@@ -89,10 +89,12 @@ class Checkers(Findings):
         self._world.tell(identity, f"says {message.headers.get('ce_type')}", key=message.key)
 
     def sends(self, node: Agent, verb: str, resource: Resource, name: str) -> None:
-        """Hear that a write leaves a node."""
+        """Hear that a request leaves a node."""
         self._nodes[node.name] = node
-        self._protections.sends(node, verb, resource, name)
-        self._knowledge.sends(node, resource, name)
+        is_read = verb in ("get", "list")
+        if not is_read:
+            self._protections.sends(node, verb, resource, name)
+        self._knowledge.sends(node, resource, name, is_read=is_read)
 
     def refused(self, uid: str, rollout: str, found_epoch: int) -> None:
         """Hear that a route was refused for a newer epoch on a traffic object."""

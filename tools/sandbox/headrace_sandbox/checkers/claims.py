@@ -122,9 +122,15 @@ class ClaimRules:
     def _swapped(
         self, rollout: Manifest, status: Mapping[str, Any], before: Mapping[str, Any]
     ) -> None:
-        """Ping and pong change their roles when the one of the canary selects the new stable."""
+        """Ping and pong change their roles when the one of the canary selects the new stable.
+
+        Where somebody has deleted the stable ReplicaSet, nothing is waited for (canary 10.12).
+        """
         now, was = ((each.get("canary") or {}).get("stablePingPong") for each in (status, before))
         if not now or not was or now == was:
+            return
+        sets = replica_sets(self._world.objects, rollout["metadata"]["uid"])
+        if before.get("stableRS") not in sets:
             return
         service = rollout["spec"]["strategy"]["canary"]["pingPong"][f"{now}Service"]
         found = selected_hash(self._world.objects, service)

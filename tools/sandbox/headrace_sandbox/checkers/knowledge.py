@@ -95,13 +95,16 @@ class KnowledgeRules:
         self._require = findings.require
         self._views: dict[tuple[str, str], deque[_View]] = {}
 
-    def sends(self, node: Agent, resource: Resource, name: str) -> None:
-        """Hear that a write leaves a process: remember what it knows."""
+    def sends(self, node: Agent, resource: Resource, name: str, *, is_read: bool) -> None:
+        """Hear that a request leaves a process: remember what it knows.
+
+        While it reads, to decide, its caches move on, and what it reads is anybody's.
+        """
         if resource.plural == LEASES.plural or not node.name.startswith(_AUTHOR):
             return
         for record in self._world.objects.all(ROLLOUTS):
             is_own = name == record.name or name.startswith((f"{record.name}-", f"{record.name}."))
-            if is_own or name in services_of(record.manifest):
+            if is_read or is_own or name in services_of(record.manifest):
                 self._remember(node, record)
 
     def reconciled(self, node: Agent, key: str) -> None:

@@ -62,7 +62,7 @@ class TrafficRules:
             self._sum(rollout, found[1])
             self._epoch(rollout, old.manifest if old is not None else None, new.manifest)
             for service, weight in found[1].items():
-                if weight <= before.get(service, 0):
+                if weight <= before.get(service, 0) or self._has_swapped(rollout, new.manifest):
                     continue
                 if service == pair[0]:
                     self._raised(write, rollout, weight)
@@ -71,6 +71,14 @@ class TrafficRules:
                 else:
                     self._destination_raised(rollout, service, weight)
             self._matched(rollout, old.manifest if old is not None else None, new.manifest)
+
+    def _has_swapped(self, rollout: Manifest, split: Manifest) -> bool:
+        """Whether ping and pong changed their roles since the route that a split shows."""
+        uid = rollout["metadata"]["uid"]
+        epoch = int((fence_of(split, uid) or {}).get("epoch") or 0)
+        asked = self._book.page(uid).asked.get(epoch)
+        canary = asked.document["services"].get("canaryRole") if asked is not None else None
+        return bool(canary) and canary != roles(rollout)[0]
 
     def _sum(self, rollout: Manifest, weights: Mapping[str, int]) -> None:
         total = sum(weights.values())

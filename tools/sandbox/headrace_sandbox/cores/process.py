@@ -171,7 +171,7 @@ class Process:
     # For checkers
 
     def sends(self, verb: str, resource: Resource, name: str) -> None:
-        """Hear that a write leaves the process."""
+        """Hear that a request leaves the process."""
         self._looker.sends(self, verb, resource, name)
 
     def cached(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
