@@ -257,18 +257,18 @@ class Users:
         drive(self._client.delete(REPLICA_SETS, NAMESPACE, record.name))
 
     def end_experiment(self, rollout: Manifest) -> None:
-        """Ask the newest Experiment of a Rollout to end. Raises NotFound."""
+        """Ask the current, else the newest Experiment of a Rollout to end. Raises NotFound."""
         name = self._experiment(rollout)
         body = MergePatch({"spec": {"terminate": True}})
         drive(self._client.patch(EXPERIMENTS, NAMESPACE, name, body))
 
     def retry_experiment(self, rollout: Manifest) -> None:
-        """Let the newest Experiment of a Rollout begin from scratch. Raises NotFound."""
+        """Let the current, else the newest Experiment begin from scratch. Raises NotFound."""
         name = self._experiment(rollout)
         drive(self._client.patch(EXPERIMENTS, NAMESPACE, name, MergePatch({"status": None})))
 
     def edit_experiment(self, rollout: Manifest, number: int) -> None:
-        """Scale the newest Experiment, or edit it in another way. Raises NotFound."""
+        """Scale the current, else the newest Experiment, or edit it otherwise. Raises NotFound."""
         name = self._experiment(rollout)
         found = self._world.objects.get(EXPERIMENTS, NAMESPACE, name).copy()
         first, *others = found["spec"]["templates"]
@@ -292,6 +292,9 @@ class Users:
         ]
         if not found:
             raise NotFound("no experiment")
+        current = ((rollout.get("status") or {}).get("canary") or {}).get("currentExperiment")
+        if current in {record.name for record in found}:
+            return str(current)
         return max(found, key=lambda record: str(record.metadata["creationTimestamp"])).name
 
     def create(self, name: str) -> None:

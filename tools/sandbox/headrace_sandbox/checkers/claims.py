@@ -171,6 +171,7 @@ class ClaimRules:
         self._require(is_kept, "a completed run stays what it is", text)
 
     def _once_per_cause(self, manifest: Manifest) -> None:
+        """Nothing is begun twice; what is being ended judges nothing, and does not count."""
         metadata = manifest["metadata"]
         cause = (metadata.get("annotations") or {}).get("headrace.io/cause")
         kind = (metadata.get("labels") or {}).get("rollout-type")
@@ -181,6 +182,7 @@ class ClaimRules:
                 if record.resource.plural == manifest_plural(manifest)
                 and (record.metadata.get("annotations") or {}).get("headrace.io/cause") == cause
                 and (record.metadata.get("labels") or {}).get("rollout-type") == kind
+                and not record.manifest["spec"].get("terminate")
             ]
             self._require(len(same) <= 1, _ONCE, f"runs of cause {cause}: {same}")
 
