@@ -61,6 +61,7 @@ from rollout_controller.decoded import Decoded
 from rollout_controller.experiments.controller import ExperimentController
 from rollout_controller.gather import Gatherer
 from rollout_controller.gauges import export_gauges, export_template_gauges
+from rollout_controller.handover import Handover
 from rollout_controller.services import ServiceController
 from rollout_controller.settings import ControllerSettings
 from rollout_controller.voice import Voice
@@ -138,9 +139,15 @@ class RolloutController:
         self._http = HttpPosts(ports)
         self._workers = Workers(ports, sources, self._answered, posts or self._http)
         self._actor = Actor(port, (self.facts, decoded), self._voice, self._workers)
+        self._handover = Handover(self._actor, port, ports.ownership.shard_of, self._keys)
         self._reconciler = Reconciler(
             CoreShell(
-                _Farewell(self._gatherer, self._voice), decide, check, self._actor, freeze, foresee
+                _Farewell(self._gatherer, self._voice),
+                decide,
+                check,
+                self._handover,
+                freeze,
+                foresee,
             ),
             ports.clock,
             ports.ownership.may_act,
@@ -239,6 +246,7 @@ class RolloutController:
 
     async def begin(self) -> None:
         """Feed the queues from now on: the caches are complete."""
+        self._ports.ownership.listen(self._handover)
         self._feeder.begin()
         self._experiments.begin()
         self._services.begin()
