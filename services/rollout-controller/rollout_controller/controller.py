@@ -112,11 +112,7 @@ class RolloutController:
         )
         self._versions = ApiVersions(settings.traffic_split_api_version or TRAFFIC_SPLITS.version)
         self._reflectors = tuple(self._reflector(*entry) for entry in self._kinds())
-        followed = Selection(settings.watched_namespace)
-        self._workloads = {
-            resource: OnDemand(resource, store, partial(self._reflector, resource, store, followed))
-            for resource, store in self.objects.workloads.items()
-        }
+        self._workloads = self._on_demand()
         self.objects.rollouts.listen(self._want_workloads)
         decoded = Decoded()
         self._gatherer = Gatherer(
@@ -317,6 +313,13 @@ class RolloutController:
                 (CLUSTER_ANALYSIS_TEMPLATES, caches.cluster_templates, Selection(None, instance))
             )
         return tuple(kinds)
+
+    def _on_demand(self) -> dict[Resource, OnDemand]:
+        followed = Selection(self._settings.watched_namespace)
+        return {
+            resource: OnDemand(resource, store, partial(self._reflector, resource, store, followed))
+            for resource, store in self.objects.workloads.items()
+        }
 
     def _want_workloads(
         self, change: ChangeType, old: Manifest | None, new: Manifest | None
