@@ -222,11 +222,16 @@ def _asked_of_canary(
 def _asked_of_stable(
     view: _View, before: Mapping[str, Any] | None, route: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """More to stable only with the pods for it, unless nobody answers at the canary."""
+    """More to stable only with the pods for it, unless nobody answers at the canary.
+
+    It takes nothing back where the canary gets more, too, as after an experiment.
+    """
     hashes, weights = route["hashes"], route["weights"]
     stable, weight = hashes["stable"], int(weights.get("stable") or 0)
     is_more = before is None or _weight_of_hash(before, stable) < weight
-    if not is_more or not view.answers(hashes["canary"]):
+    canary, kept = hashes["canary"], int(weights.get("canary") or 0)
+    is_raise = before is not None and _weight_of_hash(before, canary) < kept
+    if not is_more or is_raise or not view.answers(canary):
         return
     text = (
         f"{view.rollout['metadata']['name']}: {weight} asked for stable {stable}, which has "
