@@ -142,11 +142,18 @@ def gate_holds(draft: Draft, weight: int) -> bool:
     threshold = draft.canary.replica_progress_threshold
     if threshold is not None and threshold_met(threshold, size, needed):
         return True
-    if weight > _persisted_weight(draft) and fixes_forward(draft):
+    if _is_raise(draft, weight) and fixes_forward(draft):
         return True
     canary_is_empty = not has_pods(draft, abandoned_canary(draft) or draft.new_hash)
     is_lowering = weight < _persisted_weight(draft)
     return is_lowering and canary_is_empty and stable.available > 0
+
+
+def _is_raise(draft: Draft, weight: int) -> bool:
+    """Return whether a weight is above what is acknowledged, and not below what may hold by now."""
+    stored = draft.observed.headrace.route
+    requested = stored.weights.canary if stored is not None else 0
+    return weight > _persisted_weight(draft) and weight >= requested
 
 
 def fixes_forward(draft: Draft) -> bool:

@@ -153,3 +153,14 @@ def test_the_order_of_writes_never_gives_a_weight_to_empty_pods() -> None:
 @pytest.mark.spec("canary 5.4")
 def test_managed_routes_go_first_at_the_end(status: dict[str, Any]) -> None:
     assert apply_order(draft(2, weight=25, status=status)) == "remove-hash-weight"
+
+
+@pytest.mark.spec("canary 5.3")
+@pytest.mark.parametrize(("wanted", "holds"), [(25, False), (50, True), (75, True)])
+def test_what_is_requested_already_is_not_lowered_as_a_repair(wanted: int, holds: bool) -> None:
+    # The route of 50 may hold, although only 10 is acknowledged: less would go to a broken stable.
+    observed = draft(4, stable_available=0, weight=10).observed
+    asked = {"route": samples.route(50, epoch=2), "epoch": 2}
+    headrace = observed.headrace.model_copy(update=asked)
+    found = Draft(observed.with_status(observed.status, headrace), samples.NOW)
+    assert gate_holds(found, wanted) is holds
