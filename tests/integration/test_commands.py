@@ -73,12 +73,18 @@ async def paused_twice() -> Commanded:
     return world
 
 
-async def test_a_promotion_that_meets_a_conflict_is_carried_out_whole() -> None:
+async def begun() -> tuple[Commanded, RolloutCommanded]:
+    """A promotion whose spec is written, and whose status met a conflict."""
     world = await paused_twice()
     command = world.command(await world.get(), Action.PROMOTE)
     world.refuse_status_once()
     with pytest.raises(Conflict):
         await world.hear(command)
+    return world, command
+
+
+async def test_a_promotion_that_meets_a_conflict_is_carried_out_whole() -> None:
+    world, command = await begun()
     await world.hear(command)
     await world.settle()
     status = await world.status()
@@ -89,11 +95,7 @@ async def test_a_promotion_that_meets_a_conflict_is_carried_out_whole() -> None:
 
 
 async def test_a_promotion_that_was_begun_does_not_skip_what_came_meanwhile() -> None:
-    world = await paused_twice()
-    command = world.command(await world.get(), Action.PROMOTE)
-    world.refuse_status_once()
-    with pytest.raises(Conflict):
-        await world.hear(command)
+    world, command = await begun()
     await world.patch_status({"pauseConditions": None})
     await world.settle()
     await world.hear(command)

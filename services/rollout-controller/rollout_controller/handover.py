@@ -15,7 +15,7 @@ from headrace.errors import Conflict
 from headrace.kubernetes.resources import ROLLOUTS
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import Cluster
-from rollout_controller.act import Actor
+from headrace.runtime.reconciler import Actor
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import Plan
 
@@ -32,7 +32,7 @@ class Handover:
 
     def __init__(
         self,
-        actor: Actor,
+        actor: Actor[Observed, Plan],
         guard: Callable[[str], Cluster],
         shard_of: Callable[[str], int],
         keys: Callable[[], Iterable[str]],

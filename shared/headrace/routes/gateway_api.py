@@ -149,9 +149,11 @@ def render(
     config = GatewayApiConfig.model_validate_json(router.config)
     fence = read_fence(manifest, document.uid)
     made = fence.rules if fence is not None else ()
-    ruled: Manifest | RenderError = without_header_rules(manifest, made)
+    ruled: Manifest | RenderError
     if config.serves_headers(ref.name):
         ruled = with_header_rules(manifest, document, made)
+    else:
+        ruled = without_header_rules(manifest, made)
     if isinstance(ruled, RenderError):
         return ruled
     members = _with_destinations(ruled, document)

@@ -45,7 +45,7 @@ class World:
             resource_version=metadata["resourceVersion"],
         )
         self.handover = Handover(
-            self.actor,  # type: ignore[arg-type]
+            self.actor,
             lambda key: self.client,
             lambda key: 0,
             lambda: ["default/app"],

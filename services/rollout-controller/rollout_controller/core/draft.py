@@ -275,7 +275,7 @@ class Draft:
         self.pauses_removed.add(reason)
 
     def leave_verdict(self) -> None:
-        """Count no verdict of a step that is left, should a person come back to it."""
+        """Count no verdict of steps that are left or edited, should they come again."""
         self.attempt += 1
 
     def clear_pauses(self) -> None:

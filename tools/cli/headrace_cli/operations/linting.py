@@ -8,9 +8,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from headrace.kubernetes.resources import ARGO_GROUP, ROLLOUTS, SERVICES, Manifest
-from headrace.model.strict import mistyped_field, unknown_field
 from headrace_cli.failures import Failure
-from headrace_cli.operations.manifests import misshapen_part, read_manifests
+from headrace_cli.operations.manifests import misshapen_part, read_manifests, undecodable_part
 from headrace_cli.output import Terminal
 from headrace_cli.views.objects import text
 from rollout_controller.core.validation import lint
@@ -32,12 +31,9 @@ def lint_file(path: Path, terminal: Terminal) -> None:
         if misshapen:
             raise Failure(f"{_DECODING}cannot unmarshal {misshapen} of {manifest['kind']}")
     for rollout in rollouts:
-        unknown = unknown_field(ROLLOUTS.kind, rollout)
-        if unknown is not None:
-            raise Failure(f'{_DECODING}unknown field "{unknown}"')
-        mistyped = mistyped_field(ROLLOUTS.kind, rollout)
-        if mistyped is not None:
-            raise Failure(f"{_DECODING}cannot unmarshal {mistyped}")
+        wrong = undecodable_part(ROLLOUTS.kind, rollout)
+        if wrong:
+            raise Failure(f"{_DECODING}{wrong}")
     try:
         errors = list(lint.errors(rollouts, services))
     except ValidationError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from headrace.kubernetes.resources import Manifest
+from headrace.model.strict import mistyped_field, unknown_field
 from headrace_cli.failures import Failure
 
 
@@ -69,3 +70,12 @@ def misshapen_part(manifest: Manifest) -> str:
             if not isinstance(found, dict):
                 return ".".join(path)
     return ""
+
+
+def undecodable_part(kind: str, manifest: Manifest) -> str:
+    """Return what the CRD of a kind of Argo refuses of an object, in words; "" for nothing."""
+    unknown = unknown_field(kind, manifest)
+    if unknown is not None:
+        return f'unknown field "{unknown}"'
+    mistyped = mistyped_field(kind, manifest)
+    return "" if mistyped is None else f"cannot unmarshal {mistyped}"

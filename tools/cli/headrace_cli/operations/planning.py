@@ -12,9 +12,8 @@ import structlog
 
 from headrace.errors import RolloutError
 from headrace.kubernetes.resources import ARGO_GROUP, Manifest
-from headrace.model.strict import mistyped_field, unknown_field
 from headrace_cli.failures import Failure
-from headrace_cli.operations.manifests import misshapen_part, read_manifests
+from headrace_cli.operations.manifests import misshapen_part, read_manifests, undecodable_part
 from headrace_cli.output import Terminal
 from headrace_cli.views import rehearsal as view
 from headrace_rehearsal.manifests import resource_of
@@ -63,9 +62,6 @@ def _check(manifest: Manifest) -> None:
         raise Failure(f"{resource.kind}: cannot unmarshal {wrong}")
     if resource.group != ARGO_GROUP:
         return
-    unknown = unknown_field(resource.kind, manifest)
-    if unknown is not None:
-        raise Failure(f'{resource.kind}: unknown field "{unknown}"')
-    mistyped = mistyped_field(resource.kind, manifest)
-    if mistyped is not None:
-        raise Failure(f"{resource.kind}: cannot unmarshal {mistyped}")
+    wrong = undecodable_part(resource.kind, manifest)
+    if wrong:
+        raise Failure(f"{resource.kind}: {wrong}")

@@ -38,19 +38,19 @@ class Haste:
         if record.resource.plural in _DULL:
             return
         times = self._times.setdefault(record.uid, deque(maxlen=_WRITES))
-        times.append(self._world.now)
-        if len(times) == _WRITES:
-            seconds = times[-1] - times[0]
-            text = f"{record.resource.plural}/{record.name}: {_WRITES} writes in {seconds:.1f} s"
-            self._require(seconds > _SECONDS, "nobody writes without end", text)
-            times.clear()
+        text = f"{record.resource.plural}/{record.name}: {_WRITES} writes"
+        self._count(times, "nobody writes without end", text)
 
     def reconciled(self, node: Agent, key: str, outcome: Outcome) -> None:
         """Hear how a reconcile ended."""
         times = self._looks.setdefault((node.name, key), deque(maxlen=_LOOKS))
+        text = f"{node.name} {key}: {_LOOKS} looks, {outcome.kind} at last,"
+        self._count(times, "nobody looks without end", text)
+
+    def _count(self, times: deque[float], rule: str, text: str) -> None:
+        """Add now to the last times, and judge them when there are as many as are kept."""
         times.append(self._world.now)
-        if len(times) == _LOOKS:
+        if len(times) == times.maxlen:
             seconds = times[-1] - times[0]
-            text = f"{node.name} {key}: {_LOOKS} looks in {seconds:.1f} s, {outcome.kind} at last"
-            self._require(seconds > _SECONDS, "nobody looks without end", text)
+            self._require(seconds > _SECONDS, rule, f"{text} in {seconds:.1f} s")
             times.clear()

@@ -66,7 +66,7 @@ def claim_reset(draft: Draft) -> Claim:
     counts for them.
     """
     if draft.status.current_pod_hash == draft.new_hash:
-        draft.attempt += 1
+        draft.leave_verdict()
     draft.clear_pauses()
     draft.remove_abort()
     count = len(draft.steps)
