@@ -114,7 +114,8 @@ class StepRules:
         elif "plugin" in step and step["plugin"]["name"] != "sandbox/off":
             self._require(self._said_successful(rollout, index), _WAITS, text)
         elif (step.get("setHeaderRoute") or {}).get("match"):
-            self._header_is_there(rollout, step["setHeaderRoute"]["name"], text)
+            if _wants_pods(rollout, index):  # else nobody could be sent there
+                self._header_is_there(rollout, step["setHeaderRoute"]["name"], text)
         elif "setWeight" in step:
             self._weight_was_there(rollout, int(step["setWeight"]), text)
 
@@ -157,7 +158,7 @@ class StepRules:
             rollout["status"]["currentPodHash"]
         )
         if new is None or int(new.manifest["spec"].get("replicas", 1)) == 0:
-            return  # nobody could be sent there
+            return  # of no replicas there are no pods
         service, _ = roles(rollout)
         rules = header_rules(found[0].manifest, service)
         is_there = any(rule == name or rule.startswith(f"{name}-") for rule in rules)
@@ -219,6 +220,16 @@ def _passed_steps(
         and bool(before.get("stableRS"))
     )
     return [(n, steps[n]) for n in range(first, min(end, len(steps)))] if counts else []
+
+
+def _wants_pods(rollout: Manifest, index: int) -> bool:
+    """Whether a step gives the canary pods (canary 4.1); a hand that scaled it does not count."""
+    begun = rollout["spec"]["strategy"]["canary"]["steps"][: index + 1]
+    scales = [step["setCanaryScale"] for step in begun if "setCanaryScale" in step]
+    if scales and not scales[-1].get("matchTrafficWeight"):
+        return bool(scales[-1].get("replicas") or scales[-1].get("weight"))
+    weights = [step["setWeight"] for step in begun if "setWeight" in step]
+    return bool(weights and weights[-1])
 
 
 def _created(record: Record) -> str:
