@@ -237,5 +237,21 @@ FURTHER: Final = (
         "    if needs_stable is None and not _points_at",
         "storm-ping-pong",
     ),
+    _mutant(
+        "a repair is held against what is requested, too",
+        f"{_CORE}/canary/weights.py",
+        "    return weight > _persisted_weight(draft) and weight >= requested",
+        "    return weight > _persisted_weight(draft) and requested >= 0",
+        "fix-forward-whose-steps-are-edited",
+    ),
+    _mutant(
+        "the first effects after a takeover rest on the live Rollout",
+        f"{CONTROLLER}/handover.py",
+        "            self._doubted.discard(key)\n"
+        '            if live["metadata"]["resourceVersion"] != observed.resource_version:',
+        "            self._doubted.discard(key)\n"
+        '            if live["metadata"]["name"] != observed.name:',
+        "controllers-take-over-with-an-old-cache",
+    ),
 )
 """Each is found within a minute in the scenario that it names, or by a hunt."""
