@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from engine_world import World, canary
+from engine_world import World, canary, routed
 
+from headrace.errors import Forbidden
 from headrace.kubernetes.resources import ANALYSIS_RUNS, ANALYSIS_TEMPLATES, ROLLOUTS, Manifest
 from headrace.runtime.cluster import MergePatch
+from headrace.runtime.cluster_memory import Request
 
 pytestmark = pytest.mark.spec("canary 7")
 
@@ -50,7 +53,11 @@ class Judged(World):
 
 
 async def updated(**strategy: Any) -> Judged:
-    world = Judged(canary(**strategy))
+    return await updated_from(canary(**strategy))
+
+
+async def updated_from(spec: Mapping[str, Any]) -> Judged:
+    world = Judged(dict(spec))
     await world.user.create(ANALYSIS_TEMPLATES, TEMPLATE)
     await world.create()
     await world.settle()
@@ -155,4 +162,54 @@ async def test_a_step_that_was_passed_as_inconclusive_is_judged_anew() -> None:
     await go_back(world, 1)
     status = await world.status()
     assert (status["phase"], await world.index()) == ("Progressing", 1)
+    assert set(await world.runs()) == {"2-1", "2-1.1"}
+
+
+@pytest.mark.spec("canary 3.3")
+@pytest.mark.parametrize("is_background", [False, True])
+async def test_a_retry_before_the_abort_is_claimed_judges_anew(is_background: bool) -> None:
+    step = PAUSE if is_background else {"analysis": ANALYSIS}
+    spec = routed(steps=[{"setWeight": 25}, step, {"setWeight": 50}, PAUSE])
+    if is_background:
+        spec["strategy"]["canary"]["analysis"] = ANALYSIS
+    world = await updated_from(spec)
+    run = "2" if is_background else "2-1"
+    world.router_obeys = False  # the claim of the abort waits for it
+    await world.patch_status({"abort": True})
+    await world.settle(1)
+    assert (await world.status())["phase"] != "Degraded"
+    assert (await world.runs())[run]["spec"]["terminate"] is True
+    await world.patch_status({"abort": False})
+    await world.settle(1)
+    assert await world.index() == 0
+    world.router_obeys = True
+    await world.judge(run, "Successful", "Run Terminated")
+    assert await world.index() == 1
+    runs = await world.runs()
+    assert set(runs) == {run, f"{run}.1"}
+    assert not runs[f"{run}.1"]["spec"].get("terminate")
+
+
+@pytest.mark.spec("canary 3.3")
+@pytest.mark.parametrize("refused", ["rollouts", "replicasets"])
+async def test_a_retry_of_an_abort_that_was_cut_short_judges_anew(refused: str) -> None:
+    world = await updated(steps=[{"setWeight": 25}, {"analysis": ANALYSIS}, PAUSE])
+    asked: list[str] = []
+
+    def refuse(request: Request) -> None:
+        if request.verb == "patch" and request.identity == "rollout-controller":
+            asked.append(request.resource)
+            if request.resource == refused and "analysisruns" in asked:
+                raise Forbidden("denied by a webhook")
+
+    world.cluster.intercept = refuse
+    await world.patch_status({"abort": True})
+    await world.sync()
+    assert (await world.reconciler.process("default/app")).is_error
+    assert (await world.runs())["2-1"]["spec"]["terminate"] is True
+    world.cluster.intercept = None
+    await world.patch_status({"abort": False})
+    await world.settle()
+    await world.judge("2-1", "Successful", "Run Terminated")
+    assert await world.index() == 1
     assert set(await world.runs()) == {"2-1", "2-1.1"}

@@ -807,3 +807,71 @@ async def test_an_experiment_that_was_passed_does_not_count_when_its_step_comes_
         await world.person.patch(ROLLOUTS, "default", "app", body, subresource="status")
         await canary.until_experiment(f"{first}-1", "Running")
         assert (await canary.status())["currentStepIndex"] == 1
+
+
+@pytest.mark.spec("canary 3.3")
+@pytest.mark.spec("canary 8")
+async def test_a_retry_of_an_abort_that_was_cut_short_begins_another_experiment() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        step = experiment_step(part("new", "canary"))
+        await canary.deploy(rollout({"setWeight": 25}, step, {"pause": {}}))
+        await canary.release("app:v2")
+        first = await canary.experiment()
+        await canary.until_experiment(first, "Running")
+        asked: list[str] = []
+
+        def refuse(request: Request) -> None:
+            if request.verb == "patch" and request.identity == "rollout-controller":
+                asked.append(request.resource)
+                if request.resource == "rollouts" and "experiments" in asked:
+                    raise Forbidden("denied by a webhook")
+
+        world.cluster.intercept = refuse
+        await canary.patch_status({"abort": True})
+        await canary.until_experiment(first, "Successful")
+        world.cluster.intercept = None
+        await canary.patch_status({"abort": False})
+        await canary.until_experiment(f"{first}-1", "Running")
+        assert (await canary.status())["currentStepIndex"] == 1
+
+
+@pytest.mark.spec("canary 8")
+async def test_an_experiment_that_was_left_for_that_of_another_step_is_tried_anew() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        world.ratios.values["unclear"] = 0.5
+        await world.add_template(
+            "unclear", failureCondition="result[0] < 0.1", inconclusiveLimit=0, interval="5s"
+        )
+        steps = (
+            experiment_step(part("one", "canary"), analyses=[analysis("unclear")]),
+            experiment_step(part("two", "canary")),
+        )
+        await canary.deploy(rollout(*steps, {"pause": {}}))
+        await canary.release("app:v2")
+        first = await canary.experiment()
+        await canary.until_phase("Paused")
+        other = {"currentStepIndex": 1, "pauseConditions": None, "controllerPause": False}
+        await canary.patch_status(other)
+        await canary.until_experiment(f"{first[:-1]}1", "Running")
+        await canary.patch_status({"currentStepIndex": 0})
+        await canary.until_experiment(f"{first}-1", "Inconclusive")
+
+
+@pytest.mark.spec("canary 8")
+@pytest.mark.spec("bluegreen 1")
+async def test_a_canary_that_becomes_blue_green_ends_its_experiment() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        step = experiment_step(part("new", "canary", weight=10))
+        await canary.deploy(rollout({"setWeight": 25}, step, **ROUTED))
+        await canary.release("app:v2")
+        name = await canary.experiment()
+        await canary.until_experiment(name, "Running")
+        blue_green = {"activeService": "stable", "autoPromotionEnabled": False}
+        strategy = {"canary": None, "blueGreen": blue_green}
+        body = MergePatch({"spec": {"strategy": strategy}})
+        await world.person.patch(ROLLOUTS, "default", "app", body)
+        await canary.until_experiment(name, "Successful")
+        await canary.until("no Experiment", lambda status: not current_of(status))

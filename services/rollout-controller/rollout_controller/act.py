@@ -170,7 +170,7 @@ class Actor:
         if plan.intent is not None and not is_joined:
             await self._write_intent(observed, plan, written)
             self._voice.publish_request(observed, plan.request, now)
-            if _is_asked_abort(plan):
+            if _is_asked_abort(observed, plan):
                 # Its route is all that counts now: other aborts go before the rest of this
                 # pass, which the next one derives again.
                 self._keep_cause(observed, written)
@@ -483,11 +483,10 @@ def _is_told(effect: Effect, error: RolloutError) -> bool:
     return isinstance(error, Forbidden | Rejected) or isinstance(effect, CreateReplicaSet)
 
 
-def _is_asked_abort(plan: Plan) -> bool:
+def _is_asked_abort(observed: Observed, plan: Plan) -> bool:
     """Return whether the intent asks for the route of an abort that a person wrote.
 
     One that the engine decides has Events of its own in the same pass.
     """
-    if plan.intent is None or plan.intent.aborted_at is not None:
-        return False
-    return plan.request is not None and plan.request.aborted
+    is_route = plan.intent is not None and plan.request is not None and plan.request.aborted
+    return observed.status.abort and is_route

@@ -39,6 +39,8 @@ from rollout_controller.core.plan import (
     Intent,
     Plan,
     PlannedEvent,
+    TerminateExperiment,
+    TerminateRun,
     describe,
     nothing,
 )
@@ -85,12 +87,12 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
             return plan
         claimed = observed.with_status(plan.claim.status, plan.claim.headrace)
         after = _pass(claimed, error, now)
-        has_intent = after.intent is not None and not _is_own_abort(after)
+        has_intent = after.intent is not None and not _stores_abort(after)
         if after.effects and has_intent and plan.intent is None:
             return _with_intent(plan, plan.claim, after)
         if after.effects or after.is_still:
             return replace(plan, then=Foreseen(claimed, after, now))
-        if plan.intent or _is_own_abort(after):
+        if plan.intent or _stores_abort(after):
             return plan
         plan = _joined(plan, after)
     return plan
@@ -119,8 +121,8 @@ def plan_of_failure(observed: Observed, effect: Effect, text: str, *, now: Insta
     return Plan(claim=claim, events=tuple(draft.events), reason=describe(effect), message=text)
 
 
-def _is_own_abort(plan: Plan) -> bool:
-    """Return whether the intent also stores an abort, which no claim may carry."""
+def _stores_abort(plan: Plan) -> bool:
+    """Return whether the intent also stores an abort, which no claim before it may carry."""
     return plan.intent is not None and plan.intent.aborted_at is not None
 
 
@@ -186,6 +188,8 @@ def _pass(observed: Observed, error: str | None, now: Instant) -> Plan:
         # Stored before any route that raises: the router refuses those while the abort stands.
         draft.remove_abort()
         return _plan(draft, sync.claim_counts(draft), "AbortDropped")
+    elif draft.is_retried and not draft.is_blue_green and not draft.is_fully_promoted:
+        return _plan(draft, sync.claim_retry(draft), Reason.ROLLOUT_RETRY)
     if is_scaling_event(draft):
         _reconcile_sizes(draft)
         return _plan(draft, sync.claim_counts(draft), "Scaling")
@@ -250,6 +254,7 @@ def _blue_green(draft: Draft) -> Plan:
     replica_sets.collect_history(draft)
     bluegreen_pause.reconcile_pause(draft)
     cutover.reconcile_active(draft)
+    reconcile_experiments(draft)
     bluegreen_analysis.reconcile_analysis(draft)
     if draft.aborted_now and not draft.status.abort:
         return _aborted(draft)
@@ -299,8 +304,10 @@ def _plan(draft: Draft, claim: Claim | None, reason: str) -> Plan:
     """Return the draft as a plan, without what would change nothing."""
     observed = draft.observed
     intent = None
-    if draft.needs_intent and draft.request is not None:
-        intent = Intent(_intended(draft, claim))
+    begins_abort = draft.is_aborted and draft.status.aborted_at is None
+    is_requested = draft.needs_intent and draft.request is not None
+    if is_requested or (begins_abort and _ends_trials(draft)):
+        intent = Intent(_intended(draft, claim), draft.stamp if begins_abort else None)
     if claim is not None and (_is_same(draft, claim) or _is_soon_again(draft, claim)):
         claim = None
     conditions = claim.status.conditions if claim else draft.status.conditions
@@ -319,6 +326,15 @@ def _plan(draft: Draft, claim: Claim | None, reason: str) -> Plan:
         reason=waiting.reason if waiting else reason,
         message=waiting.unblock or "" if waiting else "",
     )
+
+
+def _ends_trials(draft: Draft) -> bool:
+    """Return whether something is ended whose end would look like a good verdict.
+
+    That it was an abort which ended it must be known first, should a person take that back before
+    it is claimed.
+    """
+    return any(isinstance(each, TerminateRun | TerminateExperiment) for each in draft.effects)
 
 
 def _intended(draft: Draft, claim: Claim | None) -> HeadraceStatus:

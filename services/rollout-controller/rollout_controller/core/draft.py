@@ -195,6 +195,11 @@ class Draft:
         return (self.status.abort or self.aborted_now) and not self.abort_removed
 
     @property
+    def is_retried(self) -> bool:
+        """Whether a person has taken an abort back, and no pass has claimed it yet."""
+        return self.status.aborted_at is not None and not self.status.abort
+
+    @property
     def is_route_acknowledged(self) -> bool:
         """Whether the newest request, if there is one, is known to hold."""
         route, known = self.request, self.acknowledged

@@ -262,7 +262,7 @@ class Intent:
 
     Attributes:
         headrace: `epoch`, `route`, `shares` and `attempt` of the next status.headrace.
-        aborted_at: Set when the engine itself aborts; written together with abort: true.
+        aborted_at: Set with the first intent of an abort; written together with abort: true.
     """
 
     headrace: HeadraceStatus

@@ -80,8 +80,7 @@ def _pursue(draft: Draft, kind: RunKind, wanted: RolloutAnalysis | None) -> RunO
 
 def _current(draft: Draft, kind: RunKind) -> ClaimedRun:
     """Return the run of this attempt; a retry judges anew."""
-    is_retried = draft.status.aborted_at is not None and not draft.status.abort
-    return ClaimedRun(kind, None, None) if is_retried else analysis.claimed(draft, kind)
+    return ClaimedRun(kind, None, None) if draft.is_retried else analysis.claimed(draft, kind)
 
 
 def _is_configured(wanted: RolloutAnalysis | None) -> bool:

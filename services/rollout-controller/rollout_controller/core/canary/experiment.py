@@ -35,11 +35,14 @@ FAILED = "Experiment analysis phase is error/failed"
 
 
 def reconcile_experiments(draft: Draft) -> None:
-    """Start, judge and end the Experiments of this pass."""
-    if draft.has_pause(PauseReason.INCONCLUSIVE_ANALYSIS_RUN):
+    """Start, judge and end the Experiments of this pass.
+
+    Blue-green has none: those of a canary before it are ended.
+    """
+    is_over = draft.is_blue_green or draft.is_aborted or draft.status.promote_full
+    if not is_over and draft.has_pause(PauseReason.INCONCLUSIVE_ANALYSIS_RUN):
         draft.experiment = draft.status.canary.current_experiment
         return
-    is_over = draft.is_aborted or draft.status.promote_full
     current = None if is_over else _pursue(draft)
     name = current.name if current is not None else ""
     for each in draft.observed.experiments:
@@ -55,6 +58,8 @@ def _pursue(draft: Draft) -> ExperimentObject | None:
         if draft.status.canary.current_experiment:
             draft.leave_verdict()
         return None
+    if _is_of_other_step(draft):
+        draft.leave_verdict()
     current = _current(draft)
     if current is None:
         return _create(draft, step.experiment)
@@ -67,6 +72,13 @@ def _pursue(draft: Draft) -> ExperimentObject | None:
     elif is_completed(current.phase):
         draft.abort(f"{FAILED}: {current.message}" if current.message else FAILED)
     return current
+
+
+def _is_of_other_step(draft: Draft) -> bool:
+    """Return whether the Experiment that the status names was left for that of another step."""
+    name = draft.status.canary.current_experiment
+    named = (each.step_index for each in draft.observed.experiments if each.name == name)
+    return next(named, None) not in (None, str(draft.index))
 
 
 def _current(draft: Draft) -> ExperimentObject | None:

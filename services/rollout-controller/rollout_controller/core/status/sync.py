@@ -79,6 +79,18 @@ def claim_reset(draft: Draft) -> Claim:
     return claim(draft, outcome)
 
 
+def claim_retry(draft: Draft) -> Claim:
+    """Return the claim by which the steps of a canary begin again (canary 3.3).
+
+    The claim of the abort did so already, unless the person was faster, or an effect was refused:
+    then runs and Experiments are named that the abort has ended.
+    """
+    draft.clear_pauses()
+    draft.plugin_statuses = []
+    index = 0 if draft.steps else None
+    return claim(draft, Outcome(index, draft.status.stable_rs, draft.status.promote_full))
+
+
 def _skipping(draft: Draft) -> str:
     """Return why a new update skips its steps, "" when it does not (canary 2.2, rule 1)."""
     new = draft.new
