@@ -458,6 +458,30 @@ async def test_a_retry_without_pause_is_judged_again_before_it_takes_traffic() -
 
 
 @pytest.mark.spec("bluegreen 3.2")
+@pytest.mark.spec("bluegreen 9")
+@pytest.mark.parametrize("is_passed", [False, True])
+async def test_a_retry_of_a_small_preview_begins_with_it_small(is_passed: bool) -> None:
+    world = await deployed({"previewReplicaCount": 1, "prePromotionAnalysis": ANALYSIS})
+    await world.update("app:v2")
+    if is_passed:
+        await world.judge("-pre", "Successful")
+        await world.settle(0.25)
+        assert (await world.status())["blueGreen"]["scaleUpPreviewCheckPoint"] is True
+    await world.patch_status({"abort": True})
+    await world.settle(1)
+    await world.judge("-pre", "Successful", "Run Terminated")
+    await world.settle(1)
+    await world.patch_status({"abort": False})
+    await world.settle()
+    assert await world.replicas() == {"1": 3, "2": 1}
+    assert len(await world.runs()) == 2
+    await world.judge("-pre.1", "Successful")
+    await world.settle()
+    assert await world.phase() == ("Healthy", "")
+    assert await world.stable() == "2"
+
+
+@pytest.mark.spec("bluegreen 3.2")
 async def test_an_aborted_version_stays_when_its_delay_is_0() -> None:
     world = await deployed({**MANUAL, "abortScaleDownDelaySeconds": 0})
     await world.update("app:v2")

@@ -200,6 +200,11 @@ class Draft:
         return self.status.aborted_at is not None and not self.status.abort
 
     @property
+    def has_check_point(self) -> bool:
+        """Whether the preview of blue-green grows to full size; a retry begins with it small."""
+        return self.status.blue_green.scale_up_preview_check_point and not self.is_retried
+
+    @property
     def is_route_acknowledged(self) -> bool:
         """Whether the newest request, if there is one, is known to hold."""
         route, known = self.request, self.acknowledged

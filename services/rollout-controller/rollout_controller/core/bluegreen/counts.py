@@ -23,7 +23,7 @@ def desired_new_count(draft: Draft) -> int:
         return replicas
     is_paused = draft.spec.paused or bool(status.pause_conditions)
     is_this_update = draft.new_hash == status.current_pod_hash
-    if is_this_update and not is_paused and status.blue_green.scale_up_preview_check_point:
+    if is_this_update and not is_paused and draft.has_check_point:
         return replicas
     return preview
 

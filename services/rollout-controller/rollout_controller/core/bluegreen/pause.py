@@ -17,7 +17,7 @@ def reconcile_pause(draft: Draft) -> None:
     draft.remove_pause(PauseReason.CANARY_PAUSE_STEP)  # of a strategy that was given up
     if draft.is_aborted or not is_ready_for_pause(draft) or is_halted(draft):
         return
-    if is_fast_tracked(draft) or _is_check_point_set(draft) or not _pauses(draft):
+    if is_fast_tracked(draft) or draft.has_check_point or not _pauses(draft):
         draft.remove_pause(PauseReason.BLUE_GREEN_PAUSE)
         return
     if not is_pre_promotion_passed(draft):
@@ -54,7 +54,7 @@ def is_pause_over(draft: Draft) -> bool:
     """
     if draft.pauses_added:
         return False
-    if _is_check_point_set(draft):
+    if draft.has_check_point:
         return True
     started_at = _started_at(draft)
     if draft.blue_green.auto_promotion_enabled is False:
@@ -68,10 +68,6 @@ def is_pause_over(draft: Draft) -> bool:
 def _pauses(draft: Draft) -> bool:
     strategy = draft.blue_green
     return strategy.auto_promotion_enabled is False or strategy.auto_promotion_seconds > 0
-
-
-def _is_check_point_set(draft: Draft) -> bool:
-    return draft.status.blue_green.scale_up_preview_check_point
 
 
 def _wake_at_end(draft: Draft, started_at: Instant) -> None:

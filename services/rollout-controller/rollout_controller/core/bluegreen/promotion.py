@@ -46,13 +46,14 @@ def promotion_reason(draft: Draft) -> str | None:
 def _check_point(draft: Draft) -> bool:
     """Return whether the pause is over for good, so that the preview grows to full size.
 
-    It remembers a resume, which a client says only once, until all pods are there.
+    It remembers a resume, which a client says only once, until all pods are there. An abort ends
+    no wait, although the runs that it ends do not look bad.
     """
     preview, new = draft.blue_green.preview_replica_count, draft.new
     if preview is None:
         return False
-    if draft.status.blue_green.scale_up_preview_check_point:
+    if draft.has_check_point:
         return True
-    if not is_pause_over(draft) or not is_pre_promotion_passed(draft):
+    if draft.is_aborted or not is_pause_over(draft) or not is_pre_promotion_passed(draft):
         return False
     return new is not None and new.available == preview
