@@ -22,7 +22,7 @@ from headrace.errors import (
     RolloutError,
     Unavailable,
 )
-from headrace.kubernetes.resources import PODS, Manifest, Resource
+from headrace.kubernetes.resources import NAMESPACES, PODS, Manifest, Resource
 from headrace.runtime.clock import Clock
 from headrace.runtime.cluster import (
     EVERYTHING,
@@ -383,12 +383,27 @@ def _translated(call: _Call) -> Iterator[None]:
 def _path(
     resource: Resource, namespace: str | None, name: str | None = None, subresource: str = ""
 ) -> str:
+    """Return the path of an object, or of all of a kind.
+
+    Raises:
+        NotFound: No object can have this name. Names come from specs, annotations and command
+            lines: an empty one would address all objects, one with a slash another kind's.
+    """
     root = f"/apis/{resource.group}" if resource.group else "/api"
-    scope = f"/namespaces/{quote(namespace)}" if resource.is_namespaced and namespace else ""
-    path = f"{root}/{resource.version}{scope}/{resource.plural}"
+    path = f"{root}/{resource.version}"
+    if resource.is_namespaced and namespace:
+        path += f"/namespaces/{_segment(NAMESPACES, namespace)}"
+    path += f"/{resource.plural}"
     if name is not None:
-        path += f"/{quote(name)}"
+        path += f"/{_segment(resource, name)}"
     return f"{path}/{subresource}" if subresource else path
+
+
+def _segment(resource: Resource, name: str) -> str:
+    if name in ("", ".", "..") or "/" in name or "%" in name:
+        plural = ".".join(filter(None, (resource.plural, resource.group)))
+        raise NotFound(f'404 NotFound: {plural} "{name}" not found')
+    return quote(name)
 
 
 def _query(selection: Selection, query: Mapping[str, str]) -> str:

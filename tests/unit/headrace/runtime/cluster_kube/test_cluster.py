@@ -299,3 +299,20 @@ async def test_learns_the_servers_time(connect: Connect) -> None:
     offset = cluster.server_offset_seconds()
     assert offset is not None
     assert abs(offset) <= 1.0
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../secrets/a", "a%2fb"])
+async def test_a_name_that_no_object_can_have_is_never_asked_for(
+    connect: Connect, name: str
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"metadata": {"name": "other"}})
+
+    server = Server(answer)
+    cluster = await connect(server)
+    for namespace, wanted in (("default", name), (name or "..", "a")):
+        with pytest.raises(NotFound, match="not found"):
+            await cluster.get(CONFIG_MAPS, namespace, wanted)
+        with pytest.raises(NotFound, match="not found"):
+            await cluster.patch(CONFIG_MAPS, namespace, wanted, MergePatch({}), subresource="x")
+    assert server.requests == []
