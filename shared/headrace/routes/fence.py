@@ -23,6 +23,8 @@ from headrace.model.route import LEVELS, Fence, Level, RouteDocument
 from headrace.routes.splits import Split
 
 FENCE_PREFIX: Final = "headrace.io/route."
+_EPOCH_MAX: Final = 2**53
+"""No epoch comes near it: a greater one, plus one, would not be a number of the API any more."""
 _FENCES_KEPT: Final = 1024
 """Texts that are kept with what they say: a fence is read many times between its changes."""
 
@@ -134,4 +136,10 @@ def _parse(key: str, text: str | None) -> Fence | None:
         fence = Fence.model_validate_json(text)
     except ValidationError:
         return None
-    return fence if fence_key(fence.uid) == key else None
+    return fence if fence_key(fence.uid) == key and _is_sound(fence) else None
+
+
+def _is_sound(fence: Fence) -> bool:
+    """Return whether it says what a fence can say, not what a hand has made of one."""
+    namespace, _, name = fence.rollout.partition("/")
+    return bool(namespace and name) and "/" not in name and 0 < fence.epoch <= _EPOCH_MAX

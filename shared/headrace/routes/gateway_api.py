@@ -298,9 +298,9 @@ def _without_backends(manifest: Manifest, names: frozenset[str]) -> Manifest:
 
 def _without(split: Split, names: Collection[str]) -> Split:
     """Return the split without these services, their weight on the last one."""
-    if not split:
-        return split
     kept = [share for share in split if share.service not in names]
+    if not kept:
+        return ()
     given_up = sum(share.weight for share in split if share.service in names)
     last = kept[-1].model_copy(update={"weight": kept[-1].weight + given_up})
     return (*kept[:-1], last)

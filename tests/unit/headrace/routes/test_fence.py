@@ -66,7 +66,21 @@ def test_rollouts_share_an_object_by_their_uids() -> None:
     assert read_fences(unstamp(manifest, UID)) == (fence("9a", 3),)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "no json", fence("other").model_dump_json()])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "no json",
+        fence("other").model_dump_json(),
+        fence(rollout="web").model_dump_json(),
+        fence(rollout="shop/").model_dump_json(),
+        fence(rollout="/web").model_dump_json(),
+        fence(rollout="shop/web/status").model_dump_json(),
+        fence(epoch=0).model_dump_json(),
+        fence(epoch=2**63 - 1).model_dump_json(),
+    ],
+)
 def test_what_is_no_fence_of_this_uid_counts_as_none(text: str) -> None:
     manifest = {"metadata": {"annotations": {fence_key(UID): text}}}
     assert read_fence(manifest, UID) is None

@@ -386,3 +386,17 @@ def test_ping_and_pong_get_the_weight_of_their_role() -> None:
         BackendShare(service="web-stable", weight=25),
         BackendShare(service="web-canary", weight=75),
     )
+
+
+def test_a_fence_that_calls_every_service_its_own_releases_no_weight() -> None:
+    split = (BackendShare(service="web-canary", weight=10),)
+    edited = Fence(
+        uid=UID, rollout="shop/web", epoch=7, level="written", split=split, backends=("web-canary",)
+    )
+    manifest = stamp(stored(rule(10, 90)), edited)
+    released = gateway_api.release_orphan(manifest, edited)
+    assert read_fence(released, UID) is None
+    assert [
+        [(ref["name"], ref["weight"]) for ref in each["backendRefs"]]
+        for each in released["spec"]["rules"]
+    ] == [[("web-stable", 90)]]
