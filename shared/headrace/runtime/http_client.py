@@ -7,7 +7,8 @@ step plugins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -19,6 +20,9 @@ from headrace.errors import Unavailable
 CONNECTIONS_MAX: Final = 200
 KEEP_ALIVE_SECONDS: Final = 30.0
 _REDIRECTS_MAX: Final = 10
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+"""Source: RFC 9110, 5.1 and 5.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class HttpRequest:
     Attributes:
         method: HTTP method.
         url: Absolute, without credentials in it.
-        headers: To send, as they are.
+        headers: To send, as they are; each name once.
         body: To send; None for nothing.
         timeout_seconds: For everything, > 0.
         is_insecure: The server's certificate is not verified.
@@ -75,6 +79,8 @@ class HttpClient:
             Unavailable: There is none, it is too large, or it takes too long.
         """
         subject = f'{request.method.capitalize()} "{request.url}"'
+        if problem := _unsendable(request.headers):
+            raise Unavailable(f"{subject}: {problem}")
         try:
             async with asyncio.timeout(request.timeout_seconds):
                 return await self._send(request)
@@ -96,7 +102,7 @@ class HttpClient:
         async with self._open().request(
             request.method,
             URL(request.url),
-            headers=[("User-Agent", self._user_agent), *request.headers],
+            headers={"User-Agent": self._user_agent, **_named(request.headers)},
             data=request.body,
             ssl=not request.is_insecure,
             allow_redirects=request.follows_redirects,
@@ -126,6 +132,21 @@ class HttpClient:
         return self._session
 
 
+def _named(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """Return headers by name; one that a caller sets itself has the name that defaults have."""
+    return {"User-Agent" if n.lower() == "user-agent" else n: value for n, value in headers}
+
+
+def _unsendable(headers: Iterable[tuple[str, str]]) -> str:
+    """Return which header cannot be sent, in the words of Go's client, never with its value."""
+    for name, value in headers:
+        if not _HEADER_NAME.fullmatch(name):
+            return f'net/http: invalid header field name "{name}"'
+        if not _HEADER_VALUE.fullmatch(value):
+            return f'net/http: invalid header field value for "{name}"'
+    return ""
+
+
 def _explain(error: aiohttp.ClientError) -> str:
     """Return why a request failed, in the words of Go's client where it has some."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -139,6 +160,8 @@ def _explain(error: aiohttp.ClientError) -> str:
         return f"dial tcp {error.host}:{error.port}: {reason}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "EOF"
+    if isinstance(error, aiohttp.NonHttpUrlClientError):
+        return f'unsupported protocol scheme "{URL(str(error)).scheme}"'
     if isinstance(error, aiohttp.TooManyRedirects):
         return f"stopped after {_REDIRECTS_MAX} redirects"
     return str(error) or type(error).__name__

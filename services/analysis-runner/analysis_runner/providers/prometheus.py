@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
 import orjson
 
@@ -80,7 +80,7 @@ class PrometheusProvider(InstantProvider):
         request = HttpRequest(
             "POST",
             _without_credentials(url),
-            (_FORM, *headers),
+            headers if _names(headers, _FORM[0]) else (_FORM, *headers),
             form.encode(),
             timeout_seconds,
             config.insecure,
@@ -161,7 +161,11 @@ def _url_credentials(address: str) -> str:
     parts = urlsplit(address)
     if parts.username is None:
         return ""
-    return _basic_header(parts.username, parts.password or "")
+    return _basic_header(unquote(parts.username), unquote(parts.password or ""))
+
+
+def _names(headers: Iterable[tuple[str, str]], name: str) -> bool:
+    return any(known.lower() == name.lower() for known, _ in headers)
 
 
 def _basic_header(username: str, password: str) -> str:
@@ -227,10 +231,12 @@ def _samples(body: Mapping[str, Any]) -> Samples:
                 number = _number(content["result"])
                 return Samples(number, plain_decimal(number), metadata)
             case "vector":
-                numbers = [_number(series["value"]) for series in content["result"]]
+                numbers = [_number(series["value"]) for series in content["result"] or ()]
             case "matrix":
                 numbers = [
-                    _number(sample) for series in content["result"] for sample in series["values"]
+                    _number(sample)
+                    for series in content["result"] or ()
+                    for sample in series["values"]
                 ]
             case _:
                 raise MeasurementError("Prometheus metric type not supported")

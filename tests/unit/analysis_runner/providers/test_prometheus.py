@@ -391,10 +391,48 @@ async def test_a_token_that_is_not_given_is_an_error(
     assert await error_of(http, asked) == message
 
 
-async def test_a_header_that_cannot_be_sent_is_an_error(store: Store, http: ProviderHttp) -> None:
-    headers = [{"key": "X-A", "value": "one\r\nX-B: two"}]
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("X-A", "one\r\nX-B: two", 'value for "X-A"'),
+        ("X-A", "of a Secret\n", 'value for "X-A"'),
+        ("X A", "one", 'name "X A"'),
+        ("", "one", 'name ""'),
+    ],
+)
+async def test_a_header_that_cannot_be_sent_is_an_error(
+    store: Store, http: ProviderHttp, name: str, value: str, problem: str
+) -> None:
+    headers = [{"key": name, "value": value}]
     error = await error_of(http, metric(store.url, headers=headers))
-    assert error == f'Post "{store.url}/api/v1/query": the request cannot be sent'
+    assert error == f'Post "{store.url}/api/v1/query": net/http: invalid header field {problem}'
+    assert store.requests == []
+
+
+async def test_a_header_of_the_metric_takes_the_place_of_ours(
+    store: Store, http: ProviderHttp
+) -> None:
+    form = "application/x-www-form-urlencoded; charset=utf-8"
+    headers = [{"key": "content-type", "value": form}, {"key": "user-agent", "value": "mine"}]
+    await measured(http, metric(store.url, headers=headers))
+    _, _, asked, sent = store.requests[0]
+    assert (asked["query"], sent["content-type"], sent["user-agent"]) == ("up", form, "mine")
+
+
+async def test_credentials_of_the_address_are_decoded(store: Store, http: ProviderHttp) -> None:
+    await measured(http, metric(store.url.replace("http://", "http://u%40x:p%3Aw%2F@")))
+    assert store.requests[0][3]["authorization"] == basic("u@x", "p:w/")
+
+
+async def test_a_scheme_that_is_not_spoken_is_told(http: ProviderHttp) -> None:
+    error = await error_of(http, metric("ftp://p"))
+    assert error == 'Post "ftp://p/api/v1/query": unsupported protocol scheme "ftp"'
+
+
+@pytest.mark.parametrize("kind", ["vector", "matrix"])
+async def test_no_series_may_be_null(store: Store, http: ProviderHttp, kind: str) -> None:
+    store.answer = _answering(_data(kind, None))
+    assert (await measured(http, metric(store.url))).text == "[]"
 
 
 def test_shows_the_query_that_is_sent() -> None:
