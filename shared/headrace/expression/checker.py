@@ -157,6 +157,7 @@ class Checker:
                 return self.find_name(
                     node.key.value, builtins_too=False, required=not node.optional
                 )
+            self.visit(node.key)
             return UNKNOWN
         base, key = self.visit(node.base), self.visit(node.key)
         if base.is_unknown:
@@ -218,16 +219,16 @@ class Checker:
 
     def _slice(self, node: syntax.Slice) -> Nature:
         nature = self.visit(node.base)
-        if nature.is_unknown:
-            return UNKNOWN
-        if not nature.is_array and not nature.is_string:
+        if not nature.is_unknown and not nature.is_array and not nature.is_string:
             raise CompileError(f"cannot slice {nature}")
         for bound in (node.start, node.end):
             if bound is not None:
                 index = self.visit(bound).dereferenced()
+                if nature.is_unknown:
+                    continue
                 if not index.is_integer and not index.is_unknown:
                     raise CompileError(f"non-integer slice index {index}")
-        return nature
+        return UNKNOWN if nature.is_unknown else nature
 
     # Structure.
 

@@ -130,3 +130,11 @@ def test_looks_at_nested_overloads_once() -> None:
 def test_refuses_too_many_patterns() -> None:
     with pytest.raises(CompileError, match="too many patterns"):
         type_of("[" + ",".join(f"text matches '{number}'" for number in range(65)) + "]")
+
+
+@pytest.mark.parametrize(
+    "expression", ["$env[len()]", "$env[0:len()]", "unknown[0:len()]", "unknown[len():]"]
+)
+def test_what_stands_in_brackets_is_checked_whatever_stands_before(expression: str) -> None:
+    with pytest.raises(CompileError, match="invalid number of arguments"):
+        type_of(expression)
