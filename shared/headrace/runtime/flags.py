@@ -52,8 +52,8 @@ def _words(value: object) -> object:
     return tuple(word.strip() for part in parts for word in str(part).split(",") if word.strip())
 
 
-Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
-"""Seconds, > 0; as text a number or a Go duration (`90`, `1m30s`)."""
+Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
+"""Seconds, > 0 and finite; as text a number or a Go duration (`90`, `1m30s`)."""
 
 
 def check_servers(servers: Sequence[str]) -> Sequence[str]:

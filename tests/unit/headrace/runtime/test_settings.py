@@ -117,6 +117,12 @@ def test_durations_are_numbers_or_go_durations() -> None:
     assert settings_of("--route-valid-seconds", "45.5").route_valid_seconds == 45.5
 
 
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999", "0", "0s", "soon"])
+@pytest.mark.parametrize("flag", ["--lease-duration-seconds", "--resync-seconds"])
+def test_a_duration_has_an_end(capsys: pytest.CaptureFixture[str], flag: str, text: str) -> None:
+    assert complaint(capsys, [*MEMORY, f"{flag}={text}"]).startswith(f"rollout-controller: {flag}")
+
+
 def test_lists_are_split_at_commas() -> None:
     kafka = ["--bootstrap-servers", "a:1, b:2", "--bootstrap-servers", "c:3"]
     settings = parse(kafka, {}, ServiceSettings, "x")
