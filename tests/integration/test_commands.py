@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from engine_world import World, routed
 
-from headrace.errors import Conflict
+from headrace.errors import Conflict, Rejected
 from headrace.events.commands import Action, Preconditions, RolloutCommanded
 from headrace.events.envelope import Event
 from headrace.kubernetes.resources import ROLLOUTS
@@ -104,3 +104,44 @@ async def test_a_promotion_that_was_begun_does_not_skip_what_came_meanwhile() ->
     assert (status["phase"], status["currentStepIndex"]) == ("Paused", 3)
     answers = [each["type"] for each in status["headrace"]["history"]]
     assert "headrace.command.accepted.v1" in answers
+
+
+@pytest.mark.parametrize("part", ["", "status"])
+async def test_what_the_api_server_refuses_of_a_command_is_its_answer(part: str) -> None:
+    world = await paused_twice()
+    command = world.command(await world.get(), Action.PROMOTE)
+
+    def refuse(request: Request) -> None:
+        is_answer = part == request.subresource == "status" and "pauseConditions" not in str(
+            request.body
+        )
+        if request.identity == "commanded" and request.subresource == part and not is_answer:
+            raise Rejected("denied by a webhook")
+
+    world.cluster.intercept = refuse
+    if part == "status":  # its spec is written: the status, and then the answer, follow
+        with pytest.raises(Conflict):
+            await world.hear(command)
+    await world.hear(command)
+    world.cluster.intercept = None
+    await world.settle(2)
+    status = await world.status()
+    (answer,) = [each for each in status["headrace"]["history"] if each.get("command") == "c-1"]
+    assert answer["type"] == "headrace.command.rejected.v1"
+    assert answer["message"] == "denied by a webhook"
+    assert status["currentStepIndex"] == 1
+    await world.hear(command)
+    await world.settle(2)
+    assert (await world.status())["currentStepIndex"] == 1
+
+
+async def test_a_command_for_a_rollout_that_goes_meanwhile_is_left() -> None:
+    world = await paused_twice()
+    command = world.command(await world.get(), Action.PROMOTE)
+    await world.sync()
+    await world.user.delete(ROLLOUTS, "default", "app")
+    client = world.cluster.client("commanded")
+    handler = CommandHandler(lambda key: client, world.caches, world.facts, world.clock)
+    await handler.handle(Event.of(command, source="cluster", time=world.clock.now()), command)
+    writes = [each for each in world.cluster.requests if each.identity == "commanded"]
+    assert len(writes) == 1

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from headrace import intents
-from headrace.errors import InvalidSpec
+from headrace.errors import Forbidden, InvalidSpec, NotFound, Rejected
 from headrace.events.commands import Action, CommandTarget, RolloutCommanded, refusal
 from headrace.events.envelope import Event
 from headrace.intents import Patches
@@ -57,6 +57,8 @@ class CommandHandler:
     async def handle(self, event: Event, command: RolloutCommanded) -> None:
         """Apply or refuse one command, and write the answer into the history.
 
+        What the API server refuses of it is its answer, too.
+
         Raises:
             Conflict: The Rollout changed meanwhile; the command is looked at again.
         """
@@ -82,7 +84,15 @@ class CommandHandler:
         answer = _answer(rollout, headrace, event, None if was_applied else why, now)
         if why is None:
             self._facts.causes[command.uid] = (event.id, event.actor)
-        await self._write(rollout, headrace, patches, answer, command.command)
+        try:
+            await self._write(rollout, headrace, patches, answer, command.command)
+        except NotFound:
+            log.info("command for a Rollout that is gone", key=command.key, command=command.command)
+        except (Forbidden, Rejected) as error:
+            if patches == Patches():
+                raise  # the answer itself is refused
+            refused = _answer(rollout, headrace, event, str(error), now)
+            await self._write(rollout, headrace, Patches(), refused, command.command)
 
     def _patches(self, rollout: Manifest, command: RolloutCommanded, now: Instant) -> Patches:
         arguments, action = command.arguments, Action(command.action)

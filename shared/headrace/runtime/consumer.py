@@ -24,7 +24,7 @@ from typing import Final, Literal, Protocol
 import structlog
 
 from headrace.backoff import CONNECTION, Backoff
-from headrace.errors import Conflict, TransientError, UnknownEvent
+from headrace.errors import Conflict, LostOwnership, TransientError, UnknownEvent
 from headrace.events.catalog import CATALOG
 from headrace.events.envelope import Event, decode
 from headrace.events.topics import Topic
@@ -260,7 +260,7 @@ class EventConsumer:
         while self._may_commit(record.partition):
             try:
                 await self._handle(event)
-            except (TransientError, Conflict) as error:
+            except (TransientError, Conflict, LostOwnership) as error:
                 failures += 1
                 log.info(
                     "event waits, its handler failed for now",

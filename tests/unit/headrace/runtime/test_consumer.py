@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from headrace.backoff import Backoff
-from headrace.errors import Conflict, NotFound, Unavailable
+from headrace.errors import Conflict, LostOwnership, NotFound, Unavailable
 from headrace.events.envelope import Event, encode
 from headrace.events.rollout import StepEntered
 from headrace.events.topics import Topic
@@ -230,7 +230,9 @@ async def test_an_event_of_another_cluster_is_ignored_and_counted(stage: Stage) 
     assert stage.got == []
 
 
-@pytest.mark.parametrize("error", [Unavailable("away"), Conflict("changed")])
+@pytest.mark.parametrize(
+    "error", [Unavailable("away"), Conflict("changed"), LostOwnership("another's now")]
+)
 async def test_a_handler_that_fails_for_now_gets_the_event_again(
     stage: Stage, error: Exception
 ) -> None:
