@@ -259,10 +259,11 @@ class KubeCluster:
     async def versions(self, group: str) -> tuple[str, ...]:
         """Return the served versions of an API group, the preferred one first; () if unknown."""
         if not group:
-            core = await self._send(_Call("GET", "/api", "/api"))
+            core = await self._send(_Call("GET", "/api", "/api"), "versions")
             return tuple(core["versions"])
+        call = _Call("GET", f"/apis/{quote(group)}", group)
         try:
-            answer = await self._send(_Call("GET", f"/apis/{quote(group)}", group))
+            answer = await self._send(call, "preferredVersion", "versions")
         except NotFound:
             return ()
         preferred = answer["preferredVersion"]["version"]
@@ -289,7 +290,7 @@ class KubeCluster:
         query = {"limit": str(page_length)} if page_length else {}
         while True:
             path = _path(resource, selection.namespace) + _query(selection, query)
-            page = await self._send(_Call("GET", path, resource.plural))
+            page = await self._send(_Call("GET", path, resource.plural), "items", "metadata")
             for item in page["items"] or ():
                 # Lists of built-in kinds leave these two to their reader.
                 item["apiVersion"], item["kind"] = resource.api_version, resource.kind
@@ -308,7 +309,7 @@ class KubeCluster:
     ) -> Manifest:
         """Return the object that a request answers with."""
         call = _Call(method, path, resource.plural, body, content_type)
-        manifest: Manifest = await self._send(call)
+        manifest: Manifest = await self._send(call, "metadata")
         return slim(manifest)
 
     async def _send_under_preconditions(self, call: _Call) -> None:
@@ -317,14 +318,21 @@ class KubeCluster:
         except Conflict as error:
             raise PreconditionFailed(str(error)) from error
 
-    async def _send(self, call: _Call) -> Any:
-        """Return the decoded answer of a request."""
+    async def _send(self, call: _Call, *members: str) -> Any:
+        """Return the decoded answer of a request; it has these members.
+
+        Raises:
+            Unavailable: No answer, or none of an API server: a proxy before it said something.
+        """
         with _translated(call):
             async with asyncio.timeout(self._settings.request_seconds_max):
                 async with await self._respond(call) as response:
                     if response.status >= 400:
                         raise await _error(call, response)
-                    return orjson.loads(await response.read())
+                    answer = orjson.loads(await response.read())
+        if not isinstance(answer, dict) or any(name not in answer for name in members):
+            raise Unavailable(f"{call}: the answer is not that of an API server")
+        return answer
 
     async def _respond(self, call: _Call) -> aiohttp.ClientResponse:
         """Return the response to a request, whatever its status; renews refused credentials."""

@@ -186,6 +186,21 @@ async def test_an_answer_that_is_no_json_is_none(connect: Connect) -> None:
         await cluster.get(CONFIG_MAPS, "shop", "a")
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", '"ok"', "null"])
+async def test_an_answer_of_something_else_is_none(connect: Connect, text: str) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    cluster = await connect(Server(handle))
+    with pytest.raises(Unavailable, match="not that of an API server"):
+        await cluster.get(CONFIG_MAPS, "shop", "a")
+    with pytest.raises(Unavailable, match="not that of an API server"):
+        await cluster.list(CONFIG_MAPS)
+    for group in ("", "apps"):
+        with pytest.raises(Unavailable, match="not that of an API server"):
+            await cluster.versions(group)
+
+
 def streaming(*chunks: bytes, breaks_off: bool = False) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
