@@ -152,3 +152,38 @@ async def test_a_step_may_lower_the_weight() -> None:
         await world.settle(15)
         assert (await world.status())["message"] == "CanaryPauseStep"
         assert await sides(world) == (25, 1, 3 if is_dynamic else 4)
+
+
+@pytest.mark.spec("canary 6.2")
+@pytest.mark.parametrize("is_ping_pong", [False, True])
+async def test_services_swap_their_roles_only_when_stable_has_all_its_pods(
+    is_ping_pong: bool,
+) -> None:
+    gateway = {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "r", "namespace": "default"}}}
+    world = await deployed(
+        routed(
+            dynamicStableScale=True,
+            steps=[{"setWeight": 50}, {"pause": {}}],
+            trafficRouting=gateway,
+        )
+    )
+    await world.set_image("app:v2")
+    await world.settle(10)
+    assert await world.replicas() == {"1": 2, "2": 2}
+    world.recorder.events.clear()
+    swapped: dict[str, Any] = {"stableService": "preview", "canaryService": "active"}
+    if is_ping_pong:  # ping has the role of the canary at first
+        pair = {"pingService": "active", "pongService": "preview"}
+        swapped = {"stableService": None, "canaryService": None, "pingPong": pair}
+    body = MergePatch({"spec": {"strategy": {"canary": swapped}}})
+    await world.user.patch(ROLLOUTS, "default", "app", body)
+    await world.settle(10)
+    order = [
+        message
+        for reason, message in world.recorder.events
+        if reason in ("ScalingReplicaSet", "SwitchService")
+    ]
+    assert "from 2 to 4" in order[0]
+    assert ["'preview'" in order[1], "'active'" in order[2]] == [True, True]
+    assert await world.replicas() == {"1": 2, "2": 2}
+    assert await world.weight() == 50

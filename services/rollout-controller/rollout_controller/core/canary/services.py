@@ -10,18 +10,18 @@ Source: canary 1 (stages 6, 7), 6.1, 6.2, 6.3; architecture, section 4 (table of
 from __future__ import annotations
 
 from rollout_controller.core.canary import steps as canary_steps
-from rollout_controller.core.canary.drain import is_drained
+from rollout_controller.core.canary.drain import has_pods, is_drained
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet, ServiceObject
 from rollout_controller.core.roles import ping_pong_roles
 from rollout_controller.core.routers import weight_of
-from rollout_controller.core.services import switch
+from rollout_controller.core.services import selected_hash, switch
 
 
 def reconcile_services(draft: Draft) -> None:
     """Plan the switches of ping and pong, then those of stable and canary Service."""
     _reconcile_ping_pong(draft)
-    ensure_target(draft, draft.canary.stable_service, draft.stable)
+    _ensure_stable(draft, draft.canary.stable_service)
     canary = draft.canary.canary_service
     if draft.new is draft.stable or draft.is_aborted:
         if is_drained(draft):
@@ -40,9 +40,36 @@ def _reconcile_ping_pong(draft: Draft) -> None:
     roles = ping_pong_roles(draft.canary, draft.status.canary.stable_ping_pong)
     if roles is None:
         return
-    ensure_target(draft, roles.stable, draft.stable)
+    _ensure_stable(draft, roles.stable)
     if not draft.is_fully_promoted and _may_leave(draft, roles.canary):
         ensure_target(draft, roles.canary, draft.new, check_availability=False)
+
+
+def _ensure_stable(draft: Draft, name: str) -> None:
+    """Point the Service of the stable role at stable, when that has the pods for what it brings.
+
+    With a dynamic stable they may be few, and the Service may have been the canary's until now.
+    """
+    service = draft.observed.references.services.get(name)
+    if service is not None and _can_take(draft, service):
+        ensure_target(draft, name, draft.stable)
+
+
+def _can_take(draft: Draft, service: ServiceObject) -> bool:
+    stable, stored = draft.stable, draft.observed.headrace.route
+    if stable is None or stored is None or not draft.is_dynamic or draft.is_fully_promoted:
+        return True
+    if not has_pods(draft, service.pod_hash):
+        return True
+    pair = (stored.services.canary_role, stored.services.stable_role)
+    names = {each for each in pair if each and selected_hash(draft, each) == stable.pod_hash}
+    weight = sum(weight_of(stored, each) or 0 for each in names | {service.name})
+    return stable.available >= weight * draft.observed.replicas // draft.base
+
+
+def _is_stable_elsewhere(draft: Draft) -> bool:
+    name, stable = draft.roles.stable, draft.stable
+    return bool(name) and stable is not None and selected_hash(draft, name) != stable.pod_hash
 
 
 def ensure_target(
@@ -91,6 +118,8 @@ def _may_leave(draft: Draft, name: str) -> bool:
     stored, known = draft.observed.headrace.route, draft.acknowledged
     if stored is None or known is None or known.epoch != draft.epoch:
         return False
+    if draft.is_dynamic and _is_stable_elsewhere(draft):
+        return False  # else both would select the pods of the canary
     is_new_revision = stored.hashes.canary != draft.new.pod_hash
     limit = 0 if is_new_revision else canary_steps.set_weight_at(draft.steps, draft.index)
     weight = weight_of(stored, name)
