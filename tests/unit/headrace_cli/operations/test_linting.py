@@ -107,6 +107,23 @@ def test_templates_and_other_kinds_need_only_be_well_formed(tmp_path: Path) -> N
     assert Linted(tmp_path, template, {"kind": "Anything"}).failure is None
 
 
+def test_what_a_chart_leaves_empty_is_not_set(tmp_path: Path) -> None:
+    manifest = rollout(steps=None, analysis=None, trafficRouting=None)
+    manifest["spec"].update(replicas=None, minReadySeconds=None)
+    manifest["metadata"]["annotations"] = None
+    linted = Linted(tmp_path, manifest)
+    assert (linted.failure, linted.lines) == (None, [])
+    assert Linted(tmp_path, rollout(stepz=None)).failure is not None
+
+
+def test_a_time_of_day_is_a_text(tmp_path: Path) -> None:
+    args = "args: [{name: at, value: 12:30}, {name: until, value: 2026-01-01}]"
+    steps = f"{{analysis: {{templates: [{{templateName: a}}], {args}}}}}"
+    text = yaml.safe_dump(rollout()).replace("canary: {}", f"canary: {{steps: [{steps}]}}")
+    assert steps in text
+    assert Linted(tmp_path, text).failure is None
+
+
 def with_spec(**spec: Any) -> Manifest:
     manifest = rollout()
     return {**manifest, "spec": {**manifest["spec"], **spec}}

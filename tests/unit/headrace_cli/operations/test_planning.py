@@ -85,3 +85,9 @@ def test_a_list_is_taken_as_its_items(tmp_path: Path) -> None:
     )
     assert (first.exit_code, first.stdout) == (0, second.stdout)
     assert first.stdout.startswith("Update of Rollout default/a")
+
+
+def test_what_a_chart_leaves_empty_is_not_set(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(READY.replace("canary: {}", "canary: {steps: , analysis: }"))
+    assert CliRunner().invoke(build(), ["plan", "-f", str(path)]).exit_code == 0

@@ -9,7 +9,12 @@ from pydantic import ValidationError
 
 from headrace.kubernetes.resources import ARGO_GROUP, ROLLOUTS, SERVICES, Manifest
 from headrace_cli.failures import Failure
-from headrace_cli.operations.manifests import misshapen_part, read_manifests, undecodable_part
+from headrace_cli.operations.manifests import (
+    misshapen_part,
+    read_manifests,
+    undecodable_part,
+    without_nulls,
+)
 from headrace_cli.output import Terminal
 from headrace_cli.views.objects import text
 from rollout_controller.core.validation import lint
@@ -34,6 +39,7 @@ def lint_file(path: Path, terminal: Terminal) -> None:
         wrong = undecodable_part(ROLLOUTS.kind, rollout)
         if wrong:
             raise Failure(f"{_DECODING}{wrong}")
+    rollouts, services = without_nulls(rollouts), without_nulls(services)
     try:
         errors = list(lint.errors(rollouts, services))
     except ValidationError as error:

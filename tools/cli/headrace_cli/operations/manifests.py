@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -29,11 +30,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# Times stay texts, as they are in JSON.
+# Times stay texts, as in JSON, and 12:30 does, as for Go: base 60 is of an older YAML.
 _Loader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_CLOCK_TIME: Final = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
+for _resolvers in _Loader.yaml_implicit_resolvers.values():
+    _resolvers.insert(0, ("tag:yaml.org,2002:str", _CLOCK_TIME))
 
 
 def read_manifests(path: Path) -> list[Manifest]:
@@ -59,6 +63,16 @@ def read_manifests(path: Path) -> list[Manifest]:
         if not isinstance(manifest, dict):
             raise Failure(f"{path}: a document is no object but {type(manifest).__name__}")
     return manifests
+
+
+def without_nulls(value: Any) -> Any:
+    """Return an object without the fields that are null.
+
+    So the API server stores it, and templates of charts leave many (`steps:`).
+    """
+    if isinstance(value, dict):
+        return {key: without_nulls(each) for key, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 def misshapen_part(manifest: Manifest) -> str:

@@ -13,7 +13,12 @@ import structlog
 from headrace.errors import RolloutError
 from headrace.kubernetes.resources import ARGO_GROUP, Manifest
 from headrace_cli.failures import Failure
-from headrace_cli.operations.manifests import misshapen_part, read_manifests, undecodable_part
+from headrace_cli.operations.manifests import (
+    misshapen_part,
+    read_manifests,
+    undecodable_part,
+    without_nulls,
+)
 from headrace_cli.output import Terminal
 from headrace_cli.views import rehearsal as view
 from headrace_rehearsal.manifests import resource_of
@@ -32,7 +37,7 @@ def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: 
     for manifest in manifests:
         _check(manifest)
     try:
-        found = asyncio.run(rehearse(manifests))
+        found = asyncio.run(rehearse(without_nulls(manifests)))
     except (NotRehearsed, RolloutError) as error:
         raise Failure(str(error)) from error
     if is_json:
