@@ -14,7 +14,7 @@ from headrace.events.envelope import Event
 from headrace.kubernetes.resources import ROLLOUTS
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import MergePatch
-from headrace.runtime.cluster_memory import Request
+from headrace.runtime.cluster_memory import MemoryClient, Request
 from rollout_controller.commands import CommandHandler
 
 PAUSE: dict[str, Any] = {"pause": {}}
@@ -133,6 +133,30 @@ async def test_what_the_api_server_refuses_of_a_command_is_its_answer(part: str)
     await world.hear(command)
     await world.settle(2)
     assert (await world.status())["currentStepIndex"] == 1
+
+
+async def test_a_command_expires_by_the_clock_of_the_api_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = await paused_twice()
+    command = world.command(await world.get(), Action.PROMOTE)
+    world.clock.advance(600)
+    monkeypatch.setattr(MemoryClient, "server_offset_seconds", lambda _: -600.0)
+    await world.hear(command)
+    await world.settle()
+    history = (await world.status())["headrace"]["history"]
+    (answer,) = [each for each in history if each.get("command") == "c-1"]
+    assert answer["type"] == "headrace.command.accepted.v1"
+
+
+async def test_a_command_for_an_image_names_one() -> None:
+    world = await paused_twice()
+    before = (await world.get())["spec"]
+    await world.hear(world.command(await world.get(), Action.SET_IMAGE))
+    await world.settle(2)
+    history = (await world.status())["headrace"]["history"]
+    assert (history[-1]["command"], history[-1]["message"]) == ("c-1", "setImage needs an image")
+    assert (await world.get())["spec"] == before
 
 
 async def test_a_command_for_a_rollout_that_goes_meanwhile_is_left() -> None:

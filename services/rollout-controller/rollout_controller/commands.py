@@ -43,7 +43,7 @@ class CommandHandler:
         guard: Returns the port for the writes of a key.
         caches: For the Rollout as it is known.
         facts: Told the command as the cause of what follows.
-        clock: For expiry.
+        clock: For expiry, corrected by the API server's.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class CommandHandler:
         if any(item.command == command.command for item in headrace.history):
             return  # answered before
         now = self._clock.now()
-        why = refusal(command, _target(rollout, headrace), now=now)
+        why = refusal(command, _target(rollout, headrace), now=self._server_time(command.key, now))
         patches = Patches()
         if why is None:
             try:
@@ -93,6 +93,10 @@ class CommandHandler:
                 raise  # the answer itself is refused
             refused = _answer(rollout, headrace, event, str(error), now)
             await self._write(rollout, headrace, Patches(), refused, command.command)
+
+    def _server_time(self, key: str, now: Instant) -> Instant:
+        """Return the time of the API server, which senders know, too."""
+        return Instant(now + (self._guard(key).server_offset_seconds() or 0.0))
 
     def _patches(self, rollout: Manifest, command: RolloutCommanded, now: Instant) -> Patches:
         arguments, action = command.arguments, Action(command.action)
@@ -118,9 +122,9 @@ class CommandHandler:
             case Action.RESTART:
                 return intents.restart(arguments.restart_at or now)
             case Action.SET_IMAGE:
-                changed = intents.with_image(
-                    rollout, arguments.container or "*", arguments.image or ""
-                )
+                if not arguments.image:
+                    raise InvalidSpec("setImage needs an image")
+                changed = intents.with_image(rollout, arguments.container or "*", arguments.image)
                 return Patches(spec={"template": changed["spec"]["template"]})
             case Action.UNDO:
                 return self._undo(rollout, arguments.to_revision or 0)
