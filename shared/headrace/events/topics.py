@@ -46,6 +46,11 @@ class Topic:
     owner: str = ""
 
     @property
+    def kind(self) -> str:
+        """The last part of the name: which types of the catalogue travel on it."""
+        return self.name.rpartition(".")[2]
+
+    @property
     def dead_letters(self) -> Topic:
         """The topic of messages of this one that could not be decoded; its readers write it."""
         return Topic(

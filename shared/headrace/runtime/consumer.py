@@ -5,10 +5,10 @@ One loop per topic, so that a topic full of rubbish stops alone. A service gives
 of the shards whose Lease it holds.
 
 Order of checks per record: the Lease of its partition; types of a later version, ignored so that
-services can be updated one after the other; decoding, else the dead letters; a foreign partition
-or a foreign cluster, ignored and counted; then the handler. Offsets are committed after the
-handler and only while the Lease is held; whatever comes twice is handled twice, handlers are
-idempotent.
+services can be updated one after the other; decoding, else the dead letters; a foreign partition,
+a foreign cluster or a type of another topic, whose writers are others, ignored and counted; then
+the handler. Offsets are committed after the handler and only while the Lease is held; whatever
+comes twice is handled twice, handlers are idempotent.
 
 Source: architecture, "Ownership" and "Topics and events".
 """
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 Handler = Callable[[Event], Awaitable[None]]
 
-IgnoredBecause = Literal["foreign key", "foreign cluster", "later type"]
+IgnoredBecause = Literal["foreign key", "foreign cluster", "foreign topic", "later type"]
 
 _TYPE_PREFIX: Final = "headrace."
 
@@ -253,6 +253,8 @@ class EventConsumer:
             return "foreign key"
         if event.source != self._settings.cluster:
             return "foreign cluster"
+        if CATALOG[event.type].topic != topic.kind:
+            return "foreign topic"
         return None
 
     async def _hand_over(self, topic: Topic, record: Record, event: Event) -> bool:

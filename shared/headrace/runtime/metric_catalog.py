@@ -387,7 +387,7 @@ _RUNTIME: Final = (
         "headrace_runtime_ignored_events_total",
         "counter",
         ("topic", "reason"),
-        "Events of a foreign key or cluster",
+        "Events of a foreign key, cluster or topic, or of a later type",
     ),
     Metric(
         "headrace_runtime_dead_letters_total",

@@ -269,7 +269,7 @@ class ConsumerMetrics:
         self._metrics.count("headrace_runtime_consumed_events_total", topic)
 
     def ignored(self, topic: str, because: str) -> None:
-        """Count an event of a foreign key or cluster."""
+        """Count an event of a foreign key, cluster or topic, or of a later type."""
         self._metrics.count("headrace_runtime_ignored_events_total", topic, because)
 
     def buried(self, topic: str) -> None:

@@ -12,6 +12,7 @@ from headrace.errors import Conflict, LostOwnership, NotFound, Unavailable
 from headrace.events.envelope import Event, encode
 from headrace.events.rollout import StepEntered
 from headrace.events.topics import Topic
+from headrace.events.traffic import RouteDrifted
 from headrace.model.quantities import Instant
 from headrace.runtime.bus import Record
 from headrace.runtime.bus_memory import MemoryBroker, MemoryBus
@@ -41,6 +42,17 @@ KEYS = {STEPS.partition(f"shop/web-{n}"): f"web-{n}" for n in range(10)}
 def fact(ordinal: int, partition: int = 0, source: str = "cluster") -> Event:
     payload = StepEntered(namespace="shop", rollout=KEYS[partition], uid="u", ordinal=ordinal)
     return Event.of(payload, source=source, time=Instant(0.0))
+
+
+def drift(number: int) -> Event:
+    payload = RouteDrifted(
+        namespace="shop",
+        rollout=KEYS[0],
+        uid="u",
+        object="TrafficSplit/web",
+        resource_version=str(number),
+    )
+    return Event.of(payload, source="cluster", time=Instant(0.0))
 
 
 def ordinals(events: list[Event]) -> list[int]:
@@ -145,7 +157,7 @@ async def test_hands_events_over_in_order_and_commits_behind_them(stage: Stage) 
 
 async def test_reads_all_its_topics(stage: Stage) -> None:
     stage.bus.publish(STEPS, fact(1))
-    stage.bus.publish(TRAFFIC, fact(2))
+    stage.bus.publish(TRAFFIC, drift(2))
     async with stage.running():
         await until(lambda: len(stage.got) == 2)
 
@@ -222,6 +234,17 @@ async def test_a_key_in_a_foreign_partition_is_ignored_and_counted(stage: Stage)
     assert stage.got == []
 
 
+async def test_an_event_on_a_topic_that_its_writer_does_not_own_is_ignored_and_counted(
+    stage: Stage,
+) -> None:
+    stage.bus.publish(STEPS, drift(1))
+    stage.bus.publish(STEPS, fact(2))
+    async with stage.running():
+        await until(lambda: stage.committed() == 2)
+    assert stage.notes.ignored_because == ["foreign topic"]
+    assert ordinals(stage.got) == [2]
+
+
 async def test_an_event_of_another_cluster_is_ignored_and_counted(stage: Stage) -> None:
     stage.bus.publish(STEPS, fact(1, source="elsewhere"))
     async with stage.running():
@@ -280,7 +303,7 @@ async def test_too_many_dead_letters_stop_their_topic_alone(stage: Stage) -> Non
     async with stage.running() as consumer:
         await until(lambda: stage.notes.stopped_topics == [STEPS.name])
         assert consumer.stopped_topics == {STEPS.name}
-        stage.bus.publish(TRAFFIC, fact(2))
+        stage.bus.publish(TRAFFIC, drift(2))
         await until(lambda: len(stage.got) == 1)
     assert ordinals(stage.got) == [2]
     assert len(stage.dead()) == SETTINGS.consecutive_max + 1
