@@ -1,5 +1,7 @@
 """The rollout-controller's shell on a memory cluster, with a router that obeys at once or not."""
 
+import itertools
+
 import pytest
 from engine_world import STEPS, World, canary, deployed, routed
 
@@ -429,3 +431,18 @@ async def test_a_replica_set_that_no_longer_matches_is_released() -> None:
     await world.settle(1)
     released = await world.user.get(REPLICA_SETS, "default", old["metadata"]["name"])
     assert not released["metadata"].get("ownerReferences")
+
+
+async def test_an_unanswered_request_is_said_again_with_growing_delays_up_to_the_longest() -> None:
+    world = World(routed())
+    await world.create()
+    await world.settle(10)
+    world.router_obeys = False
+    await world.set_image("app:v2")
+    await world.settle(65)
+    requests = [each for each in world.bus.events if each.type == "headrace.route.requested.v1"]
+    newest = requests[-1].epoch
+    times = [each.time for each in requests if each.epoch == newest]
+    pauses = [after - before for before, after in itertools.pairwise(times)]
+    assert pauses[:3] == pytest.approx([1, 2, 4], abs=0.3)
+    assert 8 < max(pauses) <= 10.3

@@ -346,5 +346,6 @@ class RolloutController:
             route_valid_seconds=settings.route_valid_seconds,
             route_renew_seconds=settings.route_renew_seconds,
             route_resend_seconds=settings.route_resend_seconds,
+            route_resend_seconds_max=settings.route_resend_seconds_max,
             abort_claim_seconds=settings.abort_claim_seconds,
         )

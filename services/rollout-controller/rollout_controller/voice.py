@@ -100,7 +100,7 @@ class Voice:
         if last is not None and (last.epoch, last.renewal) == (route.epoch, route.renewal):
             if now < last.at + last.delay_seconds:
                 return
-            first = min(last.delay_seconds * 2, observed.settings.route_renew_seconds)
+            first = min(last.delay_seconds * 2, observed.settings.route_resend_seconds_max)
         self._resends[observed.uid] = _Resend(route.epoch, route.renewal, now, first)
         payload = RouteRequested(
             namespace=observed.namespace,

@@ -275,6 +275,7 @@ class Settings:
         route_valid_seconds: How long a raise holds unacknowledged.
         route_renew_seconds: After which an unacknowledged raise is renewed.
         route_resend_seconds: First delay of re-sending an unacknowledged request.
+        route_resend_seconds_max: Longest one.
         abort_claim_seconds: How long the claim of an abort waits for the route.
     """
 
@@ -283,6 +284,7 @@ class Settings:
     route_valid_seconds: float = 60.0
     route_renew_seconds: float = 30.0
     route_resend_seconds: float = 1.0
+    route_resend_seconds_max: float = 10.0
     abort_claim_seconds: float = 2.0
 
 
