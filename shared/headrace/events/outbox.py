@@ -72,16 +72,24 @@ def event_from_transition(transition: Transition, teller: Teller) -> Event:
 def unpublished(status: HeadraceStatus, teller: Teller) -> tuple[Event, ...]:
     """Return the events above `published`, oldest first.
 
-    Transitions that left the history unpublished are told as one `history.truncated`.
+    Transitions that left the history unpublished are told as one `history.truncated`. Those of a
+    later version, which was here before, are left out: this one cannot tell them.
     """
-    waiting = [item for item in status.history if item.ordinal > status.published]
+    waiting = [
+        item for item in status.history if item.ordinal > status.published and _is_known(item)
+    ]
     if not waiting:
         return ()
     events = [event_from_transition(item, teller) for item in waiting]
-    oldest = waiting[0]
+    oldest = status.history[0]
     if oldest.ordinal > status.published + 1:
         events.insert(0, _truncated(status.published + 1, oldest, teller))
     return tuple(events)
+
+
+def _is_known(transition: Transition) -> bool:
+    entry = CATALOG.get(transition.type)
+    return entry is not None and issubclass(entry.model, rollout.RolloutFact)
 
 
 def published(status: HeadraceStatus, acknowledged: Collection[int]) -> int:
@@ -92,7 +100,8 @@ def published(status: HeadraceStatus, acknowledged: Collection[int]) -> int:
         acknowledged: Ordinals that the broker has acknowledged since; that of a
             `history.truncated` counts for all that it tells of.
     """
-    done = frozenset(acknowledged)
+    untold = (item.ordinal for item in status.history if not _is_known(item))
+    done = frozenset((*acknowledged, *untold))
     highest = status.published
     if status.history and status.history[0].ordinal - 1 in done:
         highest = max(highest, status.history[0].ordinal - 1)

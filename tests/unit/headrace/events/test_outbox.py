@@ -133,3 +133,11 @@ def test_published_grows_without_gaps(acknowledged: tuple[int, ...], expected: i
 )
 def test_a_told_truncation_closes_its_gap(acknowledged: tuple[int, ...], expected: int) -> None:
     assert published(status(11, 20, published=4), acknowledged) == expected
+
+
+def test_a_transition_of_a_later_version_is_left_out_and_holds_up_nothing() -> None:
+    later = transition(2, "headrace.step.undone.v1")
+    found = HeadraceStatus(history=(transition(1), later, transition(3)), published=0)
+    assert [event.payload.id_ordinal() for event in unpublished(found, TELLER)] == ["1", "3"]
+    assert published(found, {1}) == 2
+    assert published(found, {1, 3}) == 3
