@@ -52,10 +52,9 @@ _URGENT: Final = (Lane.ABORT, Lane.USER)
 def background_workers(workers: int) -> int:
     """Return how many of so many workers may serve the background at once, >= 1.
 
-    An API server that is short of processors answers every request later, the more are under
-    way; a few keep it busy.
+    A few keep an API server busy, and the more are under way, the later it answers what is urgent.
     """
-    return max(1, workers * 2 // 5)
+    return max(min(workers, 4), workers // 10)
 
 
 class QueueObserver(Protocol):

@@ -157,7 +157,7 @@ def test_the_background_has_one_worker_while_something_urgent_is_about() -> None
 
 
 def test_serves_the_background_with_one_worker_too() -> None:
-    assert [background_workers(count) for count in (1, 2, 10, 50)] == [1, 1, 4, 20]
+    assert [background_workers(count) for count in (1, 2, 10, 40, 80)] == [1, 2, 4, 4, 8]
 
 
 def test_backs_off_only_on_errors_and_forgets_them_on_success() -> None:
