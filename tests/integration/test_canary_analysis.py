@@ -103,6 +103,16 @@ async def test_the_background_goes_on_over_an_edit_of_the_steps() -> None:
     assert (await world.status())["phase"] == "Degraded"
 
 
+async def test_a_background_that_is_taken_away_and_given_back_judges_anew() -> None:
+    world = await updated(steps=[{"setWeight": 25}, PAUSE], analysis=ANALYSIS)
+    await world.judge("2", "Successful")
+    await world.edit(analysis=None)
+    await world.edit(analysis=ANALYSIS)
+    assert set(await world.runs()) == {"2", "2.1"}
+    await world.judge("2.1", "Failed")
+    assert (await world.status())["phase"] == "Degraded"
+
+
 @pytest.mark.spec("canary 10.8")
 async def test_another_background_takes_the_place_of_one_that_asks_for_something_else() -> None:
     world = await updated(steps=[{"setWeight": 25}, PAUSE], analysis=ANALYSIS)

@@ -34,11 +34,13 @@ def _step(draft: Draft) -> RunObject | None:
 
 def _background(draft: Draft) -> RunObject | None:
     wanted = draft.canary.analysis
-    if wanted is None or not wanted.templates or not draft.status.current_pod_hash:
-        return None
-    if wanted.starting_step is not None and draft.index < wanted.starting_step:
-        return None
     current = analysis.claimed(draft, "Background")
+    if wanted is None or not wanted.templates or draft.index < (wanted.starting_step or 0):
+        if current.reference is not None:
+            draft.leave_verdict()
+        return None
+    if not draft.status.current_pod_hash:
+        return None
     if current.run is not None and current.run.pod_hash != draft.new_hash:
         current = ClaimedRun("Background", None, None)
     if draft.has_pause(PauseReason.INCONCLUSIVE_ANALYSIS_RUN):
