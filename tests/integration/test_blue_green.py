@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from engine_world import World
 
-from headrace.errors import Forbidden
+from headrace.errors import Conflict, Forbidden
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
@@ -1030,3 +1030,21 @@ async def test_an_analysis_that_is_taken_away_and_given_back_judges_anew() -> No
     await world.judge("-pre.1", "Failed")
     await world.settle(3)
     assert (await world.phase())[0] == "Degraded"
+
+
+@pytest.mark.spec("cli-and-clients 9.1")
+async def test_a_new_revision_is_told_though_something_changes_meanwhile() -> None:
+    world = await deployed()
+    await world.update("app:v2", 40)
+    assert await world.phase() == ("Healthy", "")
+    world.recorder.events.clear()
+    left = [Conflict("the object has been modified")]
+
+    def refuse(request: Request) -> None:
+        if request.verb == "patch" and request.resource == "services" and left:
+            raise left.pop()
+
+    world.cluster.intercept = refuse
+    await world.update("app:v1")
+    assert not left
+    assert world.recorder.reasons().count("RolloutUpdated") == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from engine_world import World, canary, routed
 
-from headrace.errors import Forbidden
+from headrace.errors import Conflict, Forbidden
 from headrace.kubernetes.resources import ANALYSIS_RUNS, ANALYSIS_TEMPLATES, ROLLOUTS, Manifest
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import Request
@@ -223,3 +223,25 @@ async def test_a_retry_of_an_abort_that_was_cut_short_judges_anew(refused: str) 
     await world.judge("2-1", "Successful", "Run Terminated")
     assert await world.index() == 1
     assert set(await world.runs()) == {"2-1", "2-1.1"}
+
+
+@pytest.mark.spec("cli-and-clients 9")
+@pytest.mark.parametrize("changed", ["services", "replicasets"])
+async def test_why_an_update_is_aborted_is_told_though_something_changes_meanwhile(
+    changed: str,
+) -> None:
+    steps = [{"setWeight": 25}, {"analysis": ANALYSIS}, PAUSE]
+    world = await updated_from(routed(steps=steps))
+    world.recorder.events.clear()
+    left = [Conflict("the object has been modified")]
+
+    def refuse(request: Request) -> None:
+        if request.verb == "patch" and request.resource == changed and left:
+            raise left.pop()
+
+    world.cluster.intercept = refuse
+    await world.judge("2-1", "Failed", "bad")
+    assert not left
+    told = world.recorder.reasons()
+    assert (told[0], told.count("AnalysisRunFailed")) == ("AnalysisRunFailed", 1)
+    assert told[-1] == "RolloutAborted"

@@ -57,6 +57,7 @@ from rollout_controller.core.plan import (
     DeleteRun,
     Effect,
     EvictPods,
+    Intent,
     PatchPod,
     PatchReplicaSet,
     Plan,
@@ -175,7 +176,7 @@ class Actor:
                 # pass, which the next one derives again.
                 self._keep_cause(observed, written)
                 return True
-        done: list[Effect] = []
+        done: list[Effect | Intent] = [plan.intent] if plan.intent is not None else []
         refused: list[Effect] = []
         for effect in plan.effects:
             try:

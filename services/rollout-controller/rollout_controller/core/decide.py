@@ -282,17 +282,24 @@ def _aborted(draft: Draft) -> Plan:
     intent = plan.intent
     if intent is not None:
         intent = replace(intent, aborted_at=draft.stamp)
-    events = _events_of_abort(draft, plan.events)
+    events = _events_of_abort(draft, plan.events, intent)
     return replace(plan, intent=intent, events=events, reason=Reason.ROLLOUT_ABORTED)
 
 
-def _events_of_abort(draft: Draft, after: tuple[PlannedEvent, ...]) -> tuple[PlannedEvent, ...]:
+def _events_of_abort(
+    draft: Draft, after: tuple[PlannedEvent, ...], intent: Intent | None
+) -> tuple[PlannedEvent, ...]:
     """Return the Events in the order of the reference: why, the abort, and what follows from it.
 
     There the Services and the traffic follow one pass later, and of a canary only the sizes are
-    part of the pass that aborts (canary 1; bluegreen 5, 7).
+    part of the pass that aborts (canary 1; bluegreen 5, 7). Once the abort is stored, no other
+    pass will know why.
     """
-    kept = tuple(event for event in draft.events if event.reason not in _OF_EFFECTS)
+    kept = tuple(
+        replace(event, tells=event.tells or intent)
+        for event in draft.events
+        if event.reason not in _OF_EFFECTS
+    )
     rest = [event for event in after if event not in kept]
     early = {Reason.ROLLOUT_ABORTED}
     if not draft.is_blue_green:

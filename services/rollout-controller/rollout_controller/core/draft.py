@@ -237,14 +237,16 @@ class Draft:
         """Add an effect; effects are carried out in the order added."""
         self.effects.append(effect)
 
-    def annotate(self, key: str, value: str) -> None:
+    def annotate(self, key: str, value: str) -> AnnotateRollout:
         """Annotate the Rollout, in one request however many annotations there are."""
+        wanted = AnnotateRollout({key: value})
         for place, effect in enumerate(self.effects):
             if isinstance(effect, AnnotateRollout):
-                annotations = {**effect.annotations, key: value}
-                self.effects[place] = replace(effect, annotations=annotations)
-                return
-        self.effect(AnnotateRollout({key: value}))
+                wanted = replace(effect, annotations={**effect.annotations, key: value})
+                self.effects[place] = wanted
+                return wanted
+        self.effect(wanted)
+        return wanted
 
     def event(
         self,

@@ -33,14 +33,15 @@ class PlannedEvent:
 
     Attributes:
         is_before_claim: Created before the claim patch (cli-and-clients 9.1).
-        tells: The effect that it is about: told also when a later one fails.
+        tells: The effect that it is about, or the intent that an abort is stored with: told also
+            when a later effect fails.
     """
 
     reason: Reason
     message: str
     type: EventType = "Normal"
     is_before_claim: bool = True
-    tells: Effect | None = field(default=None, compare=False)
+    tells: Effect | Intent | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

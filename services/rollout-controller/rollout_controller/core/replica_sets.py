@@ -98,8 +98,9 @@ def _align_revision(draft: Draft, revision: int) -> None:
     draft.revision = revision
     if draft.observed.annotations.get(labels.REVISION) == str(revision):
         return
-    draft.annotate(labels.REVISION, str(revision))
-    draft.event(Reason.ROLLOUT_UPDATED, f"Rollout updated to revision {revision}")
+    effect = draft.annotate(labels.REVISION, str(revision))
+    text = f"Rollout updated to revision {revision}"
+    draft.event(Reason.ROLLOUT_UPDATED, text, tells=effect)
 
 
 def copied_annotations(annotations: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from headrace.kubernetes.resources import ANALYSIS_RUNS, ROLLOUTS, SERVICES, Manifest
-from headrace.model.meta import parse_time
+from headrace.model.meta import format_time, parse_time
 from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book
 from headrace_sandbox.checkers.violations import Findings
@@ -53,11 +53,14 @@ class BlueGreenRules:
                 self._claims(new.manifest, before)
 
     def _note_abort(self, rollout: Record) -> None:
-        """Remember when a version was aborted last: what was judged before counts no more."""
+        """Remember when a version was aborted last: what was judged before counts no more.
+
+        By the time of the API server, which stamps the runs: abortedAt is of another clock.
+        """
         status = rollout.manifest.get("status") or {}
         if status.get("abort"):
             version = rollout.uid, status.get("currentPodHash", "")
-            self._aborted_at[version] = status.get("abortedAt", "")
+            self._aborted_at[version] = format_time(self._world.now)
 
     # Services
 
