@@ -187,3 +187,24 @@ async def test_services_swap_their_roles_only_when_stable_has_all_its_pods(
     assert ["'preview'" in order[1], "'active'" in order[2]] == [True, True]
     assert await world.replicas() == {"1": 2, "2": 2}
     assert await world.weight() == 50
+
+
+@pytest.mark.spec("canary 10.7")
+async def test_a_stable_service_that_waits_for_pods_does_not_hold_the_canarys() -> None:
+    steps: list[dict[str, Any]] = [{"setWeight": 50}, {"pause": {}}]
+    world = await deployed(routed(dynamicStableScale=True, steps=steps))
+    await world.user.patch(ROLLOUTS, "default", "app", MergePatch({"spec": {"replicas": 0}}))
+    await world.set_image("app:v2")
+    await world.settle(2)
+    await world.patch_status({"promoteFull": True})
+    await world.settle(5)
+    status = await world.status()
+    assert (status["phase"], status["stableRS"]) == ("Healthy", status["currentPodHash"])
+    assert await world.selected("active") != status["stableRS"]
+    scaled = {"steps": [{"setCanaryScale": {"replicas": 1}}, *steps]}
+    body = MergePatch({"spec": {"strategy": {"canary": scaled}}})
+    await world.user.patch(ROLLOUTS, "default", "app", body)
+    await world.set_image("app:v3")
+    await world.settle(10)
+    assert await world.weight() == 50
+    assert (await world.status())["message"] == "CanaryPauseStep"

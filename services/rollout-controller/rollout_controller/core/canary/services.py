@@ -67,11 +67,6 @@ def _can_take(draft: Draft, service: ServiceObject) -> bool:
     return stable.available >= weight * draft.observed.replicas // draft.base
 
 
-def _is_stable_elsewhere(draft: Draft) -> bool:
-    name, stable = draft.roles.stable, draft.stable
-    return bool(name) and stable is not None and selected_hash(draft, name) != stable.pod_hash
-
-
 def ensure_target(
     draft: Draft, name: str, rs: ReplicaSet | None, *, check_availability: bool = True
 ) -> None:
@@ -118,7 +113,7 @@ def _may_leave(draft: Draft, name: str) -> bool:
     stored, known = draft.observed.headrace.route, draft.acknowledged
     if stored is None or known is None or known.epoch != draft.epoch:
         return False
-    if draft.is_dynamic and _is_stable_elsewhere(draft):
+    if draft.is_dynamic and selected_hash(draft, draft.roles.stable) == draft.new_hash:
         return False  # else both would select the pods of the canary
     is_new_revision = stored.hashes.canary != draft.new.pod_hash
     limit = 0 if is_new_revision else canary_steps.set_weight_at(draft.steps, draft.index)
