@@ -1,4 +1,5 @@
 import io
+import json
 
 import pytest
 
@@ -100,3 +101,30 @@ def test_a_line_up_to_the_margin_keeps_its_last_letter(monkeypatch: pytest.Monke
 def test_a_terminal_with_no_room_at_all_shows_that(monkeypatch: pytest.MonkeyPatch) -> None:
     text = drawn(monkeypatch, ["a" * 30, "b"], rows=2, columns=10)
     assert text == "… 2 more lines\x1b[K\n"
+
+
+CLEAR = "one\x1b[2J\x9b2J\a\r two\ttab \x1b[31mred\x1b[0m"
+
+
+def test_what_objects_say_moves_no_cursor() -> None:
+    piped, err, screen = io.StringIO(), io.StringIO(), Screen()
+    terminal = Terminal(out=piped, err=err, environ={})
+    terminal.print(CLEAR)
+    terminal.complain(CLEAR)
+    Terminal(out=screen, environ={}).print(CLEAR)
+    seen = "one^[[2J\\u009b2J^G^M two\ttab "
+    assert piped.getvalue() == err.getvalue() == f"{seen}^[[31mred^[[0m\n"
+    assert screen.getvalue() == f"{seen}\x1b[31mred\x1b[0m\n"
+
+
+def test_json_stays_what_it_is() -> None:
+    out, text = io.StringIO(), "\x00\x1b[31m\x7f\x9b\n"
+    Terminal(out=out, environ={}).print(json.dumps({"message": text}, ensure_ascii=False))
+    assert json.loads(out.getvalue()) == {"message": text}
+
+
+def test_a_message_of_several_lines_takes_as_many_rows() -> None:
+    out = Screen()
+    screen = Terminal(out=out, environ={}).screen()
+    screen.draw(["one\ntwo", "\x1b[Hthree"])
+    assert out.getvalue() == "\x1b[H\x1b[2Jone\x1b[K\ntwo\x1b[K\n^[[Hthree\x1b[K\n\x1b[J"

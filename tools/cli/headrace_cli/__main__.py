@@ -15,6 +15,9 @@ from headrace_cli import interrupts
 def main() -> None:
     """Run the command line."""
     interrupts.end_at_once()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the locale: signs are UTF-8
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     from headrace_cli.app import build
     from headrace_cli.commands.completion import VARIABLE, enable
 

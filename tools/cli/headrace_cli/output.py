@@ -21,6 +21,8 @@ _CLEAR_SCREEN: Final = "\x1b[2J"
 _CLEAR_LINE: Final = "\x1b[K"
 _CLEAR_BELOW: Final = "\x1b[J"
 _COLOURING: Final = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROL: Final = re.compile(r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All but tabs and ends of lines; what objects say must not move anybody's cursor."""
 
 
 class Colour(StrEnum):
@@ -113,7 +115,8 @@ class Terminal:
 
     def print(self, *lines: str) -> None:
         """Write lines."""
-        self.write("".join(f"{line}\n" for line in lines))
+        is_coloured = self.is_interactive
+        self.write("".join(f"{visible(line, is_coloured=is_coloured)}\n" for line in lines))
 
     def write(self, text: str) -> None:
         """Write text as it is."""
@@ -122,7 +125,7 @@ class Terminal:
 
     def complain(self, text: str) -> None:
         """Write a line to standard error."""
-        self.err.write(f"{text}\n")
+        self.err.write(f"{visible(text)}\n")
         self.err.flush()
 
     def screen(self) -> Screen:
@@ -139,7 +142,7 @@ class Screen:
 
     def draw(self, lines: Sequence[str]) -> None:
         """Show a frame; one equal to the last is not drawn again."""
-        frame = [*lines]
+        frame = [part for line in lines for part in visible(line, is_coloured=True).split("\n")]
         if frame == self._shown:
             return
         if self._terminal.is_interactive:
@@ -151,6 +154,24 @@ class Screen:
         else:
             self._terminal.print(*([""] if self._shown else []), *frame)
         self._shown = frame
+
+
+def visible(text: str, *, is_coloured: bool = False) -> str:
+    """Return a text with its control characters in sight (`^[`), as kubectl shows them.
+
+    Args:
+        text: Perhaps of an object, that is, of anybody.
+        is_coloured: True to leave changes of the colour in it.
+    """
+
+    def shown(found: re.Match[str]) -> str:
+        if found[1] and is_coloured:
+            return found[1]
+        code = ord(found[0][0])
+        head = f"^{chr(code ^ 64)}" if code < 127 else f"\\u{code:04x}"  # as JSON has it
+        return head + found[0][1:]
+
+    return _CONTROL.sub(shown, text)
 
 
 def _fitting(frame: Sequence[str], *, rows: int, columns: int) -> Sequence[str]:

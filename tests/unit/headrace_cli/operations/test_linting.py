@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +180,17 @@ def test_exit_codes_and_streams(tmp_path: Path) -> None:
     result = CliRunner().invoke(build(), ["lint", "-f", str(tmp_path / "gone.yaml")])
     assert result.exit_code == 1
     assert "no such file or directory" in result.stderr
+
+
+def test_what_is_said_is_utf8_in_any_locale(tmp_path: Path) -> None:
+    manifest = rollout()
+    manifest["spec"]["template"]["metadata"]["labels"] = {"app": "café"}
+    path = tmp_path / "all.yaml"
+    path.write_text(yaml.safe_dump(manifest, allow_unicode=True), encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "headrace_cli", "lint", "-f", str(path)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert "café" in run.stdout.decode("utf-8")
+    assert "café" in run.stderr.decode("utf-8")

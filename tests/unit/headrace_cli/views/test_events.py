@@ -261,3 +261,15 @@ def test_kubernetes_events_have_the_time_of_their_name() -> None:
     assert entry.text == "RolloutPaused: Rollout is paused (CanaryPauseStep) (x3)"
     foreign = kubernetes_entry({**kubernetes_event, "metadata": {"name": "web.1", "uid": "e2"}})
     assert foreign.at == START
+
+
+def test_a_message_of_several_lines_is_one() -> None:
+    event = {
+        "metadata": {"name": "web.1", "uid": "e"},
+        "involvedObject": {"namespace": "shop", "name": "web"},
+        "reason": "Failed",
+        "message": "first\nsecond\r\n",
+        "lastTimestamp": "2026-01-01T00:00:00Z",
+    }
+    (line,) = EventLog().lines([kubernetes_entry(event)])
+    assert line.endswith("  Failed: first second")

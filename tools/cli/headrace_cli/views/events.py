@@ -312,7 +312,8 @@ class EventLog:
         blanks = " " * max(_TYPE_WIDTH - len(arrow) - len(kind), 2)
         by = f" (by {actor})" if actor else ""
         time_text = self.palette.paint(clock, Colour.DIM)
-        return f"{time_text}{key}  {arrow}{name}{blanks}{words}{by}".rstrip()
+        said = " ".join(words.splitlines())
+        return f"{time_text}{key}  {arrow}{name}{blanks}{said}{by}".rstrip()
 
 
 def _with_causes(entry: Entry, fresh: Mapping[str, Entry]) -> list[Entry]:
