@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from headrace.errors import Forbidden, Unavailable
+from headrace.errors import Forbidden, Rejected, RolloutError, Unavailable
 from headrace.events.envelope import Event, decode
 from headrace.events.rollout import RouteRequested, RouteVerifyRequested
 from headrace.events.topics import TopicSettings, topics
@@ -552,12 +552,12 @@ async def test_answers_a_check_that_is_no_route(world: World) -> None:
     assert world.facts(RouteVerified)[0].verified is None
 
 
-async def create_route(world: World, **metadata: Any) -> None:
+async def create_route(world: World, name: str = "web", **metadata: Any) -> None:
     refs = [{"name": "web-canary", "port": 80}, {"name": "web-stable", "port": 80, "weight": 1}]
     await world.user.create(
         HTTP_ROUTES,
         {
-            "metadata": {"name": "web", "namespace": "shop", **metadata},
+            "metadata": {"name": name, "namespace": "shop", **metadata},
             "spec": {"parentRefs": [{"name": "web"}], "rules": [{"backendRefs": refs}]},
         },
     )
@@ -612,6 +612,43 @@ async def test_cleans_the_route_of_a_rollout_that_is_gone(world: World) -> None:
     assert route is not None
     assert not route["metadata"].get("annotations")
     assert not route["metadata"].get("labels")
+
+
+@pytest.mark.parametrize("error", [Forbidden("no"), Rejected("denied by a webhook")])
+async def test_a_cleaning_that_is_refused_is_tried_again_with_pauses(
+    world: World, error: RolloutError
+) -> None:
+    await create_route(world)
+    await create_route(world, "api")
+    both = RouterConfig(
+        kind="plugin",
+        plugin="argoproj-labs/gatewayAPI",
+        config=json.dumps({"httpRoutes": [{"name": "web"}, {"name": "api"}]}),
+    )
+    await world.start()
+    await world.ask_durably(world.document(33, 1, routers=(both,)))
+    await world.until_applied(1)
+    is_refused = True
+
+    def refuse(request: Request) -> None:
+        is_ours = request.identity == "traffic-router" and request.verb == "patch"
+        if is_refused and is_ours and request.name == "web":
+            raise error
+
+    world.cluster.intercept = refuse
+    before = len(world.writes())
+    await world.user.delete(ROLLOUTS, "shop", "web")
+    await until_cleaned(world, "api")
+    await asyncio.sleep(0.2)
+    assert 1 < len(world.writes()) - before < 20
+    is_refused = False
+    await until_cleaned(world, "web")
+
+
+async def until_cleaned(world: World, name: str) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while weights_of(await world.find(HTTP_ROUTES, name)) != [0, 100]:
+            await asyncio.sleep(0.002)
 
 
 async def test_an_error_is_no_absence(world: World) -> None:

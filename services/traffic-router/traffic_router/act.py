@@ -13,7 +13,7 @@ from typing import assert_never
 
 import structlog
 
-from headrace.errors import Conflict, Forbidden, NotFound, Rejected
+from headrace.errors import Conflict, Forbidden, NotFound, Rejected, RolloutError
 from headrace.events.envelope import Event
 from headrace.events.payload import Payload
 from headrace.events.rollout import RouteRequested
@@ -31,7 +31,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.recorder import Recorder
 from headrace.runtime.store import Store
 from traffic_router.core.observed import Failure, Observed
-from traffic_router.core.plan import Plan, Write
+from traffic_router.core.plan import Plan, Purpose, Write
 from traffic_router.memory import RouteMemory
 
 log = structlog.get_logger(__name__)
@@ -87,12 +87,20 @@ class Actor:
         Raises:
             Conflict: An object changed meanwhile; it is in its cache as it is now.
             RolloutError: A write failed for now; what was done before it stays and is found again.
+                Also after all others, when the API server refuses to have an object cleaned: no
+                request would bring that about again.
         """
+        uncleaned: RolloutError | None = None
         for write in plan.writes:
             if self._is_too_late(observed, write):
                 return True
-            if not await self._write(observed, write, now):
-                return True
+            try:
+                if not await self._write(observed, write, now):
+                    return True
+            except (Forbidden, Rejected) as error:
+                uncleaned = error
+        if uncleaned is not None:
+            raise uncleaned
         for fact in plan.facts:
             self._say(observed, plan, fact, now)
         return bool(plan.writes)
@@ -105,12 +113,18 @@ class Actor:
         return offset is None or self._clock.now() + offset > write.not_after
 
     async def _write(self, observed: Observed, write: Write, now: Instant) -> bool:
-        """Send one write; return False when the API server refuses it for ever."""
+        """Send one write; return False when the API server refuses it for ever.
+
+        Raises:
+            Forbidden, Rejected: It refuses to have an object cleaned.
+        """
         cluster = self._guard(observed.key)
         ref = write.ref
         try:
             stored = await self._send(cluster, write)
         except (Forbidden, Rejected) as error:
+            if write.purpose in (Purpose.WITHDRAW, Purpose.RELEASE):
+                raise
             await self._refused(observed, write, str(error))
             return False
         except NotFound as error:

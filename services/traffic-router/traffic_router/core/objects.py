@@ -78,6 +78,8 @@ def judge(
     if isinstance(desired, RenderError):
         return Halt(Reason.ROUTER_ERROR, desired.message)
     if desired is sighting.manifest and reading.level is not None:
+        if _refused_before(request, sighting) is not None:
+            return None
         return _raise_level(router, document, sighting, reading)
     purpose = _purpose(reading, document, acked)
     is_raise = raises(rendered, reading.observed, document.services.stable_role) or adds_rules(
@@ -125,16 +127,19 @@ def _halt(request: Request, sighting: Sighting, purpose: Purpose, *, is_raise: b
         if request.server_now is None:
             return Halt(Reason.RAISE_EXPIRED, "the time of the API server is not known yet")
         return Halt(Reason.RAISE_EXPIRED, f"the request expired at {document.valid_until}")
-    failure = request.failures.get(sighting.ref)
-    if failure is not None and _is_same(failure, document, sighting.manifest):
-        return Halt(Reason.ROUTER_ERROR, failure.message)
-    return None
+    failure = _refused_before(request, sighting)
+    return None if failure is None else Halt(Reason.ROUTER_ERROR, failure.message)
 
 
-def _is_same(failure: Failure, document: RouteDocument, manifest: Manifest | None) -> bool:
-    seen = manifest["metadata"]["resourceVersion"] if manifest else ""
+def _refused_before(request: Request, sighting: Sighting) -> Failure | None:
+    """Return how the API server has refused this very write, None when it has not."""
+    failure, document = request.failures.get(sighting.ref), request.document
+    seen = sighting.manifest["metadata"]["resourceVersion"] if sighting.manifest else ""
     asked = (document.epoch, document.renewal, seen)
-    return asked == (failure.epoch, failure.renewal, failure.resource_version)
+    if failure is None:
+        return None
+    is_same = asked == (failure.epoch, failure.renewal, failure.resource_version)
+    return failure if is_same else None
 
 
 def _weights_agree(document: RouteDocument, rollout: RolloutView) -> bool:

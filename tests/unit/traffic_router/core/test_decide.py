@@ -394,6 +394,17 @@ def test_raises_the_level_in_the_fence_when_wanted_and_reached() -> None:
     assert planned(observed(reached, document(routers=(GATEWAY,)))).writes == ()
 
 
+def test_a_level_whose_write_is_refused_is_not_raised_and_what_holds_is_said() -> None:
+    parents = [{"conditions": [{"type": "Accepted", "status": "True", "observedGeneration": 2}]}]
+    wanting = document(routers=(GATEWAY,), verify=Verify(wanted=True, level="accepted"))
+    reached = {**http_route(10, 7), "status": {"parents": parents}}
+    (write,) = planned(observed(reached, wanting)).writes
+    refusal = Failure(7, 0, reached["metadata"]["resourceVersion"], "admission webhook says no")
+    plan = planned(observed(reached, wanting, memory=Memory(failures={write.ref: refusal})))
+    assert plan.writes == ()
+    assert [fact.level for fact in plan.facts if isinstance(fact, RouteApplied)] == ["written"]
+
+
 def test_looks_again_while_a_wanted_level_is_not_reached() -> None:
     doc = document(routers=(GATEWAY,), verify=Verify(wanted=True, level="observed"))
     plan = planned(observed(http_route(10, 7), doc, reverify_seconds=3.0))
