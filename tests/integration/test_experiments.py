@@ -875,3 +875,21 @@ async def test_a_canary_that_becomes_blue_green_ends_its_experiment() -> None:
         await world.person.patch(ROLLOUTS, "default", "app", body)
         await canary.until_experiment(name, "Successful")
         await canary.until("no Experiment", lambda status: not current_of(status))
+
+
+@pytest.mark.spec("experiment 2")
+async def test_a_step_tells_why_its_experiment_is_refused() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        step = experiment_step(part("same", "canary"), part("same", "stable"))
+        await canary.deploy(rollout(step, {"pause": {}}))
+        await canary.release("app:v2")
+        name = await canary.experiment()
+
+        def is_told(status: dict[str, Any]) -> bool:
+            waiting = status["headrace"].get("waiting") or {}
+            text = f"Experiment {name} has repeated template name 'same' in templates"
+            return (waiting.get("reason"), waiting.get("unblock")) == ("Failure", text)
+
+        await canary.until("the refusal", is_told)
+        await canary.until("stuck", lambda status: status["headrace"]["waiting"].get("stuck"))

@@ -92,7 +92,7 @@ def experiment_view(manifest: Manifest) -> ExperimentObject:
     return ExperimentObject(
         name=metadata["name"],
         phase=str(status.get("phase") or ""),
-        message=str(status.get("message") or ""),
+        message=str(status.get("message") or _refusal(status)),
         pod_hash=str(its_labels.get(labels.HASH, "")),
         step_index=its_labels.get(labels.STEP_INDEX),
         is_terminating=bool(spec.get("terminate")),
@@ -111,6 +111,12 @@ def experiment_view(manifest: Manifest) -> ExperimentObject:
         ),
         manifest=manifest,
     )
+
+
+def _refusal(status: Mapping[str, Any]) -> str:
+    """Return why an Experiment cannot work, "" when it can (experiment 2)."""
+    conditions = status.get("conditions") or ()
+    return next((str(c.get("message")) for c in conditions if c.get("type") == "InvalidSpec"), "")
 
 
 def _service_port(template: Mapping[str, Any]) -> int:

@@ -132,6 +132,7 @@ class ExperimentObject:
 
     Attributes:
         phase: "" before its first pass.
+        message: What its status says, or why its spec is refused.
         pod_hash: Label of that name.
         step_index: Label of that name; None when another controller created it.
         is_terminating: spec.terminate.

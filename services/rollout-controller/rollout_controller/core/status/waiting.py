@@ -165,6 +165,14 @@ def _verdict(run: AnalysisRunReference | None) -> _Wait:
     return WaitingReason.VERDICT, name, None, _RUN_ENDS if run and run.status else _RUN_BEGINS
 
 
+def _experiment(draft: Draft) -> _Wait:
+    name = draft.experiment or "the experiment"
+    for each in draft.observed.experiments:
+        if each.name == name and each.message and not is_completed(each.phase):
+            return WaitingReason.FAILURE, name, None, each.message
+    return WaitingReason.EXPERIMENT, name, None, "the Experiment ends"
+
+
 def _promotion_pause(draft: Draft, pause: PauseCondition) -> _Wait:
     seconds = draft.blue_green.auto_promotion_seconds
     if draft.blue_green.auto_promotion_enabled is False or seconds == 0:
@@ -176,8 +184,7 @@ def _promotion_pause(draft: Draft, pause: PauseCondition) -> _Wait:
 def _pods_or_verdict(draft: Draft) -> _Wait | None:
     step = draft.step
     if step is not None and step.experiment is not None:
-        name = draft.experiment or "the experiment"
-        return WaitingReason.EXPERIMENT, name, None, "the Experiment ends"
+        return _experiment(draft)
     if step is not None and step.analysis is not None:
         return _verdict(draft.runs.get("Step"))
     if step is not None and step.plugin is not None:
