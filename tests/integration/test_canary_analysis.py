@@ -245,3 +245,19 @@ async def test_why_an_update_is_aborted_is_told_though_something_changes_meanwhi
     told = world.recorder.reasons()
     assert (told[0], told.count("AnalysisRunFailed")) == ("AnalysisRunFailed", 1)
     assert told[-1] == "RolloutAborted"
+
+
+@pytest.mark.parametrize("label", ["rollout-type", "step-index"])
+async def test_a_run_is_known_whatever_its_labels_say(label: str) -> None:
+    named = {**ANALYSIS, "analysisRunMetadata": {"labels": {label: "mine"}}}
+    world = await updated(steps=[{"setWeight": 25}, {"analysis": named}, PAUSE], analysis=named)
+    version = (await world.get())["metadata"]["resourceVersion"]
+    await world.settle()
+    assert (await world.get())["metadata"]["resourceVersion"] == version
+    runs = await world.runs()
+    assert set(runs) == {"2", "2-1"}
+    assert runs["2-1"]["metadata"]["labels"][label] == "mine"
+    asked = [each.payload for each in world.bus.events if "analysis.requested" in each.type]
+    assert [(each.run_type, each.step) for each in asked] == [("Background", None), ("Step", 1)]
+    await world.judge("2-1", "Successful")
+    assert await world.index() == 2

@@ -10,6 +10,7 @@ from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
 from rollout_controller.core import labels
 from rollout_controller.core.abandoned import managing_rollout, selector_of
+from rollout_controller.core.claimed_runs import subject_of
 from rollout_controller.core.observed import (
     ExperimentObject,
     ExperimentTemplateObject,
@@ -68,17 +69,20 @@ def run_view(manifest: Manifest, phase: str, message: str) -> RunObject:
     """Return what the core sees of an AnalysisRun, with the phase known best."""
     metadata = manifest["metadata"]
     run_labels = metadata.get("labels") or {}
+    cause = str((metadata.get("annotations") or {}).get(labels.CAUSE, ""))
+    subject = subject_of(cause)
+    step = run_labels.get(labels.STEP_INDEX) if subject is None else subject[1]
     return RunObject(
         name=metadata["name"],
         uid=metadata["uid"],
         phase=phase,
         message=message,
         pod_hash=str(run_labels.get(labels.HASH, "")),
-        step_index=run_labels.get(labels.STEP_INDEX),
+        step_index=None if step is None else str(step),
         is_terminating=bool((manifest.get("spec") or {}).get("terminate")),
         is_deleting=bool(metadata.get("deletionTimestamp")),
         created_at=_created_at(metadata),
-        cause=str((metadata.get("annotations") or {}).get(labels.CAUSE, "")),
+        cause=cause,
         manifest=manifest,
     )
 

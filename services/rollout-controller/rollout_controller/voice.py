@@ -19,6 +19,7 @@ from headrace.runtime.bus import Bus
 from headrace.runtime.metric_catalog import HistogramName
 from rollout_controller.caches import Facts
 from rollout_controller.core import labels
+from rollout_controller.core.claimed_runs import subject_of
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import PlannedEvent
 
@@ -118,22 +119,22 @@ class Voice:
 
     def publish_run(self, observed: Observed, run: Manifest, now: Instant) -> None:
         """Publish the request that a new AnalysisRun stands for."""
-        run_labels = run["metadata"].get("labels") or {}
-        step = run_labels.get(labels.STEP_INDEX)
+        metadata = run["metadata"]
+        kind, step = subject_of(metadata["annotations"][labels.CAUSE]) or (None, None)
         payload = AnalysisRequested(
             namespace=observed.namespace,
             rollout=observed.name,
             uid=observed.uid,
             generation=observed.generation,
             revision=observed.annotations.get(labels.REVISION, ""),
-            pod_hash=run_labels.get(labels.HASH, ""),
+            pod_hash=metadata["labels"].get(labels.HASH, ""),
             epoch=observed.headrace.epoch,
             reason="AnalysisRequested",
-            message=f"AnalysisRun {run['metadata']['name']} created",
-            run=run["metadata"]["name"],
-            run_uid=run["metadata"]["uid"],
-            run_type=run_labels.get(labels.ROLLOUT_TYPE),
-            step=int(step) if step is not None else None,
+            message=f"AnalysisRun {metadata['name']} created",
+            run=metadata["name"],
+            run_uid=metadata["uid"],
+            run_type=kind,
+            step=step,
         )
         self._publish(observed, payload, now, observed.cause, observed.actor)
 

@@ -39,3 +39,16 @@ def with_runs(status: RolloutStatus, runs: Mapping[RunKind, AnalysisRunReference
             "blue_green": status.blue_green.model_copy(update=fields["blue_green"]),
         }
     )
+
+
+def subject_of(cause: str) -> tuple[RunKind, int | None] | None:
+    """Return what a run of ours is about: its kind, and the step of one that judges a step.
+
+    By the annotation headrace.io/cause, since users may override the labels that say so, too.
+    None for a run that another controller created.
+    """
+    _, _, rest = cause.partition(".")
+    middle = rest.partition(".")[0]
+    if middle.isdecimal():
+        return "Step", int(middle)
+    return next(((kind, None) for kind in _FIELDS if kind.lower() == middle), None)

@@ -91,7 +91,7 @@ class RunObject:
     Attributes:
         phase: As judged by the analysis-runner; "" before its first pass.
         pod_hash: Label of that name.
-        step_index: Label of that name; None for background runs.
+        step_index: Of the step that it judges; None for background runs.
         is_terminating: spec.terminate.
         cause: Annotation headrace.io/cause.
     """
