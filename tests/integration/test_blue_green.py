@@ -919,6 +919,34 @@ async def test_a_routed_canary_becomes_blue_green_and_gives_its_traffic_objects_
     assert await world.active() == "2"
 
 
+@pytest.mark.spec("bluegreen 2")
+@pytest.mark.parametrize("obeys", [True, False])
+async def test_a_preview_that_was_the_canarys_keeps_its_pods_until_others_answer(
+    obeys: bool,
+) -> None:
+    world = await deployed()
+    canary = {
+        "canaryService": "preview",
+        "stableService": "active",
+        "trafficRouting": {"smi": {"rootService": "root", "trafficSplitName": "split"}},
+        "steps": [{"setWeight": 20}, {"pause": {}}],
+    }
+    await world.patch_spec({"strategy": {"blueGreen": None, "canary": canary}})
+    await world.settle()
+    await world.update("app:v2")
+    assert await world.weight() == 20
+    world.router_obeys = obeys  # else a fifth of the traffic goes on to the Service
+    services = {"activeService": "active", "previewService": "preview", **MANUAL}
+    template = {"spec": {"containers": [{"name": "app", "image": "app:v3"}]}}
+    strategy = {"canary": None, "blueGreen": services}
+    await world.patch_spec({"strategy": strategy, "template": template})
+    await world.settle(0.5)
+    assert await world.preview() == ("3" if obeys else "2")
+    await world.settle()
+    assert (await world.active(), await world.preview()) == ("1", "3")
+    assert await world.phase() == ("Paused", "BlueGreenPause")
+
+
 async def gone_back(**analyses: Any) -> BlueGreen:
     """Return a Rollout on the way back from revision 2, when its delay is over long ago."""
     world = await deployed({"scaleDownDelaySeconds": 5, **analyses})

@@ -15,7 +15,7 @@ from headrace.kubernetes.resources import Manifest
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
 from rollout_controller.core import labels
-from rollout_controller.core.routers import weight_of
+from rollout_controller.core.routers import may_get_traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
     rollout = observed.rollout
     if rollout is None:
         return Plan(releases=True)
-    is_held = not rollout.is_observed or _may_get_traffic(rollout.headrace, observed.name)
+    is_held = not rollout.is_observed or may_get_traffic(rollout.headrace, observed.name)
     return Plan(releases=not is_held)
 
 
@@ -109,13 +109,3 @@ def check(observed: Observed, plan: Plan) -> None:
     """
     if plan.releases and (observed.is_named or not observed.keeps_selecting):
         raise InvariantViolation(f"the Service {observed.name} must keep its selector")
-
-
-def _may_get_traffic(headrace: HeadraceStatus, service: str) -> bool:
-    """Return whether a route may bring a Service what is meant for one version only."""
-    route, known = headrace.route, headrace.acknowledged
-    if route is None:
-        return False
-    if known is None or known.epoch != route.epoch:
-        return True
-    return bool(route.routers and weight_of(route, service))

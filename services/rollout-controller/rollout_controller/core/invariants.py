@@ -23,7 +23,12 @@ from rollout_controller.core.plan import (
     SwitchService,
 )
 from rollout_controller.core.roles import routed_roles
-from rollout_controller.core.routers import has_routers, shares_of, weight_of
+from rollout_controller.core.routers import (
+    has_routers,
+    may_get_traffic,
+    shares_of,
+    weight_of,
+)
 from rollout_controller.core.validation.rules import first_error
 
 
@@ -137,7 +142,8 @@ def _carries(observed: Observed, service: ServiceObject) -> bool:
     """Return whether traffic may reach a Service by what is stored and observed."""
     strategy, route = observed.spec.strategy, observed.headrace.route
     if strategy.blue_green is not None:
-        return service.name == strategy.blue_green.active_service
+        is_active = service.name == strategy.blue_green.active_service
+        return is_active or may_get_traffic(observed.headrace, service.name)
     if strategy.canary is None or not service.pod_hash:
         return False
     roles = routed_roles(strategy.canary, observed.status.canary.stable_ping_pong)

@@ -76,6 +76,16 @@ def weight_of(route: RouteDocument, service: str) -> int | None:
     return next((each.weight for each in route.weights.additional if each.service == service), None)
 
 
+def may_get_traffic(headrace: HeadraceStatus, service: str) -> bool:
+    """Return whether a route may bring a Service what is meant for one version only."""
+    route, known = headrace.route, headrace.acknowledged
+    if route is None:
+        return False
+    if known is None or known.epoch != route.epoch:
+        return True
+    return bool(route.routers and weight_of(route, service))
+
+
 def raised(shares: Mapping[str, int], route: RouteDocument) -> dict[str, int]:
     """Return the shares once `route` may be applied at any moment."""
     merged = dict(shares)

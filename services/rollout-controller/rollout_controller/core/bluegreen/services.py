@@ -6,14 +6,22 @@ Source: bluegreen 1 (stages 3 and 8), 2, 5; architecture, "Never-false-safe".
 from __future__ import annotations
 
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.routers import may_get_traffic
 from rollout_controller.core.scaling import is_halted
 from rollout_controller.core.services import selected_hash, switch
 
 
 def reconcile_preview(draft: Draft) -> None:
-    """Point the preview Service at the new version, whether its pods are there or not."""
-    if draft.new is not None and not is_halted(draft):
-        _point(draft, draft.blue_green.preview_service, draft.new.pod_hash)
+    """Point the preview Service at the new version, whether its pods are there or not.
+
+    Only where it was the Service of a canary, and a route may still bring it traffic, somebody
+    must answer there.
+    """
+    new, name = draft.new, draft.blue_green.preview_service
+    if new is None or is_halted(draft):
+        return
+    if new.available or not may_get_traffic(draft.observed.headrace, name):
+        _point(draft, name, new.pod_hash)
 
 
 def point_active(draft: Draft, pod_hash: str) -> None:
