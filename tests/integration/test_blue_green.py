@@ -481,6 +481,33 @@ async def test_a_retry_of_a_small_preview_begins_with_it_small(is_passed: bool) 
     assert await world.stable() == "2"
 
 
+@pytest.mark.spec("bluegreen 7")
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_a_preview_that_is_not_small_is_judged_all_the_same(is_deleted: bool) -> None:
+    world = await deployed({**MANUAL, "previewReplicaCount": 1})
+    await world.update("app:v2")
+    judged = {"strategy": {"blueGreen": {"prePromotionAnalysis": ANALYSIS}}}
+    if is_deleted:  # what the active Service selects is gone, and with it who served
+        await world.patch_spec(judged)
+        for revision in ("1", "2"):
+            name = (await world.replica_set(revision))["metadata"]["name"]
+            await world.user.delete(REPLICA_SETS, "default", name)
+        await world.settle(0.5)
+        await world.update("app:v3")
+    else:  # it grows since a person has resumed
+        await world.resume()
+        await world.settle(0.25)
+        await world.patch_spec(judged)
+    await world.settle()
+    await world.judge("-pre", "Successful")
+    await world.settle()
+    if is_deleted:
+        await world.resume()
+        await world.settle()
+    assert await world.phase() == ("Healthy", "")
+    assert await world.active() == await world.stable()
+
+
 @pytest.mark.spec("bluegreen 3.2")
 async def test_an_aborted_version_stays_when_its_delay_is_0() -> None:
     world = await deployed({**MANUAL, "abortScaleDownDelaySeconds": 0})

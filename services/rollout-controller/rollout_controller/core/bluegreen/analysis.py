@@ -7,7 +7,7 @@ from headrace.model.conditions import PauseReason
 from headrace.model.steps import RolloutAnalysis
 from rollout_controller.core import analysis
 from rollout_controller.core.analysis import ClaimedRun
-from rollout_controller.core.bluegreen.counts import is_saturated
+from rollout_controller.core.bluegreen.counts import is_ready_for_pause, is_saturated
 from rollout_controller.core.claimed_runs import RunKind
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import RunObject
@@ -106,7 +106,10 @@ def _is_skipped(draft: Draft, kind: RunKind) -> bool:
 
 
 def _is_ready(draft: Draft, kind: RunKind) -> bool:
-    preview, new = draft.blue_green.preview_replica_count, draft.new
-    if kind == "PrePromotion" and preview is not None:
-        return new is not None and new.replicas == preview == new.available
-    return is_saturated(draft, new)
+    """Return whether the pods are there that a run judges.
+
+    A preview is small, unless it has grown already, or nobody else is left to serve.
+    """
+    if kind == "PrePromotion" and draft.blue_green.preview_replica_count is not None:
+        return is_ready_for_pause(draft)
+    return is_saturated(draft, draft.new)
