@@ -88,12 +88,14 @@ def _is_ready_for(service: ServiceObject, rs: ReplicaSet) -> bool:
 def _is_urgent(draft: Draft) -> bool:
     """Return whether the canary Service leaves the canary at once, whoever answers at stable.
 
-    Not while the canary answers and stable has nobody: then requests would fail that now do not.
+    Not while somebody answers there and stable has nobody: then requests would fail that now do
+    not. That may be the version before the aborted one, which was on its way, too.
     """
     if not draft.is_aborted or not draft.has_routers or draft.is_fully_promoted:
         return False
-    stable, new = draft.stable, draft.new
-    return new is None or not new.available or (stable is not None and stable.available > 0)
+    stable = draft.stable
+    is_answering = has_pods(draft, selected_hash(draft, draft.canary.canary_service))
+    return not is_answering or (stable is not None and stable.available > 0)
 
 
 def _may_leave(draft: Draft, name: str) -> bool:

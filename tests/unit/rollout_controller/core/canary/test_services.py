@@ -99,6 +99,21 @@ def test_an_abort_does_not_wait_for_pods_where_a_router_serves(
     check(observed, decide(observed, now=samples.NOW))
 
 
+@pytest.mark.parametrize(("stable", "is_switched"), [(0, False), (1, True)])
+def test_an_abort_leaves_the_version_that_answers_only_for_one_that_does(
+    stable: int, is_switched: bool
+) -> None:
+    sets = (
+        samples.replica_set("stable", 4, available=stable),
+        samples.replica_set("before", 1),
+        samples.replica_set("new", 1, available=0),
+    )
+    found, status = services("stable", "before"), {"abort": True}
+    observed = samples.routed(STEPS, weight=10, status=status, services=found, replica_sets=sets)
+    assert switches(observed) == ({"preview": "stable"} if is_switched else {})
+    check(observed, decide(observed, now=samples.NOW))
+
+
 def test_an_abort_without_routers_waits_for_stable() -> None:
     down = (samples.replica_set("stable", 4, available=0), samples.replica_set("new", 1))
     strategy = {"canaryService": "preview", "steps": STEPS}
