@@ -9,6 +9,7 @@ import pytest
 from engine_world import World, canary, routed
 
 from headrace.errors import Conflict, Forbidden
+from headrace.events.rollout import AnalysisRequested
 from headrace.kubernetes.resources import ANALYSIS_RUNS, ANALYSIS_TEMPLATES, ROLLOUTS, Manifest
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import Request
@@ -257,7 +258,9 @@ async def test_a_run_is_known_whatever_its_labels_say(label: str) -> None:
     runs = await world.runs()
     assert set(runs) == {"2", "2-1"}
     assert runs["2-1"]["metadata"]["labels"][label] == "mine"
-    asked = [each.payload for each in world.bus.events if "analysis.requested" in each.type]
+    asked = [
+        each.payload for each in world.bus.events if isinstance(each.payload, AnalysisRequested)
+    ]
     assert [(each.run_type, each.step) for each in asked] == [("Background", None), ("Step", 1)]
     await world.judge("2-1", "Successful")
     assert await world.index() == 2
