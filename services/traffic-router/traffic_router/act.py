@@ -20,7 +20,7 @@ from headrace.events.rollout import RouteRequested
 from headrace.events.topics import Topic
 from headrace.events.traffic import RouteApplied, RouteRefused, RouteVerified
 from headrace.ids import event_id, object_cause
-from headrace.kubernetes.resources import TRAFFIC_SPLITS, Manifest
+from headrace.kubernetes.resources import ROLLOUTS, TRAFFIC_SPLITS, Manifest
 from headrace.model.conditions import Reason as EventReason
 from headrace.model.quantities import Instant
 from headrace.routes import CreateObject, JsonChange, MergeChange
@@ -121,6 +121,8 @@ class Actor:
         cluster = self._guard(observed.key)
         ref = write.ref
         try:
+            if isinstance(write.change, CreateObject):
+                await self._find_owner(cluster, observed)
             stored = await self._send(cluster, write)
         except (Forbidden, Rejected) as error:
             if write.purpose in (Purpose.WITHDRAW, Purpose.RELEASE):
@@ -148,6 +150,24 @@ class Actor:
             reason = EventReason.TRAFFIC_SPLIT_CREATED
             await self._record(observed.key, reason, f"TrafficSplit `{ref.name}` created")
         return True
+
+    async def _find_owner(self, cluster: Cluster, observed: Observed) -> None:
+        """Look whether the Rollout is still there: a create, alone of all writes, rests on nothing.
+
+        What is made for one that is gone goes with it, and would be made again without end while
+        the cache lags behind.
+
+        Raises:
+            Conflict: It is gone, or another one of its name; the cache knows it now.
+        """
+        namespace, _, name = observed.key.partition("/")
+        uid = observed.rollout.uid if observed.rollout is not None else ""
+        try:
+            live = (await cluster.get(ROLLOUTS, namespace, name))["metadata"]
+        except NotFound as error:
+            raise Conflict(f"Rollout {observed.key} is gone") from error
+        if live["uid"] != uid or "deletionTimestamp" in live:
+            raise Conflict(f"Rollout {observed.key} is another one, or is being deleted")
 
     async def _send(self, cluster: Cluster, write: Write) -> Manifest:
         ref = write.ref

@@ -12,7 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from random import Random
-from typing import Any, Self
+from typing import Any, Final, Self
+
+_SIZE_MAX: Final = 0.9999
+"""Sizes stand in files with four digits, and none is 1."""
 
 
 class Kind(StrEnum):
@@ -50,7 +53,7 @@ class Fault:
         kind: What goes wrong.
         where: Who is hit: a node, a kind of object, a Rollout.
         number: Which question of this kind and place, from 1.
-        size: 0 to 1; how long, how much or which, as the kind has it.
+        size: From 0, below 1; how long, how much or which, as the kind has it.
     """
 
     kind: Kind
@@ -173,7 +176,8 @@ class Faults:
             number = self._count(kind, where)
             if self._rng.random() >= ratio:
                 return None
-            fault: Fault | None = Fault(kind, where, number, round(self._rng.random(), 4))
+            size = min(round(self._rng.random(), 4), _SIZE_MAX)
+            fault: Fault | None = Fault(kind, where, number, size)
         else:
             fault = self._script.get((kind, where, self._count(kind, where)))
         if fault is not None:

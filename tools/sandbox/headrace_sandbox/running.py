@@ -76,8 +76,12 @@ def run(
 
 
 def report(name: str, seed: int, ring: Ring = "shells") -> Report:
-    """Play a scenario once, without its story."""
-    result = run(name, seed, ring=ring, is_told=False)
+    """Play a scenario once, without its story; what a fault of the simulator ends is named."""
+    try:
+        result = run(name, seed, ring=ring, is_told=False)
+    except Exception as error:
+        error.add_note(f"while {name} {seed} was played")
+        raise
     first = result.violations[0] if result.violations else None
     return Report(
         name,

@@ -273,14 +273,17 @@ def roles(rollout: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def split_of(objects: Objects, rollout: Manifest) -> tuple[Record, dict[str, int]] | None:
-    """Return the traffic object of a Rollout and the weights of its Services in it."""
+    """Return the traffic object of a Rollout and the weights of its Services in it.
+
+    A TrafficSplit that another Rollout of its name has left is not its own.
+    """
     canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
     routing = canary.get("trafficRouting") or {}
     services = roles(rollout)
     if routing.get("smi") is not None:
         name = routing["smi"].get("trafficSplitName") or rollout["metadata"]["name"]
         record = objects.find(TRAFFIC_SPLITS, NAMESPACE, name)
-        if record is None:
+        if record is None or not _owns(rollout, record.manifest):
             return None
         return record, weights_in(record.manifest, services)
     plugin = (routing.get("plugins") or {}).get(GATEWAY)
@@ -290,6 +293,11 @@ def split_of(objects: Objects, rollout: Manifest) -> tuple[Record, dict[str, int
     if record is None:
         return None
     return record, weights_in(record.manifest, services)
+
+
+def _owns(rollout: Manifest, split: Manifest) -> bool:
+    owners = split["metadata"].get("ownerReferences") or ()
+    return any(owner["uid"] == rollout["metadata"]["uid"] for owner in owners)
 
 
 def weights_in(manifest: Manifest, services: Collection[str | None]) -> dict[str, int]:
