@@ -29,7 +29,7 @@ class Haste:
     def __init__(self, world: World, findings: Findings) -> None:
         self._world = world
         self._require = findings.require
-        self._times: dict[str, deque[float]] = {}
+        self._times: dict[tuple[str, str], deque[float]] = {}
         self._looks: dict[tuple[str, str], deque[float]] = {}
 
     def written(self, write: Write) -> None:
@@ -37,7 +37,9 @@ class Haste:
         record = write.change.record
         if record.resource.plural in _DULL:
             return
-        times = self._times.setdefault(record.uid, deque(maxlen=_WRITES))
+        # By its name: one that is made, deleted and made anew is another one each time.
+        place = record.resource.plural, record.name
+        times = self._times.setdefault(place, deque(maxlen=_WRITES))
         text = f"{record.resource.plural}/{record.name}: {_WRITES} writes"
         self._count(times, "nobody writes without end", text)
 

@@ -5,7 +5,8 @@ These look at the very cache that a write came from: what its author knew, it ha
 writes of one pass come one after the other, and the cache moves on meanwhile: a rule is broken only
 where nothing that the author knew since its last pass would have allowed the write.
 
-Source: canary 5.2, 5.3; architecture, section 4 (table of acknowledgements; deviations 2, 5).
+Source: canary 3.1, 4.8, 5.2, 5.3, 6.1; bluegreen 3.3; architecture, section 4 (table of
+acknowledgements; deviations 2, 5).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from headrace.kubernetes.resources import (
+    ANALYSIS_RUNS,
+    EXPERIMENTS,
     LEASES,
     REPLICA_SETS,
     ROLLOUTS,
@@ -23,7 +26,8 @@ from headrace.kubernetes.resources import (
     Manifest,
     Resource,
 )
-from headrace.runtime.cluster_memory.objects import Record
+from headrace.model.analysis import is_completed
+from headrace.runtime.cluster_memory.objects import Objects, Record
 from headrace_sandbox.checkers.book import step_weight, weight_in
 from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.looking import Agent
@@ -40,9 +44,12 @@ from headrace_sandbox.world import World, Write
 
 _AUTHOR: Final = "rollout-controller"
 _HELD: Final = "nothing goes on while a person holds it"
+_KEPT: Final = "what a Service selects keeps its pods"
 _VIEWS_MAX: Final = 16
 _MINDED: Final = frozenset(kind.plural for kind in (ROLLOUTS, REPLICA_SETS, SERVICES))
 _OF_UPDATE: Final = ("currentPodHash", "currentStepHash", "stableRS")
+_FOLLOWERS: Final = ("canaryService", "stableService", "activeService", "previewService")
+"""Services that bind their ReplicaSet: of ping and pong, one always selects the version before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,16 @@ class _View:
     Attributes:
         rollout: As it knew it.
         available: Pods by hash; of a ReplicaSet that somebody has just deleted nothing is known.
+        selected: The hashes that its Services select.
+        experiment: The Experiment that the status names.
+        verdicts: The hashes that passed the analysis after their switch (stored by then).
     """
 
     rollout: Manifest
     available: Mapping[str, int]
+    selected: frozenset[str]
+    experiment: Manifest | None
+    verdicts: frozenset[str]
 
     @property
     def replicas(self) -> int:
@@ -66,6 +79,13 @@ class _View:
     def status(self) -> Mapping[str, Any]:
         """The status."""
         return self.rollout.get("status") or {}
+
+    @property
+    def strategy(self) -> Mapping[str, Any]:
+        """The fields of its strategy."""
+        strategies = self.rollout["spec"]["strategy"]
+        found: Mapping[str, Any] = strategies.get("blueGreen") or strategies.get("canary") or {}
+        return found
 
     @property
     def is_held(self) -> bool:
@@ -121,7 +141,11 @@ class KnowledgeRules:
         }
         pods = {pod_hash: available_in(each) for pod_hash, each in known.items()}
         views = self._views.setdefault((node.name, record.name), deque(maxlen=_VIEWS_MAX))
-        views.append(_View(rollout, pods))
+        status = rollout.get("status") or {}
+        named = (status.get("canary") or {}).get("currentExperiment")
+        experiment = node.cached(EXPERIMENTS, NAMESPACE, named) if named else None
+        verdicts = _verdicts(self._world.objects, rollout)
+        views.append(_View(rollout, pods, _selections(node, rollout), experiment, verdicts))
 
     def written(self, write: Write) -> None:
         """Hear of a committed change of a service."""
@@ -135,12 +159,39 @@ class KnowledgeRules:
                 self._require(any(rule not in each for each in found), rule, text)
 
 
+def _selections(node: Agent, rollout: Manifest) -> frozenset[str]:
+    """Return the hashes that the Services of a Rollout select, as a process knows them."""
+    strategies = rollout["spec"]["strategy"]
+    strategy = strategies.get("blueGreen") or strategies.get("canary") or {}
+    named = [strategy[each] for each in _FOLLOWERS if strategy.get(each)]
+    services = [node.cached(SERVICES, NAMESPACE, name) for name in named]
+    return frozenset(_selector(each) for each in services if each is not None)
+
+
+def _verdicts(objects: Objects, rollout: Manifest) -> frozenset[str]:
+    """Return the hashes of a Rollout that passed the analysis after their switch."""
+    strategy = rollout["spec"]["strategy"].get("blueGreen") or {}
+    if not strategy.get("postPromotionAnalysis"):
+        return frozenset()
+    labels = (
+        record.metadata.get("labels") or {}
+        for record in objects.dependents(rollout["metadata"]["uid"])
+        if record.resource.plural == ANALYSIS_RUNS.plural
+        and (record.manifest.get("status") or {}).get("phase") == "Successful"
+    )
+    return frozenset(
+        each.get(HASH, "") for each in labels if each.get("rollout-type") == "PostPromotion"
+    )
+
+
 def _broken(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
     """Yield the rules that a write breaks by what its author knew, each with how."""
     kind, name = new.resource.plural, view.rollout["metadata"]["name"]
     if kind == ROLLOUTS.plural and new.name == name:
         yield from _asked(view, _route(old.manifest), _route(new.manifest))
         yield from _went_on(view, old, new)
+        yield from _promoted(view, old, new)
+        yield from _aborted(view, old, new)
     elif kind == REPLICA_SETS.plural:
         yield from _scaled(view, old, new)
     elif kind == SERVICES.plural and new.name in services_of(view.rollout):
@@ -168,10 +219,75 @@ def _scaled(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
     """No ReplicaSet of a canary is touched while a person is known to hold the Rollout."""
     uid, strategy = view.rollout["metadata"]["uid"], view.rollout["spec"]["strategy"]
     is_ours = any(each["uid"] == uid for each in new.metadata.get("ownerReferences") or ())
-    sizes = [each.manifest["spec"].get("replicas", 1) for each in (old, new)]
-    may_scale = not view.is_held or "canary" not in strategy or is_refused(view.status)
-    if is_ours and sizes[0] != sizes[1] and not may_scale:
-        yield _HELD, f"{new.name}: {sizes[0]} → {sizes[1]} pods"
+    before, count = (int(each.manifest["spec"].get("replicas", 1)) for each in (old, new))
+    if not is_ours or before == count or is_refused(view.status):
+        return
+    text = f"{new.name}: {before} → {count} pods"
+    if view.is_held and "canary" in strategy:
+        yield _HELD, text
+    pod_hash = (new.metadata.get("labels") or {}).get(HASH, "")
+    # Pods that do not answer may go.
+    is_lost = count < min(before, view.available.get(pod_hash, 0))
+    if is_lost and pod_hash not in (view.status.get("stableRS"), view.status.get("currentPodHash")):
+        yield from _left(view, pod_hash, text)
+
+
+def _left(view: _View, pod_hash: str, text: str) -> Iterator[tuple[str, str]]:
+    """An old version keeps its pods while a Service selects them, or one is on trial after it."""
+    status, strategy = view.status, view.strategy
+    is_followed = "activeService" in strategy or bool(strategy.get("trafficRouting"))
+    if is_followed and pod_hash in view.selected:
+        yield _KEPT, text
+    latest = status.get("currentPodHash", "")
+    active = (status.get("blueGreen") or {}).get("activeSelector")
+    is_on_trial = active == latest != status.get("stableRS")
+    is_asked = bool(strategy.get("postPromotionAnalysis")) and (
+        strategy.get("scaleDownDelaySeconds") is None
+    )
+    if is_on_trial and is_asked and latest not in view.verdicts:
+        yield "old pods stay until the verdict on the new ones", f"{text}, {latest} is on trial"
+
+
+# Promotions
+
+
+def _promoted(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
+    """A canary becomes stable with all of its pods, and with its last route acknowledged.
+
+    Where somebody has deleted the stable ReplicaSet, nothing is waited for (canary 10.12).
+    """
+    before, status = old.manifest.get("status") or {}, new.manifest.get("status") or {}
+    was, now = before.get("stableRS"), status.get("stableRS", "")
+    if not was or was == now or "canary" not in view.rollout["spec"]["strategy"]:
+        return
+    if was not in view.available:
+        return
+    text = f"{new.name}: {now} has {view.available.get(now)} of {view.replicas} pods"
+    if not view.has(now, view.replicas):
+        yield "a promotion has all of its pods", text
+    route = _route(old.manifest)
+    if not view.strategy.get("trafficRouting") or route is None or before.get("promoteFull"):
+        return
+    known = (status.get("headrace") or {}).get("acknowledged") or {}
+    weights = route["weights"]
+    weight, base = int(weights.get("canary") or 0), int(weights.get("base") or 100)
+    wanted = base if view.replicas and view.strategy.get("steps") else 0
+    is_its_own = route["hashes"].get("canary") == now and weight == wanted
+    if not is_its_own or int(known.get("epoch") or 0) < route["epoch"]:
+        text = f"{new.name}: epoch {route['epoch']} with {weight}, known is {known.get('epoch')}"
+        yield "a promotion waits for its route", text
+
+
+def _aborted(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
+    """Who says that an update is aborted has asked the Experiment of its step to end."""
+    before, status = old.manifest.get("status") or {}, new.manifest.get("status") or {}
+    is_news = status.get("phase") == "Degraded" != before.get("phase") and status.get("abort")
+    experiment = view.experiment
+    if not is_news or experiment is None or is_refused(status):
+        return
+    is_over = is_completed((experiment.get("status") or {}).get("phase") or "")
+    if not is_over and not experiment["spec"].get("terminate"):
+        yield "an abort ends what judges the update", f"{experiment['metadata']['name']} goes on"
 
 
 # Routes
@@ -188,6 +304,7 @@ def _asked(
         return  # then the ReplicaSets tell how many are wanted (deviation 4)
     yield from _asked_of_canary(view, before, route)
     yield from _asked_of_stable(view, before, route)
+    yield from _asked_of_experiment(view, before, route)
     managed = route.get("managed") or {}
     if route.get("aborted") and (managed.get("header") or managed.get("mirror")):
         yield "no managed route outlives an abort", f"{view.rollout['metadata']['name']}: {managed}"
@@ -241,14 +358,34 @@ def _asked_of_stable(
         yield "stable has the pods for what it takes back", text
 
 
+def _asked_of_experiment(
+    view: _View, before: Mapping[str, Any] | None, route: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """A destination gets something while its Experiment is known to run."""
+    running = view.experiment or {}
+    is_running = (running.get("status") or {}).get("phase") == "Running"
+    for extra in route["weights"].get("additional") or ():
+        name = extra.get("experiment", "")
+        if extra["weight"] and not (is_running and running["metadata"]["name"] == name):
+            text = f"{view.rollout['metadata']['name']}: {extra['weight']} for {extra['service']}"
+            yield "a destination has an Experiment that runs", text
+
+
 # Services
 
 
 def _switched(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
-    """A Service of the canary goes to a new version when its route is known to allow it."""
+    """A Service of the canary goes to a new version when its route is known to allow it.
+
+    Pods must be known to answer there; an abort takes it back to stable whatever is there.
+    """
     pod_hash, before = _selected(new), _selected(old)
     route, status = view.route, view.status
     canary = view.rollout["spec"]["strategy"].get("canary") or {}
+    is_way_back = new.name == canary.get("canaryService") and pod_hash == status.get("stableRS")
+    is_named = new.name in (canary.get("canaryService"), canary.get("stableService"))
+    if pod_hash != before and is_named and not is_way_back and not view.answers(pod_hash):
+        yield "a Service of a canary selects pods that answer", f"{new.name} → {pod_hash}"
     if pod_hash in (before, status.get("stableRS")) or not before or route is None:
         return
     if not canary.get("trafficRouting") or new.name != roles(view.rollout)[0]:
@@ -280,4 +417,8 @@ def _weight_of_hash(route: Mapping[str, Any] | None, pod_hash: str) -> int:
 
 
 def _selected(service: Record) -> str:
-    return str((service.manifest["spec"].get("selector") or {}).get(HASH, ""))
+    return _selector(service.manifest)
+
+
+def _selector(service: Manifest) -> str:
+    return str((service["spec"].get("selector") or {}).get(HASH, ""))
