@@ -60,14 +60,14 @@ class _View:
         rollout: As it knew it.
         available: Pods by hash; of a ReplicaSet that somebody has just deleted nothing is known.
         selected: The hashes that its Services select.
-        experiment: The Experiment that the status names.
+        experiments: Its Experiments by name, as they were known.
         verdicts: The hashes that passed the analysis after their switch (stored by then).
     """
 
     rollout: Manifest
     available: Mapping[str, int]
     selected: frozenset[str]
-    experiment: Manifest | None
+    experiments: Mapping[str, Manifest]
     verdicts: frozenset[str]
 
     @property
@@ -141,11 +141,10 @@ class KnowledgeRules:
         }
         pods = {pod_hash: available_in(each) for pod_hash, each in known.items()}
         views = self._views.setdefault((node.name, record.name), deque(maxlen=_VIEWS_MAX))
-        status = rollout.get("status") or {}
-        named = (status.get("canary") or {}).get("currentExperiment")
-        experiment = node.cached(EXPERIMENTS, NAMESPACE, named) if named else None
-        verdicts = _verdicts(self._world.objects, rollout)
-        views.append(_View(rollout, pods, _selections(node, rollout), experiment, verdicts))
+        objects = self._world.objects
+        experiments = _experiments(objects, node, record.uid)
+        verdicts = _verdicts(objects, rollout)
+        views.append(_View(rollout, pods, _selections(node, rollout), experiments, verdicts))
 
     def written(self, write: Write) -> None:
         """Hear of a committed change of a service."""
@@ -166,6 +165,15 @@ def _selections(node: Agent, rollout: Manifest) -> frozenset[str]:
     named = [strategy[each] for each in _FOLLOWERS if strategy.get(each)]
     services = [node.cached(SERVICES, NAMESPACE, name) for name in named]
     return frozenset(_selector(each) for each in services if each is not None)
+
+
+def _experiments(objects: Objects, node: Agent, uid: str) -> dict[str, Manifest]:
+    """Return the Experiments of a Rollout that a process knows."""
+    named = (
+        each.name for each in objects.dependents(uid) if each.resource.plural == EXPERIMENTS.plural
+    )
+    known = {name: node.cached(EXPERIMENTS, NAMESPACE, name) for name in named}
+    return {name: manifest for name, manifest in known.items() if manifest is not None}
 
 
 def _verdicts(objects: Objects, rollout: Manifest) -> frozenset[str]:
@@ -279,15 +287,18 @@ def _promoted(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]
 
 
 def _aborted(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
-    """Who says that an update is aborted has asked the Experiment of its step to end."""
+    """Who says that an update is aborted has asked its Experiment to end."""
     before, status = old.manifest.get("status") or {}, new.manifest.get("status") or {}
     is_news = status.get("phase") == "Degraded" != before.get("phase") and status.get("abort")
-    experiment = view.experiment
-    if not is_news or experiment is None or is_refused(status):
+    if not is_news or is_refused(status):
         return
-    is_over = is_completed((experiment.get("status") or {}).get("phase") or "")
-    if not is_over and not experiment["spec"].get("terminate"):
-        yield "an abort ends what judges the update", f"{experiment['metadata']['name']} goes on"
+    going = [
+        name
+        for name, each in view.experiments.items()
+        if not is_completed(_phase(each)) and not each["spec"].get("terminate")
+    ]
+    if going:
+        yield "an abort ends what judges the update", f"{new.name} is aborted, {going} go on"
 
 
 # Routes
@@ -362,11 +373,9 @@ def _asked_of_experiment(
     view: _View, before: Mapping[str, Any] | None, route: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     """A destination gets something while its Experiment is known to run."""
-    running = view.experiment or {}
-    is_running = (running.get("status") or {}).get("phase") == "Running"
     for extra in route["weights"].get("additional") or ():
-        name = extra.get("experiment", "")
-        if extra["weight"] and not (is_running and running["metadata"]["name"] == name):
+        phase = _phase(view.experiments.get(extra.get("experiment", ""), {}))
+        if extra["weight"] and phase != "Running":
             text = f"{view.rollout['metadata']['name']}: {extra['weight']} for {extra['service']}"
             yield "a destination has an Experiment that runs", text
 
@@ -414,6 +423,10 @@ def _weight_of_hash(route: Mapping[str, Any] | None, pod_hash: str) -> int:
     hashes, weights = route["hashes"], route["weights"]
     named = (role for role in ("canary", "stable") if hashes.get(role) == pod_hash)
     return sum(int(weights.get(role) or 0) for role in named)
+
+
+def _phase(experiment: Manifest) -> str:
+    return str((experiment.get("status") or {}).get("phase") or "")
 
 
 def _selected(service: Record) -> str:
