@@ -118,6 +118,13 @@ class RolloutChange:
         active = mapping(self.status, "blueGreen").get("activeSelector")
         return bool(active) and active == self.status.get("currentPodHash") and self.is_updating
 
+    @property
+    def was_on_trial(self) -> bool:
+        """Whether it did before the change."""
+        active = mapping(self.before, "blueGreen").get("activeSelector")
+        latest, stable = self.before.get("currentPodHash"), self.before.get("stableRS")
+        return bool(active) and active == latest != stable
+
     def changes(self, *path: str) -> bool:
         """Return whether a field of the spec changes."""
         new, old = self.spec, mapping(self.old, "spec")

@@ -136,7 +136,7 @@ def _is_taken_back_from_trial(c: RolloutChange) -> bool:
     """
     run = mapping(mapping(c.status, "blueGreen"), "postPromotionAnalysisRunStatus")
     has_failed = run.get("status") in ("Failed", "Error")
-    return c.is_on_trial and has_failed and "scaleDownDelaySeconds" in c.blue_green
+    return c.was_on_trial and has_failed and "scaleDownDelaySeconds" in c.blue_green
 
 
 def _superseded_while_paused(c: RolloutChange) -> bool:
