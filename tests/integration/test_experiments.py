@@ -893,3 +893,16 @@ async def test_a_step_tells_why_its_experiment_is_refused() -> None:
 
         await canary.until("the refusal", is_told)
         await canary.until("stuck", lambda status: status["headrace"]["waiting"].get("stuck"))
+
+
+@pytest.mark.spec("canary 8")
+async def test_an_index_that_is_set_back_after_the_promotion_begins_no_experiment() -> None:
+    async with running() as world:
+        canary = Canary(world)
+        await canary.deploy(rollout(experiment_step(part("new", "canary")), {"pause": {}}))
+        since = len(world.cluster.requests)
+        await canary.patch_status({"currentStepIndex": 0})
+        await asyncio.sleep(5)
+        assert (await canary.status())["currentStepIndex"] == 2
+        created = [each for each in world.writes(since) if each.verb == "create"]
+        assert [each.resource for each in created if each.resource != "events"] == []

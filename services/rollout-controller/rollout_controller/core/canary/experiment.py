@@ -37,9 +37,15 @@ FAILED = "Experiment analysis phase is error/failed"
 def reconcile_experiments(draft: Draft) -> None:
     """Start, judge and end the Experiments of this pass.
 
-    Blue-green has none: those of a canary before it are ended.
+    Blue-green has none: those of a canary before it are ended. Nor has an update that is over,
+    wherever somebody sets its index to.
     """
-    is_over = draft.is_blue_green or draft.is_aborted or draft.status.promote_full
+    is_over = (
+        draft.is_blue_green
+        or draft.is_fully_promoted
+        or draft.is_aborted
+        or draft.status.promote_full
+    )
     if not is_over and draft.has_pause(PauseReason.INCONCLUSIVE_ANALYSIS_RUN):
         draft.experiment = draft.status.canary.current_experiment
         return
