@@ -201,8 +201,8 @@ MUTANTS: Final = (
     Mutant(
         "Lease check before a write",
         (Edit("shared/headrace/runtime/guard.py", "if not self._may_write():", "if False:"),),
-        scenario="storm-over-one-canary",
-        seed=30,
+        scenario="frozen-in-the-middle-of-a-pass",
+        seed=3008,
     ),
 )
 
