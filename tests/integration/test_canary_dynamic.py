@@ -208,3 +208,27 @@ async def test_a_stable_service_that_waits_for_pods_does_not_hold_the_canarys() 
     await world.settle(10)
     assert await world.weight() == 50
     assert (await world.status())["message"] == "CanaryPauseStep"
+
+
+@pytest.mark.spec("canary 4.8")
+@pytest.mark.spec("canary 6.3")
+async def test_pods_stay_that_a_service_with_traffic_was_pointed_at() -> None:
+    gateway = {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "r", "namespace": "default"}}}
+    steps: list[dict[str, Any]] = [{"setWeight": 100}, {"pause": {}}]
+    world = await deployed(
+        routed(dynamicStableScale=True, steps=steps, trafficRouting=gateway)
+    )
+    await world.set_image("app:v2")
+    await world.settle(10)
+    assert await world.weight() == 100
+    world.router_obeys = False
+    pair = {"pingService": "active", "pongService": "preview"}
+    swapped = {"stableService": None, "canaryService": None, "pingPong": pair}
+    body = MergePatch({"spec": {"strategy": {"canary": swapped}}})
+    await world.user.patch(ROLLOUTS, "default", "app", body)
+    await world.patch_status({"promoteFull": True})
+    for _ in range(40):
+        await world.settle(0.25)
+        # All traffic goes by the Service that was the canary's, until the router says otherwise.
+        revisions = {"6f8474fb76": "1", "854756cb4f": "2"}
+        assert (await world.replicas())[revisions[await world.selected("preview")]] == 4

@@ -14,6 +14,8 @@ import math
 from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
+from rollout_controller.core.routers import weight_of
+from rollout_controller.core.services import selected_hash
 
 
 def share(draft: Draft, rs: ReplicaSet) -> int:
@@ -24,7 +26,21 @@ def share(draft: Draft, rs: ReplicaSet) -> int:
     if draft.is_blue_green:
         active = draft.observed.references.services.get(draft.blue_green.active_service)
         return draft.base if active is not None and active.pod_hash == rs.pod_hash else 0
-    return draft.shares.get(rs.pod_hash, 0) if draft.is_routed else 0
+    return max(draft.shares.get(rs.pod_hash, 0), _selected(draft, rs)) if draft.is_routed else 0
+
+
+def _selected(draft: Draft, rs: ReplicaSet) -> int:
+    """Return what the newest route gives the Services that select a ReplicaSet.
+
+    Where they change their roles (names swapped, pingPong switched on), that is not what it gives
+    to the hash.
+    """
+    stored = draft.observed.headrace.route
+    if stored is None or not stored.routers:
+        return 0
+    names = {stored.services.canary_role, stored.services.stable_role} - {None}
+    selecting = (name for name in names if name and selected_hash(draft, name) == rs.pod_hash)
+    return sum(weight_of(stored, name) or 0 for name in selecting)
 
 
 def replicas_needed(draft: Draft, rs: ReplicaSet) -> int:
