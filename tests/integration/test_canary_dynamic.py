@@ -215,9 +215,7 @@ async def test_a_stable_service_that_waits_for_pods_does_not_hold_the_canarys() 
 async def test_pods_stay_that_a_service_with_traffic_was_pointed_at() -> None:
     gateway = {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "r", "namespace": "default"}}}
     steps: list[dict[str, Any]] = [{"setWeight": 100}, {"pause": {}}]
-    world = await deployed(
-        routed(dynamicStableScale=True, steps=steps, trafficRouting=gateway)
-    )
+    world = await deployed(routed(dynamicStableScale=True, steps=steps, trafficRouting=gateway))
     await world.set_image("app:v2")
     await world.settle(10)
     assert await world.weight() == 100
