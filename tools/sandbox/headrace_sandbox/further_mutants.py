@@ -270,8 +270,8 @@ FURTHER: Final = (
     _mutant(
         "an abort ends the Experiment",
         f"{_CORE}/canary/experiment.py",
-        "    is_over = draft.is_blue_green or draft.is_aborted or draft.status.promote_full",
-        "    is_over = draft.is_blue_green or draft.status.promote_full",
+        "        or draft.is_aborted\n        or draft.status.promote_full\n",
+        "        or draft.status.promote_full\n",
         "experiment-first-and-abort",
     ),
     _mutant(
