@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from headrace.model.conditions import Reason
 from headrace.model.headrace_status import HeadraceStatus
-from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
 from rollout_controller.core import ephemeral, invalid, replica_sets, restart, workload
 from rollout_controller.core.bluegreen import analysis as bluegreen_analysis
@@ -69,9 +68,6 @@ _OF_PODS = (
 
 _OF_EFFECTS = (Reason.SWITCH_SERVICE, Reason.SCALING_REPLICA_SET)
 """Events that tell an effect, and are void where the effect is dropped."""
-
-ANSWER_SECONDS = 0.3
-"""For so long counters wait for the answer to a request, to be claimed together with it."""
 
 PASSES_MAX = 4
 """Passes over the status alone that one plan may hold; a loop would be a bug."""
@@ -367,32 +363,19 @@ def _intended(draft: Draft, claim: Claim | None) -> HeadraceStatus:
 
 
 def _is_soon_again(draft: Draft, claim: Claim) -> bool:
-    """Return whether the claim only counts and judges within a phase, and more follows at once.
+    """Return whether the claim only counts and judges within a phase, in a pass with effects.
 
-    A pass with effects is followed by another one, and an answer of the router brings one: they
-    count again and mostly have more to claim, in one request instead of two.
+    Such a pass is followed by another one at once, which counts again and mostly has more to
+    claim: one request instead of two.
     """
     observed = draft.observed
-    has_effects = any(not isinstance(effect, EvictPods) for effect in draft.effects)
-    if not has_effects and not _expects_answer(draft):
+    if all(isinstance(effect, EvictPods) for effect in draft.effects):
         return False
     counted = {name: getattr(claim.status, name) for name in _OF_PODS}
     waiting = {"waiting": claim.headrace.waiting}
     return claim.status == observed.status.model_copy(update=counted) and (
         claim.headrace == observed.headrace.model_copy(update=waiting)
     )
-
-
-def _expects_answer(draft: Draft) -> bool:
-    """Return whether the router may be about to answer; if so, this pass looks again then."""
-    if draft.request is None or draft.is_route_acknowledged:
-        return False
-    offset = draft.observed.server_offset_seconds or 0.0
-    until = parse_time(draft.request.decided_at) - offset + ANSWER_SECONDS
-    if draft.now >= until:
-        return False
-    draft.wake(until)
-    return True
 
 
 def _is_same(draft: Draft, claim: Claim) -> bool:

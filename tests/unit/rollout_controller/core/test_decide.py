@@ -242,27 +242,6 @@ def test_counters_wait_for_the_pass_that_follows_an_effect() -> None:
     assert after.claim.status.available_replicas == 4
 
 
-def test_counters_wait_a_moment_for_the_answer_of_the_router() -> None:
-    observed = samples.routed(STEPS, weight=0, replica_sets=ONE)
-    first = decided(observed)
-    claim = first.claim
-    assert claim is not None
-    assert first.request is not None
-    fewer = (samples.replica_set("stable", available=3), samples.replica_set("new", 1))
-    counted = replace(observed.with_status(claim.status, claim.headrace), replica_sets=fewer)
-    waits = decided(counted, at=0.1)
-    assert waits.claim is None
-    assert waits.wake_at == pytest.approx(NOW + 0.3, abs=1e-3)
-    late = decided(counted, at=0.31)
-    assert late.claim is not None
-    assert late.claim.status.available_replicas == 4
-    answer = Acknowledgement(first.request.epoch)
-    answered = decided(replace(counted, acknowledgement=answer), at=0.1)
-    assert answered.claim is not None
-    assert answered.claim.status.available_replicas == 4
-    assert answered.claim.status.current_step_index == 1
-
-
 def test_conditions_wait_for_the_pass_that_follows_an_effect() -> None:
     services = (samples.service("active", "stable"), samples.service("preview", "stable"))
     observed = samples.routed(STEPS, weight=0, replica_sets=ONE, services=services)
