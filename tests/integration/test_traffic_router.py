@@ -750,3 +750,44 @@ async def test_rollouts_of_another_instance_are_left_alone(world: World) -> None
         )
     )
     assert world.writes() == []
+
+
+async def test_two_rollouts_that_want_different_shares_of_one_service_fight_with_pauses(
+    world: World,
+) -> None:
+    names = ("web-canary", "api-canary", "web-stable")
+    refs = [{"name": name, "port": 80, "weight": 0} for name in names]
+    spec = {"parentRefs": [{"name": "web"}], "rules": [{"backendRefs": refs}]}
+    await world.user.create(
+        HTTP_ROUTES, {"metadata": {"name": "web", "namespace": "shop"}, "spec": spec}
+    )
+    await world.start()
+    first = world.document(10, 1, routers=(GATEWAY,))
+    await world.ask_durably(first)
+    await world.until_applied(1)
+    await world.acknowledge(first)
+    before = len(world.writes())
+    manifest = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "spec": {}}
+    created = await world.user.create(
+        ROLLOUTS, {**manifest, "metadata": {"name": "api", "namespace": "shop"}}
+    )
+    services = Services(
+        canary="api-canary",
+        stable="web-stable",
+        canary_role="api-canary",
+        stable_role="web-stable",
+    )
+    second = world.document(
+        20,
+        1,
+        routers=(GATEWAY,),
+        rollout="api",
+        uid=created["metadata"]["uid"],
+        services=services,
+    )
+    route = second.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    status = MergePatch({"status": {"headrace": {"epoch": 1, "route": route}}})
+    await world.user.patch(ROLLOUTS, "shop", "api", status, subresource="status")
+    await world.until(lambda: len(world.writes()) > before + 2)
+    await asyncio.sleep(0.5)
+    assert len(world.writes()) - before < 10

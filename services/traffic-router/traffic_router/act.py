@@ -135,6 +135,8 @@ class Actor:
                 return False
             raise Conflict(f"{ref.label} is gone") from error
         self._memory.written(observed.key, ref)
+        if write.purpose is Purpose.REPAIR:
+            self._memory.repaired(observed.key, ref, now)
         self._voice.metrics.count(
             "headrace_traffic_router_writes_total", ref.resource.kind, write.purpose
         )

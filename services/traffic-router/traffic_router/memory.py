@@ -12,7 +12,11 @@ from headrace.events.rollout import RouteVerifyRequested
 from headrace.model.quantities import Instant
 from headrace.model.route import RouteDocument
 from headrace.routes import ObjectRef
-from traffic_router.core.observed import Failure, Memory, Said
+from traffic_router.core.observed import Failure, Memory, Repair, Said
+
+_REPAIR_PAUSE_SECONDS: Final = 1.0
+_REPAIR_PAUSE_SECONDS_MAX: Final = 30.0
+"""Between repairs of one object that follow each other; the first one comes at once."""
 
 _ALIVE_SECONDS: Final = 60.0
 """How long a live read that found a Rollout of another instance is trusted."""
@@ -95,6 +99,15 @@ class RouteMemory:
         if ref in failures:
             kept = {other: failure for other, failure in failures.items() if other != ref}
             self._remember(key, failures=kept)
+
+    def repaired(self, key: str, ref: ObjectRef, now: Instant) -> None:
+        """Note a repair; the pause before another one grows while they follow each other."""
+        repairs = self.of(key).repairs
+        last = repairs.get(ref)
+        pause_seconds = _REPAIR_PAUSE_SECONDS
+        if last is not None and now - last.at < 2 * _REPAIR_PAUSE_SECONDS_MAX:
+            pause_seconds = min(2 * last.pause_seconds, _REPAIR_PAUSE_SECONDS_MAX)
+        self._remember(key, repairs={**repairs, ref: Repair(now, pause_seconds)})
 
     def forget(self, key: str) -> None:
         """Forget a Rollout that is gone."""

@@ -110,3 +110,14 @@ def test_a_living_rollout_is_trusted_for_a_while_unless_the_watch_says_otherwise
     assert not memory.is_alive("5f0c", Instant(60))
     memory.forget_alive("5f0c")
     assert not memory.is_alive("5f0c", Instant(1))
+
+
+def test_repairs_that_follow_each_other_come_with_growing_pauses() -> None:
+    memory, now, pauses = RouteMemory(), SENT, []
+    for _ in range(7):
+        memory.repaired(KEY, REF, now)
+        pauses.append(memory.of(KEY).repairs[REF].pause_seconds)
+        now = Instant(now + pauses[-1])
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    memory.repaired(KEY, REF, Instant(now + 60))
+    assert memory.of(KEY).repairs[REF].pause_seconds == 1

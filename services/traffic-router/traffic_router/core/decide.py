@@ -50,7 +50,7 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
     facts = tuple(_verified(observed, rollout))
     if document is None:
         return Plan(Reason.NO_ROUTE, writes=orphaned, facts=facts)
-    request = Request(document, rollout, _server_now(observed, now), observed.memory.failures)
+    request = Request(document, rollout, now, _server_now(observed, now), observed.memory)
     outcomes = tuple(_outcomes(observed, request))
     halt = next((outcome.halt for outcome in outcomes if outcome.halt), None)
     writes = [write for outcome in outcomes for write in outcome.writes]
@@ -122,8 +122,8 @@ def _unserved(observed: Observed, sight: RouterSight) -> str | None:
 def _answer(
     observed: Observed, request: Request, outcomes: tuple[_Outcome, ...], halt: Halt | None
 ) -> RouteApplied | RouteRefused | None:
-    """The answer to the request; None while another controller's weights stand in the status."""
-    if halt is not None and halt.reason is Reason.FOREIGN_WEIGHTS:
+    """The answer to the request; None while others have their hands on status or object."""
+    if halt is not None and halt.reason in (Reason.FOREIGN_WEIGHTS, Reason.DRIFTS_AGAIN):
         return None
     document, answers = request.document, tuple(outcome.answer for outcome in outcomes)
     fields = {
@@ -194,6 +194,9 @@ def _wake_at(
 ) -> Instant | None:
     if request.server_now is None:
         return Instant(now + _OFFSET_RETRY_SECONDS)
+    halts = (outcome.halt for outcome in outcomes if outcome.halt is not None)
+    if until := next((halt.until for halt in halts if halt.until is not None), None):
+        return until
     document = request.document
     if not document.verify.wanted or _is_past(document, request.server_now):
         return None

@@ -9,12 +9,12 @@ The order of the checks in `judge` is the rule of architecture, "The route docum
 4. the object confirmed it once and differs now: repair, unless `status.canary.weights` tells of
    another controller;
 5. the write raises traffic: refuse while the Rollout is aborted, or when the request is too old;
-6. the API server has refused this very write: do not repeat it.
+6. it was repaired a moment ago: somebody else writes it, too, and is answered with pauses;
+7. the API server has refused this very write: do not repeat it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace.events.traffic import RouteDrifted
@@ -24,7 +24,6 @@ from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
 from headrace.model.route import Fence, Level, RouteDocument, RouterAnswer, RouterConfig
 from headrace.routes import (
-    ObjectRef,
     Reading,
     RenderError,
     Router,
@@ -36,7 +35,7 @@ from headrace.routes import (
     rank,
     stamp,
 )
-from traffic_router.core.observed import Failure, RolloutView
+from traffic_router.core.observed import Failure, Memory, RolloutView
 from traffic_router.core.plan import Purpose, Reason, Write
 
 
@@ -47,22 +46,29 @@ class Request:
     Attributes:
         document: The newest request.
         rollout: The Rollout as held.
+        now: Own time.
         server_now: API server time; None when unknown.
-        failures: Writes that the API server refused.
+        memory: Writes that the API server refused, and repairs.
     """
 
     document: RouteDocument
     rollout: RolloutView
+    now: Instant
     server_now: Instant | None
-    failures: Mapping[ObjectRef, Failure]
+    memory: Memory
 
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Why an object is left as it is although it does not hold the document."""
+    """Why an object is left as it is although it does not hold the document.
+
+    Attributes:
+        until: When it may be written all the same; None for not by itself.
+    """
 
     reason: Reason
     message: str
+    until: Instant | None = None
 
 
 def judge(
@@ -127,13 +133,19 @@ def _halt(request: Request, sighting: Sighting, purpose: Purpose, *, is_raise: b
         if request.server_now is None:
             return Halt(Reason.RAISE_EXPIRED, "the time of the API server is not known yet")
         return Halt(Reason.RAISE_EXPIRED, f"the request expired at {document.valid_until}")
+    repair = request.memory.repairs.get(sighting.ref)
+    if purpose is Purpose.REPAIR and repair is not None:
+        until = Instant(repair.at + repair.pause_seconds)
+        if request.now < until:
+            text = f"{sighting.ref.label} is changed again after its repair"
+            return Halt(Reason.DRIFTS_AGAIN, text, until)
     failure = _refused_before(request, sighting)
     return None if failure is None else Halt(Reason.ROUTER_ERROR, failure.message)
 
 
 def _refused_before(request: Request, sighting: Sighting) -> Failure | None:
     """Return how the API server has refused this very write, None when it has not."""
-    failure, document = request.failures.get(sighting.ref), request.document
+    failure, document = request.memory.failures.get(sighting.ref), request.document
     seen = sighting.manifest["metadata"]["resourceVersion"] if sighting.manifest else ""
     asked = (document.epoch, document.renewal, seen)
     if failure is None:

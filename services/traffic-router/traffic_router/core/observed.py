@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from headrace.events.rollout import RouteVerifyRequested
+from headrace.model.quantities import Instant
 from headrace.model.route import Fence, RouteDocument, RouterConfig
 from headrace.model.traffic import TrafficWeights
 from headrace.routes import ObjectRef, Sighting, Targets
@@ -92,6 +93,20 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """The last repair of an object.
+
+    Attributes:
+        at: When, by own time.
+        pause_seconds: How long the next one has to wait after it: longer each time, since
+            whoever changes the object again and again would be answered for ever.
+    """
+
+    at: Instant
+    pause_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What this process remembers of one Rollout.
 
@@ -99,12 +114,14 @@ class Memory:
         is_asked: A message asked since the last answer, so the answer is due again.
         said: The last answer.
         failures: Refused writes by object.
+        repairs: Last repairs by object.
         verify: A check that is no route and waits for its answer.
     """
 
     is_asked: bool = False
     said: Said | None = None
     failures: Mapping[ObjectRef, Failure] = field(default_factory=dict)
+    repairs: Mapping[ObjectRef, Repair] = field(default_factory=dict)
     verify: RouteVerifyRequested | None = None
 
 

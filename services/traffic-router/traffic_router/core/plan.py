@@ -25,6 +25,7 @@ class Reason(StrEnum):
     RAISE_EXPIRED = "RaiseExpired"
     ROLLOUT_IS_ABORTED = "RolloutIsAborted"
     FOREIGN_WEIGHTS = "ForeignWeights"
+    DRIFTS_AGAIN = "DriftsAgain"
     ROUTER_ERROR = "RouterError"
     ROUTE_VERIFIED = "RouteVerified"
     ROUTE_DRIFTED = "RouteDrifted"

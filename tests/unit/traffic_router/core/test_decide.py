@@ -43,6 +43,7 @@ from traffic_router.core.observed import (
     Memory,
     Observed,
     Orphan,
+    Repair,
     RolloutView,
     RouterSight,
     Said,
@@ -371,6 +372,18 @@ def test_a_kind_that_is_not_served_is_told() -> None:
     plan = planned(observed(None, unserved=frozenset({"trafficsplits.split.smi-spec.io"})))
     assert plan.reason is Reason.ROUTER_ERROR
     assert plan.message == "the API server does not serve trafficsplits.split.smi-spec.io"
+
+
+def test_an_object_that_is_changed_again_after_its_repair_waits_for_the_next() -> None:
+    fenced = traffic_split(50, 7, fenced=10)
+    repaired = {SPLIT_REF: Repair(Instant(NOW - 1), 4.0)}
+    early = planned(observed(fenced, memory=Memory(repairs=repaired)))
+    assert (early.writes, early.facts) == ((), ())
+    assert (early.reason, early.wake_at) == (Reason.DRIFTS_AGAIN, NOW + 3)
+    over = {SPLIT_REF: Repair(Instant(NOW - 4), 4.0)}
+    assert planned(observed(fenced, memory=Memory(repairs=over))).writes
+    newer = document(epoch=8)
+    assert planned(observed(fenced, newer, memory=Memory(repairs=repaired))).writes
 
 
 def test_a_refused_write_is_not_repeated_before_the_next_renewal() -> None:

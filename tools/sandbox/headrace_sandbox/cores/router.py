@@ -34,7 +34,7 @@ from headrace_sandbox.nodes import drive
 from traffic_router.core.decide import decide
 from traffic_router.core.invariants import check
 from traffic_router.core.observed import Observed, Orphan, RouterSight
-from traffic_router.core.plan import Plan, Write
+from traffic_router.core.plan import Plan, Purpose, Write
 from traffic_router.documents import DocumentCache
 from traffic_router.gather import newest_document, rollout_view
 from traffic_router.memory import RouteMemory
@@ -162,6 +162,8 @@ class RouterCore:
             case unreachable:
                 assert_never(unreachable)
         self._memory.written(key, ref)
+        if write.purpose is Purpose.REPAIR:
+            self._memory.repaired(key, ref, self._process.clock.now())
         self._process.sight.offer(ref.resource, stored)
 
     def _patch(self, ref: ObjectRef, patch: MergePatch | JsonPatch) -> Manifest:
