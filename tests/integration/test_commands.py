@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from engine_world import World, routed
+from engine_world import ListRecorder, SilentBus, SilentMetrics, World, routed
 
 from headrace.errors import Conflict, Rejected
 from headrace.events.commands import Action, Preconditions, RolloutCommanded
 from headrace.events.envelope import Event
+from headrace.events.topics import Topic
 from headrace.kubernetes.resources import ROLLOUTS
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import MemoryClient, Request
+from rollout_controller.caches import Facts
 from rollout_controller.commands import CommandHandler
+from rollout_controller.voice import Voice
 
 PAUSE: dict[str, Any] = {"pause": {}}
 
@@ -169,3 +172,12 @@ async def test_a_command_for_a_rollout_that_goes_meanwhile_is_left() -> None:
     await handler.handle(Event.of(command, source="cluster", time=world.clock.now()), command)
     writes = [each for each in world.cluster.requests if each.identity == "commanded"]
     assert len(writes) == 1
+
+
+async def test_the_end_of_a_rollout_whose_memory_cannot_be_read_is_told() -> None:
+    bus = SilentBus()
+    voice = Voice(bus, Topic("steps"), ListRecorder(), Facts(), SilentMetrics())
+    metadata = {"name": "app", "namespace": "default", "uid": "u"}
+    rollout = {"metadata": metadata, "status": {"headrace": {"history": "edited"}}}
+    voice.publish_deleted(rollout, "cluster", Instant(0.0))
+    assert [each.type for each in bus.events] == ["headrace.rollout.deleted.v1"]

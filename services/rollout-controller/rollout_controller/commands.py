@@ -218,4 +218,4 @@ def _is_begun(rollout: Manifest, command: RolloutCommanded) -> bool:
 
 
 def _headrace(rollout: Manifest) -> HeadraceStatus:
-    return HeadraceStatus.load((rollout.get("status") or {}).get("headrace") or {})
+    return HeadraceStatus.remembered((rollout.get("status") or {}).get("headrace"))

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from headrace.kubernetes.resources import Manifest
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.rollout_status import RolloutStatus
@@ -48,7 +46,7 @@ class Decoded:
         """Return the status of a Rollout."""
         known = self._statuses.get(uid)
         if known is None or known.raw is not raw:
-            known = DecodedStatus(raw, _status(raw), remembered(raw.get("headrace")))
+            known = DecodedStatus(raw, _status(raw), HeadraceStatus.remembered(raw.get("headrace")))
             self._statuses[uid] = known
         return known
 
@@ -80,13 +78,3 @@ def _status(raw: Mapping[str, Any]) -> RolloutStatus:
     if (status.current_step_index or 0) < 0:
         return status.model_copy(update={"current_step_index": 0})
     return status
-
-
-def remembered(raw: object) -> HeadraceStatus:
-    """Return what we remembered; what cannot be read counts as lost, and is found again."""
-    if not isinstance(raw, dict):
-        return HeadraceStatus()
-    try:
-        return HeadraceStatus.load(raw)
-    except ValidationError:
-        return HeadraceStatus()

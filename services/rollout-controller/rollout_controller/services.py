@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from headrace.errors import NotFound
 from headrace.kubernetes.patches import pointer
 from headrace.kubernetes.resources import ROLLOUTS, SERVICES, Manifest
+from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import Cluster, JsonPatch
 from headrace.runtime.component import Loop, Ports
@@ -32,7 +33,6 @@ from rollout_controller.core.abandoned import (
     is_managed,
     managing_rollout,
 )
-from rollout_controller.decoded import remembered
 from rollout_controller.settings import ControllerSettings
 
 _QUEUE = "Services"
@@ -200,5 +200,5 @@ def _giving_up(rollout: Manifest) -> GivingUp:
     generation = str(rollout["metadata"].get("generation"))
     return GivingUp(
         is_observed=not invalid and status.get("observedGeneration") == generation,
-        headrace=remembered(status.get("headrace")),
+        headrace=HeadraceStatus.remembered(status.get("headrace")),
     )

@@ -171,7 +171,7 @@ class Voice:
     def publish_deleted(self, rollout: Manifest, source: str, now: Instant) -> None:
         """Publish that a Rollout is gone; its history went with it."""
         metadata, status = rollout["metadata"], rollout.get("status") or {}
-        headrace = HeadraceStatus.load(status.get("headrace") or {})
+        headrace = HeadraceStatus.remembered(status.get("headrace"))
         payload = RolloutDeleted(
             namespace=metadata.get("namespace", ""),
             rollout=metadata["name"],

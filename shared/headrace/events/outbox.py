@@ -75,9 +75,8 @@ def unpublished(status: HeadraceStatus, teller: Teller) -> tuple[Event, ...]:
     Transitions that left the history unpublished are told as one `history.truncated`. Those of a
     later version, which was here before, are left out: this one cannot tell them.
     """
-    waiting = [
-        item for item in status.history if item.ordinal > status.published and _is_known(item)
-    ]
+    known = [item for item in status.history if _is_known(item)]
+    waiting = [item for item in known if item.ordinal > status.published]
     if not waiting:
         return ()
     events = [event_from_transition(item, teller) for item in waiting]

@@ -8,6 +8,10 @@ Source: architecture, "Order of effects", "Share", "Outbox", "Commands".
 
 from __future__ import annotations
 
+from typing import Self
+
+from pydantic import ValidationError
+
 from headrace.model.base import Model
 from headrace.model.route import Level, RouteDocument
 
@@ -109,3 +113,14 @@ class HeadraceStatus(Model):
     history: tuple[Transition, ...] = ()
     published: int = 0
     commands: tuple[str, ...] = ()
+
+    @classmethod
+    def remembered(cls, raw: object) -> Self:
+        """Return what a Rollout remembers; what cannot be read counts as lost, and is found again.
+
+        The CRD leaves it open, so that anybody who may write a status may write anything.
+        """
+        try:
+            return cls.model_validate(raw or {})
+        except ValidationError:
+            return cls()

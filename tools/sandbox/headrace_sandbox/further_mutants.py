@@ -164,8 +164,8 @@ FURTHER: Final = (
     _mutant(
         "what the broker did not take is told again",
         "shared/headrace/events/outbox.py",
-        "        item for item in status.history if item.ordinal > status.published and",
-        "        item for item in status.history[-1:] if item.ordinal > status.published and",
+        "    waiting = [item for item in known if item.ordinal > status.published]\n",
+        "    waiting = list(status.history[-1:])\n",
         "broker-away-all-the-time",
     ),
     _mutant(

@@ -14,6 +14,7 @@ from headrace.errors import NotFound, PermanentError
 from headrace.kubernetes.resources import ANALYSIS_RUNS, Manifest
 from headrace.model.conditions import PauseReason
 from headrace.model.experiment import ExperimentSpec, ExperimentStatus
+from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.quantities import Instant
 from headrace.model.rollout_status import RolloutStatus
 from headrace.runtime.cluster import Cluster
@@ -22,7 +23,6 @@ from rollout_controller.core import labels
 from rollout_controller.core.experiment.observed import Observed, OwningRollout, TemplateService
 from rollout_controller.core.observed import References, RunObject
 from rollout_controller.core.routers import known_shares
-from rollout_controller.decoded import remembered
 from rollout_controller.experiments.facts import Failures, rollout_owner, work_key
 from rollout_controller.lookups import Templates, owned_runs
 from rollout_controller.views import replica_set_view
@@ -134,7 +134,7 @@ class Gatherer:
             resource_version=rollout["metadata"]["resourceVersion"],
             relies_on_it=status.canary.current_experiment == metadata["name"] and not is_noted,
             weighted=_weighted(rollout.get("spec") or {}),
-            shares=known_shares(status, remembered(raw.get("headrace"))),
+            shares=known_shares(status, HeadraceStatus.remembered(raw.get("headrace"))),
         )
 
 

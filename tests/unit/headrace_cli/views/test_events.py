@@ -273,3 +273,7 @@ def test_a_message_of_several_lines_is_one() -> None:
     }
     (line,) = EventLog().lines([kubernetes_entry(event)])
     assert line.endswith("  Failed: first second")
+
+
+def test_a_rollout_whose_memory_cannot_be_read_has_no_events() -> None:
+    assert object_entries({"metadata": {}, "status": {"headrace": {"epoch": "x"}}}) == []

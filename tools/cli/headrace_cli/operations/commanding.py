@@ -70,7 +70,7 @@ class BusWay:
     def _command(self, rollout: Manifest, wish: Wish) -> RolloutCommanded:
         session = self._session
         offset = session.cluster.server_offset_seconds() or 0.0
-        headrace = HeadraceStatus.load(section(rollout, "status", "headrace"))
+        headrace = HeadraceStatus.remembered(section(rollout, "status", "headrace"))
         pod_hash = text(rollout, "status", "currentPodHash")
         return RolloutCommanded(
             namespace=session.namespace,
@@ -143,7 +143,7 @@ class BusWay:
 
 
 def _answer_in(rollout: Manifest | None, command: str) -> Transition | None:
-    status = HeadraceStatus.load(section(rollout or {}, "status", "headrace"))
+    status = HeadraceStatus.remembered(section(rollout or {}, "status", "headrace"))
     answers = (CommandAccepted.EVENT_TYPE, CommandRejected.EVENT_TYPE)
     return next(
         (each for each in status.history if each.command == command and each.type in answers),

@@ -144,7 +144,7 @@ def _split(shares: Iterable[BackendShare]) -> str:
 
 def object_entries(rollout: Manifest) -> list[Entry]:
     """Return what a Rollout itself remembers: its last transitions and its newest route."""
-    status = HeadraceStatus.load(section(rollout, "status", "headrace"))
+    status = HeadraceStatus.remembered(section(rollout, "status", "headrace"))
     entries = [entry for each in status.history for entry in _history_entries(rollout, each)]
     if status.route is not None:
         entries += _route_entries(rollout, status)

@@ -67,7 +67,7 @@ def explain(rollout: Manifest, events: Iterable[Entry], *, now: Instant) -> Expl
         now: Seconds since the epoch.
     """
     remembered = object_entries(rollout)
-    headrace = HeadraceStatus.load(section(rollout, "status", "headrace"))
+    headrace = HeadraceStatus.remembered(section(rollout, "status", "headrace"))
     phase = phase_of(rollout)
     return Explanation(
         rollout,
