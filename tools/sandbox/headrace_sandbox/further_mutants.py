@@ -346,5 +346,12 @@ FURTHER: Final = (
         "                pass\n",
         "recreated-while-the-router-lags",
     ),
+    _mutant(
+        "a promotion has the weight of the end",
+        f"{_CORE}/canary/promotion.py",
+        "    return route.weights.canary < route.weights.base",
+        "    return route.weights.canary < 0",
+        "more-pods-than-wanted-at-the-end",
+    ),
 )
 """Each is found within a minute in the scenario that it names, or by a hunt."""

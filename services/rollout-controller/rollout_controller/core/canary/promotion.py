@@ -46,7 +46,20 @@ def promotion_reason(draft: Draft, index: int) -> str | None:
         return None
     if is_back:
         return "Rollback within window"
+    if not draft.is_fully_promoted and _lacks_weight(draft):
+        return None
     return f"Completed all {steps} canary steps"
+
+
+def _lacks_weight(draft: Draft) -> bool:
+    """Return whether the route that holds is that of the last step, not yet that of the end.
+
+    So it is while there are other pods than wanted, as after a scale-in (canary 5.2, rule 7).
+    """
+    route = draft.request
+    if route is None or not draft.has_routers or not draft.steps or not draft.observed.replicas:
+        return False
+    return route.weights.canary < route.weights.base
 
 
 def _may_swap(draft: Draft) -> bool:

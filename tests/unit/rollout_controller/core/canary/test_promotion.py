@@ -106,6 +106,15 @@ def test_the_last_weight_must_be_acknowledged() -> None:
     assert promotion_reason(draft, 2) == "Completed all 2 canary steps"
 
 
+@pytest.mark.parametrize(("weight", "is_promoted"), [(50, False), (100, True)])
+def test_a_weight_of_the_last_step_is_not_that_of_the_end(weight: int, is_promoted: bool) -> None:
+    # With a pod more than wanted the weight of the step before is the one to hold for now.
+    sets = (samples.replica_set("stable"), samples.replica_set("new", 5))
+    status = {"currentStepIndex": 2}
+    observed = samples.routed(STEPS, weight=weight, status=status, replica_sets=sets)
+    assert (promotion_reason(Draft(observed, samples.NOW), 2) is not None) is is_promoted
+
+
 @pytest.mark.spec("canary 3.2")
 def test_a_full_promotion_waits_for_no_weight() -> None:
     sets = (samples.replica_set("stable"), samples.replica_set("new"))
