@@ -16,7 +16,7 @@ from traffic_router.core.observed import Failure, Memory, Repair, Said
 
 _REPAIR_PAUSE_SECONDS: Final = 1.0
 _REPAIR_PAUSE_SECONDS_MAX: Final = 30.0
-"""Between repairs of one object that follow each other; the first one comes at once."""
+"""Between repairs of one object that follow on each other; the first one comes at once."""
 
 _ALIVE_SECONDS: Final = 60.0
 """How long a live read that found a Rollout of another instance is trusted."""
@@ -101,11 +101,14 @@ class RouteMemory:
             self._remember(key, failures=kept)
 
     def repaired(self, key: str, ref: ObjectRef, now: Instant) -> None:
-        """Note a repair; the pause before another one grows while they follow each other."""
+        """Note a repair; the pause before another one grows while each undoes the one before.
+
+        Who edits by hand takes longer than a second to do it again, and is answered at once.
+        """
         repairs = self.of(key).repairs
         last = repairs.get(ref)
         pause_seconds = _REPAIR_PAUSE_SECONDS
-        if last is not None and now - last.at < 2 * _REPAIR_PAUSE_SECONDS_MAX:
+        if last is not None and now - last.at < last.pause_seconds + _REPAIR_PAUSE_SECONDS:
             pause_seconds = min(2 * last.pause_seconds, _REPAIR_PAUSE_SECONDS_MAX)
         self._remember(key, repairs={**repairs, ref: Repair(now, pause_seconds)})
 

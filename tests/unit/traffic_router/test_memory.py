@@ -119,5 +119,10 @@ def test_repairs_that_follow_each_other_come_with_growing_pauses() -> None:
         pauses.append(memory.of(KEY).repairs[REF].pause_seconds)
         now = Instant(now + pauses[-1])
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
-    memory.repaired(KEY, REF, Instant(now + 60))
-    assert memory.of(KEY).repairs[REF].pause_seconds == 1
+
+
+def test_repairs_of_what_is_edited_by_hand_do_not_get_slower() -> None:
+    memory = RouteMemory()
+    for second in range(0, 30, 3):
+        memory.repaired(KEY, REF, Instant(SENT + second))
+        assert memory.of(KEY).repairs[REF].pause_seconds == 1

@@ -197,13 +197,14 @@ class Book:
                 del entries[:-50]
 
     def _note_split(self, manifest: Manifest) -> None:
+        for fence in _fences(manifest):  # those of Rollouts that are gone, too
+            self.page(str(fence.get("uid"))).fences.add(int(fence.get("epoch") or 0))
         for record in self._world.objects.all(ROLLOUTS):
             found = split_of(self._world.objects, record.manifest)
             if found is None or found[0].uid != manifest["metadata"]["uid"]:
                 continue
             page = self.page(record.uid)
             epoch = int((fence_of(manifest, record.uid) or {}).get("epoch") or 0)
-            page.fences.add(epoch)
             asked = page.asked.get(epoch)
             # With ping and pong the roles may have swapped since the request.
             canary, _ = roles(record.manifest)

@@ -55,8 +55,8 @@ class Diligence:
             return
         if node.name.startswith("rollout-controller"):
             self._controller(node, record)
-        elif node.name.startswith("traffic-router"):
-            self._router(node, record)
+        elif node.name.startswith("traffic-router") and outcome.wake_at is None:
+            self._router(node, record)  # else it repairs what is changed again and again later
 
     def _knows(self, node: Agent, record: Record) -> bool:
         """Return whether a process knows an object as it is stored."""

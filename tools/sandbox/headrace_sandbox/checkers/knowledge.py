@@ -359,6 +359,8 @@ def _asked_of_stable(
     is_more = before is None or _weight_of_hash(before, stable) < weight
     canary, kept = hashes["canary"], int(weights.get("canary") or 0)
     is_raise = before is not None and _weight_of_hash(before, canary) < kept
+    if before is not None and before["weights"].get("canary"):
+        canary = before["hashes"]["canary"]  # of the version that was superseded, maybe
     if not is_more or is_raise or not view.answers(canary):
         return
     text = (

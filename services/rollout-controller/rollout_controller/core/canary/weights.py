@@ -18,6 +18,7 @@ from rollout_controller.core.canary.counts import (
 from rollout_controller.core.canary.drain import abandoned_canary, drained_weight, has_pods
 from rollout_controller.core.canary.experiment import destinations
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import ReplicaSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,8 @@ def _weight_before(draft: Draft) -> int:
 def gate_holds(draft: Draft, weight: int) -> bool:
     """Return whether stable has the pods for what the canary does not get (canary 5.3).
 
-    A lowering is not held when the canary has nobody who could answer and stable has at least
-    one pod: then every request to the canary fails for certain. Nor is a raise when nobody is
+    A lowering is not held when nobody beside stable could answer and stable has at least one
+    pod: then every request to the canary fails for certain. Nor is a raise when nobody is
     left in stable and the canary can answer: the update may be the repair (decision 12).
     """
     stable = draft.stable
@@ -144,9 +145,21 @@ def gate_holds(draft: Draft, weight: int) -> bool:
         return True
     if _is_raise(draft, weight) and fixes_forward(draft):
         return True
-    canary_is_empty = not has_pods(draft, abandoned_canary(draft) or draft.new_hash)
     is_lowering = weight < _persisted_weight(draft)
-    return is_lowering and canary_is_empty and stable.available > 0
+    return is_lowering and not _is_carried(draft, stable) and stable.available > 0
+
+
+def _is_carried(draft: Draft, stable: ReplicaSet) -> bool:
+    """Return whether any version but stable that may get traffic has pods which answer it.
+
+    A version that was superseded in mid-update is such a one, whatever the new one has.
+    """
+    carriers = {pod_hash for pod_hash, weight in draft.shares.items() if weight > 0}
+    carriers.discard(stable.pod_hash)
+    return any(
+        has_pods(draft, pod_hash)
+        for pod_hash in carriers or {abandoned_canary(draft) or draft.new_hash}
+    )
 
 
 def _is_raise(draft: Draft, weight: int) -> bool:

@@ -1,5 +1,6 @@
 """Which weight the canary gets, and the gate (canary 5.2, 5.3, 5.4)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,6 +141,22 @@ def test_an_empty_canary_is_left_as_soon_as_stable_has_one_pod() -> None:
     assert gate_holds(draft(0, stable_available=1, weight=50), 0)
     assert not gate_holds(draft(0, stable_available=0, weight=50), 0)
     assert not gate_holds(draft(1, stable_available=1, weight=50), 0)
+
+
+@pytest.mark.parametrize(("available", "holds"), [(3, False), (0, True)])
+def test_a_superseded_version_keeps_its_traffic_until_stable_can_carry_it(
+    available: int, holds: bool
+) -> None:
+    observed = draft(0, stable_available=1, weight=75).observed
+    headrace = observed.headrace.model_copy(update={"shares": {"stable": 25, "second": 75}})
+    found = replace(
+        observed.with_status(observed.status, headrace),
+        replica_sets=(
+            *observed.replica_sets,
+            samples.replica_set("second", 3, available=available),
+        ),
+    )
+    assert gate_holds(Draft(found, samples.NOW), 0) is holds
 
 
 @pytest.mark.spec("canary 5.4")
