@@ -150,16 +150,14 @@ def gate_holds(draft: Draft, weight: int) -> bool:
 
 
 def _is_carried(draft: Draft, stable: ReplicaSet) -> bool:
-    """Return whether any version but stable that may get traffic has pods which answer it.
+    """Return whether the new version, or any but stable that may get traffic, has pods.
 
-    A version that was superseded in mid-update is such a one, whatever the new one has.
+    A version that was superseded in mid-update may get it, while the new one has none.
     """
     carriers = {pod_hash for pod_hash, weight in draft.shares.items() if weight > 0}
     carriers.discard(stable.pod_hash)
-    return any(
-        has_pods(draft, pod_hash)
-        for pod_hash in carriers or {abandoned_canary(draft) or draft.new_hash}
-    )
+    carriers.add(abandoned_canary(draft) or draft.new_hash)
+    return any(has_pods(draft, pod_hash) for pod_hash in carriers)
 
 
 def _is_raise(draft: Draft, weight: int) -> bool:
