@@ -919,7 +919,8 @@ async def test_a_rollout_becomes_a_canary_without_another_release() -> None:
     assert await world.replicas() == {"1": 3}
 
 
-async def test_a_routed_canary_becomes_blue_green_and_gives_its_traffic_objects_up() -> None:
+async def routed_canary() -> BlueGreen:
+    """Return a Rollout that has become a canary, with a fifth of the traffic at revision 2."""
     world = await deployed()
     canary = {
         "canaryService": "preview",
@@ -931,6 +932,11 @@ async def test_a_routed_canary_becomes_blue_green_and_gives_its_traffic_objects_
     await world.settle()
     await world.update("app:v2")
     assert await world.weight() == 20
+    return world
+
+
+async def test_a_routed_canary_becomes_blue_green_and_gives_its_traffic_objects_up() -> None:
+    world = await routed_canary()
     services = {"activeService": "active", "previewService": "preview", **MANUAL}
     await world.patch_spec({"strategy": {"canary": None, "blueGreen": services}})
     await world.settle()
@@ -951,17 +957,7 @@ async def test_a_routed_canary_becomes_blue_green_and_gives_its_traffic_objects_
 async def test_a_preview_that_was_the_canarys_keeps_its_pods_until_others_answer(
     obeys: bool,
 ) -> None:
-    world = await deployed()
-    canary = {
-        "canaryService": "preview",
-        "stableService": "active",
-        "trafficRouting": {"smi": {"rootService": "root", "trafficSplitName": "split"}},
-        "steps": [{"setWeight": 20}, {"pause": {}}],
-    }
-    await world.patch_spec({"strategy": {"blueGreen": None, "canary": canary}})
-    await world.settle()
-    await world.update("app:v2")
-    assert await world.weight() == 20
+    world = await routed_canary()
     world.router_obeys = obeys  # else a fifth of the traffic goes on to the Service
     services = {"activeService": "active", "previewService": "preview", **MANUAL}
     template = {"spec": {"containers": [{"name": "app", "image": "app:v3"}]}}

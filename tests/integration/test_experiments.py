@@ -10,6 +10,7 @@ from experiment_world import (
     HASH,
     ROUTED,
     Canary,
+    World,
     analysis,
     current_of,
     experiment_step,
@@ -681,15 +682,21 @@ async def test_an_inconclusive_experiment_pauses_and_is_tried_again_on_resume() 
         assert await canary.experiment() == f"{name}-1"
 
 
+async def weighed_experiment(world: World) -> tuple[Canary, str]:
+    """Return a canary whose step runs an Experiment with a tenth of the traffic, and its name."""
+    canary = Canary(world)
+    step = experiment_step(part("new", "canary", weight=10))
+    await canary.deploy(rollout({"setWeight": 25}, step, **ROUTED))
+    await canary.release("app:v2")
+    name = await canary.experiment()
+    await canary.until_experiment(name, "Running")
+    return canary, name
+
+
 @pytest.mark.spec("canary 8")
 async def test_an_abort_ends_the_experiment_at_once() -> None:
     async with running() as world:
-        canary = Canary(world)
-        step = experiment_step(part("new", "canary", weight=10))
-        await canary.deploy(rollout({"setWeight": 25}, step, **ROUTED))
-        await canary.release("app:v2")
-        name = await canary.experiment()
-        await canary.until_experiment(name, "Running")
+        canary, name = await weighed_experiment(world)
         await asyncio.sleep(5)
         await canary.patch_status({"abort": True})
         await canary.is_split(canary=0, stable=100)
@@ -863,12 +870,7 @@ async def test_an_experiment_that_was_left_for_that_of_another_step_is_tried_ane
 @pytest.mark.spec("bluegreen 1")
 async def test_a_canary_that_becomes_blue_green_ends_its_experiment() -> None:
     async with running() as world:
-        canary = Canary(world)
-        step = experiment_step(part("new", "canary", weight=10))
-        await canary.deploy(rollout({"setWeight": 25}, step, **ROUTED))
-        await canary.release("app:v2")
-        name = await canary.experiment()
-        await canary.until_experiment(name, "Running")
+        canary, name = await weighed_experiment(world)
         blue_green = {"activeService": "stable", "autoPromotionEnabled": False}
         strategy = {"canary": None, "blueGreen": blue_green}
         body = MergePatch({"spec": {"strategy": strategy}})

@@ -101,7 +101,7 @@ class Draft:
         self.is_route_settled = True
         self.epoch = observed.headrace.epoch
         self.shares = known_shares(observed.status, observed.headrace)
-        self.attempt = observed.headrace.attempt + _takes_back(observed)
+        self.attempt = observed.headrace.attempt + self._takes_back()
         self.runs: dict[RunKind, AnalysisRunReference] = {}
         self.experiment = ""
         self.is_experiment_done = False
@@ -198,6 +198,15 @@ class Draft:
     def is_retried(self) -> bool:
         """Whether a person has taken an abort back, and no pass has claimed it yet."""
         return self.status.aborted_at is not None and not self.status.abort
+
+    def _takes_back(self) -> int:
+        """Return 1 while a retry, or the resume of an inconclusive pause, waits to be claimed."""
+        status, name = self.status, self.status.canary.current_experiment
+        phases = [run.status for run in claimed_runs(status).values()]
+        phases += [each.phase for each in self.observed.experiments if each.name == name]
+        was_inconclusive = AnalysisPhase.INCONCLUSIVE in phases
+        is_resumed = status.controller_pause and not status.pause_conditions and was_inconclusive
+        return 1 if self.is_retried or is_resumed else 0
 
     @property
     def has_check_point(self) -> bool:
@@ -330,19 +339,6 @@ class Draft:
         if not pauses and not self.keeps_word:
             return False
         return self.status.controller_pause or bool(self.pauses_added)
-
-
-def _takes_back(observed: Observed) -> int:
-    """Return 1 while a retry, or the resume of an inconclusive pause, waits to be claimed."""
-    status = observed.status
-    is_retry = status.aborted_at is not None and not status.abort
-    phases = [run.status for run in claimed_runs(status).values()]
-    phases += [
-        each.phase for each in observed.experiments if each.name == status.canary.current_experiment
-    ]
-    was_inconclusive = AnalysisPhase.INCONCLUSIVE in phases
-    is_resumed = status.controller_pause and not status.pause_conditions and was_inconclusive
-    return 1 if is_retry or is_resumed else 0
 
 
 def _named(observed: Observed, name: str | None) -> ReplicaSet | None:

@@ -17,6 +17,13 @@ def selected_hash(draft: Draft, name: str) -> str:
     return draft.selected.get(name, service.pod_hash if service is not None else "")
 
 
+def roles_selecting(draft: Draft, pod_hash: str) -> set[str]:
+    """Return the Services of both roles of the newest route that select the pods with a hash."""
+    stored = draft.observed.headrace.route
+    roles = (stored.services.canary_role, stored.services.stable_role) if stored else ()
+    return {name for name in roles if name and selected_hash(draft, name) == pod_hash}
+
+
 def is_canary_elsewhere(draft: Draft) -> bool:
     """Return whether the canary Service selects other pods than those of the new version."""
     name = draft.roles.canary

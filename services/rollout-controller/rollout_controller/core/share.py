@@ -15,7 +15,7 @@ from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
 from rollout_controller.core.routers import weight_of
-from rollout_controller.core.services import selected_hash
+from rollout_controller.core.services import roles_selecting
 
 
 def share(draft: Draft, rs: ReplicaSet) -> int:
@@ -38,9 +38,7 @@ def _selected(draft: Draft, rs: ReplicaSet) -> int:
     stored = draft.observed.headrace.route
     if stored is None or not stored.routers:
         return 0
-    names = {stored.services.canary_role, stored.services.stable_role} - {None}
-    selecting = (name for name in names if name and selected_hash(draft, name) == rs.pod_hash)
-    return sum(weight_of(stored, name) or 0 for name in selecting)
+    return sum(weight_of(stored, name) or 0 for name in roles_selecting(draft, rs.pod_hash))
 
 
 def replicas_needed(draft: Draft, rs: ReplicaSet) -> int:

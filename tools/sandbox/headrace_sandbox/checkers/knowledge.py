@@ -83,9 +83,7 @@ class _View:
     @property
     def strategy(self) -> Mapping[str, Any]:
         """The fields of its strategy."""
-        strategies = self.rollout["spec"]["strategy"]
-        found: Mapping[str, Any] = strategies.get("blueGreen") or strategies.get("canary") or {}
-        return found
+        return _strategy(self.rollout)
 
     @property
     def is_held(self) -> bool:
@@ -158,10 +156,15 @@ class KnowledgeRules:
                 self._require(any(rule not in each for each in found), rule, text)
 
 
+def _strategy(rollout: Manifest) -> Mapping[str, Any]:
+    strategies = rollout["spec"]["strategy"]
+    found: Mapping[str, Any] = strategies.get("blueGreen") or strategies.get("canary") or {}
+    return found
+
+
 def _selections(node: Agent, rollout: Manifest) -> frozenset[str]:
     """Return the hashes that the Services of a Rollout select, as a process knows them."""
-    strategies = rollout["spec"]["strategy"]
-    strategy = strategies.get("blueGreen") or strategies.get("canary") or {}
+    strategy = _strategy(rollout)
     named = [strategy[each] for each in _FOLLOWERS if strategy.get(each)]
     services = [node.cached(SERVICES, NAMESPACE, name) for name in named]
     return frozenset(_selector(each) for each in services if each is not None)

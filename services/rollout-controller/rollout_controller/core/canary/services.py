@@ -15,7 +15,7 @@ from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet, ServiceObject
 from rollout_controller.core.roles import ping_pong_roles
 from rollout_controller.core.routers import weight_of
-from rollout_controller.core.services import selected_hash, switch
+from rollout_controller.core.services import roles_selecting, selected_hash, switch
 
 
 def reconcile_services(draft: Draft) -> None:
@@ -61,9 +61,8 @@ def _can_take(draft: Draft, service: ServiceObject) -> bool:
         return True
     if not has_pods(draft, service.pod_hash):
         return True
-    pair = (stored.services.canary_role, stored.services.stable_role)
-    names = {each for each in pair if each and selected_hash(draft, each) == stable.pod_hash}
-    weight = sum(weight_of(stored, each) or 0 for each in names | {service.name})
+    names = roles_selecting(draft, stable.pod_hash) | {service.name}
+    weight = sum(weight_of(stored, name) or 0 for name in names)
     return stable.available >= weight * draft.observed.replicas // draft.base
 
 
