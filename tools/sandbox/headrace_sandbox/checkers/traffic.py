@@ -9,7 +9,7 @@ from typing import Final
 from headrace.kubernetes.resources import ROLLOUTS, Manifest
 from headrace.model.meta import parse_time
 from headrace.runtime.cluster_memory.objects import Record
-from headrace_sandbox.checkers.book import LAG_SECONDS, Book, fence_of
+from headrace_sandbox.checkers.book import LAG_SECONDS, Book, fence_of, fences_on
 from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.faults import NONE
 from headrace_sandbox.workload import (
@@ -61,6 +61,8 @@ class TrafficRules:
             before = weights_in(old.manifest, pair) if old is not None else {}
             self._sum(rollout, found[1])
             self._epoch(rollout, old.manifest if old is not None else None, new.manifest)
+            if self._is_a_predecessors(rollout, new.manifest):
+                continue
             for service, weight in found[1].items():
                 if weight <= before.get(service, 0) or self._has_swapped(rollout, new.manifest):
                     continue
@@ -71,6 +73,14 @@ class TrafficRules:
                 else:
                     self._destination_raised(rollout, service, weight)
             self._matched(rollout, old.manifest if old is not None else None, new.manifest)
+
+    def _is_a_predecessors(self, rollout: Manifest, split: Manifest) -> bool:
+        """Whether a write was asked for by a Rollout of that name which was deleted since.
+
+        It was under way when the Rollout went; its Services, let go of, select pods of every version.
+        """
+        fences = fences_on(split)
+        return bool(fences) and rollout["metadata"]["uid"] not in fences
 
     def _has_swapped(self, rollout: Manifest, split: Manifest) -> bool:
         """Whether ping and pong changed their roles since the route that a split shows."""
