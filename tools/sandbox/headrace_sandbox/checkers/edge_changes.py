@@ -115,15 +115,12 @@ class RolloutChange:
     @property
     def is_on_trial(self) -> bool:
         """Whether the active Service selects a version that is not stable yet."""
-        active = mapping(self.status, "blueGreen").get("activeSelector")
-        return bool(active) and active == self.status.get("currentPodHash") and self.is_updating
+        return _is_on_trial(self.status)
 
     @property
     def was_on_trial(self) -> bool:
         """Whether it did before the change."""
-        active = mapping(self.before, "blueGreen").get("activeSelector")
-        latest, stable = self.before.get("currentPodHash"), self.before.get("stableRS")
-        return bool(active) and active == latest != stable
+        return _is_on_trial(self.before)
 
     def changes(self, *path: str) -> bool:
         """Return whether a field of the spec changes."""
@@ -156,3 +153,8 @@ def is_updating(status: Mapping[str, Any]) -> bool:
 def mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a part of a manifest, empty where there is none."""
     return parent.get(name) or {}
+
+
+def _is_on_trial(status: Mapping[str, Any]) -> bool:
+    active = mapping(status, "blueGreen").get("activeSelector")
+    return bool(active) and active == status.get("currentPodHash") and is_updating(status)

@@ -77,7 +77,8 @@ class TrafficRules:
     def _is_a_predecessors(self, rollout: Manifest, split: Manifest) -> bool:
         """Whether a write was asked for by a Rollout of that name which was deleted since.
 
-        It was under way when the Rollout went; its Services, let go of, select pods of every version.
+        It was under way when the Rollout went; its Services, let go of, select pods of every
+        version.
         """
         fences = fences_on(split)
         return bool(fences) and rollout["metadata"]["uid"] not in fences
