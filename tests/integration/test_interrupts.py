@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from headrace.runtime.output import NOBODY_READS
 from headrace_lab.kube import timestamp
 from headrace_lab.terminal import INTERRUPT, AtTerminal
 
@@ -181,3 +182,12 @@ async def test_a_command_that_was_started_in_the_background(environ: dict[str, s
         assert terminal.exit_code() is None
         terminal.send(signal.SIGTERM)
         assert await asyncio.to_thread(terminal.wait, END_SECONDS) == -signal.SIGTERM
+
+
+async def test_a_command_whose_output_nobody_reads_any_more(environ: dict[str, str]) -> None:
+    """It has drawn a frame, and its reader leaves before the next."""
+    pipe = 'set -o pipefail; "$0" "$@" | head -1'
+    with running("get rollout web --watch", environ, "/bin/bash", "-c", pipe) as terminal:
+        assert await asyncio.to_thread(terminal.wait, END_SECONDS) == NOBODY_READS
+        assert "Name:" in terminal.shown
+        assert "Traceback" not in terminal.shown

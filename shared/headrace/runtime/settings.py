@@ -41,6 +41,7 @@ from headrace.runtime.flags import (
     masked,
     read,
 )
+from headrace.runtime.output import watched_output
 
 SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -292,7 +293,8 @@ def parse(
             sys.stderr.write(f"{service_name}: {line}\n")
         raise SystemExit(2) from None
     if given.wants_check:
-        _print_settings(settings)
+        with watched_output(service_name):
+            _print_settings(settings)
         raise SystemExit(0)
     return settings
 

@@ -9,22 +9,25 @@ import sys
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
+from headrace.runtime.output import watched_output
 from headrace_cli import interrupts
 
 
 def main() -> None:
     """Run the command line."""
     interrupts.end_at_once()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # whatever the locale: signs are UTF-8
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    from headrace_cli.app import build
-    from headrace_cli.commands.completion import VARIABLE, enable
-
     is_plugin = Path(sys.argv[0]).name.startswith("kubectl-")
-    if VARIABLE in os.environ:
-        enable()
-    build()(prog_name="kubectl headrace" if is_plugin else "headrace", complete_var=VARIABLE)
+    name = "kubectl headrace" if is_plugin else "headrace"
+    with watched_output(name):
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # whatever the locale: signs are UTF-8
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        from headrace_cli.app import build
+        from headrace_cli.commands.completion import VARIABLE, enable
+
+        if VARIABLE in os.environ:
+            enable()
+        build()(prog_name=name, complete_var=VARIABLE)
 
 
 def complete_for_kubectl() -> None:
@@ -45,7 +48,8 @@ def complete_for_kubectl() -> None:
     with redirect_stdout(answer), suppress(SystemExit):
         main()
     words = answer.getvalue().strip("\n")
-    sys.stdout.write(f"{words}\n{NO_FILES}\n" if words else f"{FILES}\n")
+    with watched_output("kubectl_complete-headrace"):
+        sys.stdout.write(f"{words}\n{NO_FILES}\n" if words else f"{FILES}\n")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ same arguments, write the same patches and print the same output; scripts need o
 - Switches may be written as in kubectl, `--watch=false` for `--no-watch`.
 - Output for people goes to standard output, errors to standard error. Exit codes: 0 success, 1
   failure (also: `status` of a Rollout that is degraded or not healthy in time), 2 wrong usage,
-  130 interrupted.
+  130 interrupted, 141 when nobody reads the output any more (`headrace … | head -1`).
 - Colours only go to a terminal; `NO_COLOR` switches them off.
 - Completion of commands, flags and names: `source <(headrace completion bash)`. kubectl's own
   completion does the same for `kubectl headrace`, by `kubectl_complete-headrace` on the PATH.

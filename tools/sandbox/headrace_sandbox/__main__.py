@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from headrace.runtime.output import watched_output
 from headrace_sandbox.faults import Fault
 from headrace_sandbox.further_mutants import FURTHER
 from headrace_sandbox.mutants import MUTANTS, NOT_OF_THE_WORLD, SECONDS, Mutant, find
@@ -21,7 +22,11 @@ from headrace_sandbox.scenario import names
 
 def main() -> int:
     """Run the command; 1 when something was violated."""
-    arguments = _parser().parse_args()
+    with watched_output("headrace-sandbox"):
+        return _run(_parser().parse_args())
+
+
+def _run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         _list()
         return 0
