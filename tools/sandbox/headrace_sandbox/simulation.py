@@ -314,6 +314,8 @@ def _unsettled(rollout: Manifest) -> str:
     is_aborted = phase == "Degraded" and bool(status.get("abort"))
     if phase != "Healthy" and not is_aborted:
         return f"is {phase}: {status.get('message')}, {headrace.get('waiting')}"
+    if rollout["spec"].get("restartAt") != status.get("restartedAt"):
+        return "is restarting"
     route, known = headrace.get("route"), headrace.get("acknowledged") or {}
     if route and known.get("epoch") != route["epoch"]:
         return f"waits for epoch {route['epoch']}"

@@ -37,10 +37,13 @@ def reconcile_restart(draft: Draft) -> None:
 
 
 def _available_at(draft: Draft, pod: Pod) -> Instant | None:
-    """Return when a pod has been ready for minReadySeconds; None for one that is not, or goes."""
+    """Return when a pod has been ready for minReadySeconds; None for one that is not, or goes.
+
+    One that is ready has been so since now at the latest, also by a clock that is behind.
+    """
     if pod.ready_at is None or pod.is_terminating:
         return None
-    return Instant(pod.ready_at + draft.spec.min_ready_seconds)
+    return Instant(min(pod.ready_at, draft.now) + draft.spec.min_ready_seconds)
 
 
 def _budget(draft: Draft, *, available: int) -> int:

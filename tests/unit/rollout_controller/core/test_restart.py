@@ -90,6 +90,17 @@ def test_a_pod_counts_when_it_was_ready_for_long_enough() -> None:
     assert unready.effects == []
 
 
+def test_a_ready_pod_counts_by_a_clock_that_is_behind() -> None:
+    ahead = [*old_pods(3), samples.pod("ahead", created_at=NOW, ready_at=Instant(NOW + 80))]
+    at_once = draft(ahead)
+    reconcile_restart(at_once)
+    assert evicted(at_once) == ["p0"]
+    soon = draft(ahead, min_ready_seconds=20)
+    reconcile_restart(soon)
+    assert soon.effects == []
+    assert soon.wake_at == NOW + 20
+
+
 def test_pods_that_are_going_are_not_counted_and_not_evicted() -> None:
     pods = [samples.pod("going", is_terminating=True), *old_pods(4)]
     drafted = draft(pods)
