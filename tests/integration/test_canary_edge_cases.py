@@ -8,7 +8,7 @@ from engine_world import World, canary, deployed, routed
 from headrace.intents import promote
 from headrace.kubernetes.resources import REPLICA_SETS, ROLLOUTS, SERVICES
 from headrace.runtime.cluster import MergePatch
-from headrace.runtime.cluster_memory.pods import NEVER_READY
+from headrace.runtime.cluster_memory.pods import NEVER_READY, PodBehaviour
 
 ONE_STEP: list[dict[str, Any]] = [{"setWeight": 25}, {"pause": {}}]
 
@@ -246,3 +246,49 @@ async def test_an_update_repairs_a_stable_version_that_is_broken() -> None:
     status = await world.status()
     assert status["phase"] == "Healthy"
     assert "StableBroken" not in [each["type"] for each in status["conditions"]]
+
+
+async def edit_base(world: World, base: int | None) -> None:
+    routing = {"trafficRouting": {"maxTrafficWeight": base}}
+    body = MergePatch({"spec": {"strategy": {"canary": routing}}})
+    await world.user.patch(ROLLOUTS, "default", "app", body)
+
+
+def weighed(base: int | None, weight: int) -> dict[str, Any]:
+    plugins = {"argoproj-labs/gatewayAPI": {"httpRoute": "web"}}
+    steps = [{"setWeight": weight}, {"pause": {}}]
+    spec = routed(trafficRouting={"plugins": plugins, "maxTrafficWeight": base}, steps=steps)
+    return {**spec, "replicas": 10}
+
+
+@pytest.mark.spec("canary 5.2")
+async def test_a_smaller_weight_of_all_traffic_raises_no_share_before_its_pods() -> None:
+    """What was a tenth becomes everything."""
+    world = await deployed(weighed(1000, 100))
+    await world.set_image("app:v2")
+    await world.settle(10)
+    world.cluster.behave("app:v2", PodBehaviour(ready_seconds=8.0))  # the first one is older
+    await edit_base(world, 100)
+    await world.settle(5)
+    weights = (await world.status())["headrace"]["route"]["weights"]
+    assert (weights["canary"], weights["stable"], weights.get("base", 100)) == (10, 90, 100)
+    await world.settle(5)
+    assert await world.weight() == 100
+
+
+@pytest.mark.spec("canary 4.7")
+async def test_a_greater_weight_of_all_traffic_takes_no_pods_before_their_share() -> None:
+    """What was a half becomes a twentieth."""
+    world = await deployed(weighed(100, 50))
+    await world.set_image("app:v2")
+    await world.settle(10)
+    assert await world.replicas() == {"1": 10, "2": 5}
+    world.router_obeys = False
+    await edit_base(world, 1000)
+    await world.settle(10)
+    weights = (await world.status())["headrace"]["route"]["weights"]
+    assert (weights["canary"], weights["base"]) == (50, 1000)
+    assert await world.replicas() == {"1": 10, "2": 5}
+    world.router_obeys = True
+    await world.settle(10)
+    assert await world.replicas() == {"1": 10, "2": 1}

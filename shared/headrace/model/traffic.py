@@ -187,3 +187,8 @@ class TrafficWeights(Model):
     stable: WeightDestination
     additional: tuple[WeightDestination, ...] = ()
     verified: bool | None = None
+
+    @property
+    def base(self) -> int:
+        """Weight of all traffic when they were set."""
+        return sum(each.weight for each in (self.canary, self.stable, *self.additional))

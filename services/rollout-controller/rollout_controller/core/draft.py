@@ -180,6 +180,17 @@ class Draft:
         return canary_steps.weight_base(self.canary)
 
     @property
+    def share_base(self) -> int:
+        """Weight of all traffic by which `shares` count: that of the newest request.
+
+        It is not `base` right after an edit of maxTrafficWeight.
+        """
+        if self.request is not None:
+            return self.request.weights.base
+        weights = self.observed.status.canary.weights
+        return (weights.base if weights is not None else 0) or self.base
+
+    @property
     def new_hash(self) -> str:
         """Label of the new ReplicaSet, else the computed hash."""
         return self.new.pod_hash if self.new else self.observed.template_hash

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 from headrace.errors import InvariantViolation
 from headrace.model.route import RouteDocument
-from rollout_controller.core.canary.steps import weight_base
 from rollout_controller.core.observed import Observed, ReplicaSet, ServiceObject
 from rollout_controller.core.plan import (
     DeleteExperiment,
@@ -26,6 +25,7 @@ from rollout_controller.core.roles import routed_roles
 from rollout_controller.core.routers import (
     has_routers,
     may_get_traffic,
+    rebased,
     shares_of,
     weight_of,
 )
@@ -88,7 +88,7 @@ def _check_abort(observed: Observed, plan: Plan, route: RouteDocument) -> None:
         is_known = stored is not None and route.epoch == stored.epoch
         is_dynamic = canary is not None and canary.dynamic_stable_scale
         is_blind = first_error(observed) is not None  # by the stored route, without the spec
-        is_draining = (is_dynamic or is_blind) and asked <= _weight_max(observed)
+        is_draining = (is_dynamic or is_blind) and asked <= _weight_max(observed, route)
         if not is_known and not is_draining:
             raise InvariantViolation("an aborted rollout asks for traffic to the canary")
 
@@ -98,8 +98,11 @@ def _check_raise(observed: Observed, route: RouteDocument) -> None:
     stored = observed.headrace.route
     if stored is not None and route.epoch == stored.epoch:
         return
-    before = weight_of(stored, route.services.canary_role or "") if stored is not None else 0
-    if route.weights.canary > (before or 0) and _available(observed, route.hashes.canary) == 0:
+    before = 0
+    if stored is not None:
+        before = weight_of(stored, route.services.canary_role or "") or 0
+        before = rebased(before, stored.weights.base, route.weights.base)
+    if route.weights.canary > before and _available(observed, route.hashes.canary) == 0:
         raise InvariantViolation(
             f"{route.weights.canary} of {route.weights.base} would go to pods that are not ready"
         )
@@ -115,14 +118,13 @@ def _check_raise(observed: Observed, route: RouteDocument) -> None:
             raise InvariantViolation(f"Service {extra.service} has no pod that is ready")
 
 
-def _weight_max(observed: Observed) -> int:
+def _weight_max(observed: Observed, route: RouteDocument) -> int:
     """Return what an abort may leave for now: no more than may have gone past stable before."""
     stored, weights = observed.headrace.route, observed.status.canary.weights
+    base = route.weights.base
     if stored is not None:
-        return stored.weights.base - stored.weights.stable
-    canary = observed.spec.strategy.canary
-    base = weight_base(canary) if canary is not None else 0
-    return weights.canary.weight if weights is not None else base
+        return rebased(stored.weights.base - stored.weights.stable, stored.weights.base, base)
+    return rebased(weights.canary.weight, weights.base, base) if weights is not None else base
 
 
 def _check_switch(observed: Observed, effect: SwitchService) -> None:

@@ -316,11 +316,11 @@ def _request(draft: Draft, document: RouteDocument, *, expires: bool = False) ->
             "actor": draft.observed.actor,
         }
     )
+    draft.shares = raised(draft.shares, draft.share_base, route)
     draft.request = route
     draft.epoch = epoch
     draft.needs_intent = True
     draft.is_route_settled = False
-    draft.shares = raised(draft.shares, route)
     draft.wake(draft.now + draft.observed.settings.route_resend_seconds)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,6 +77,11 @@ def weight_of(route: RouteDocument, service: str) -> int | None:
     return next((each.weight for each in route.weights.additional if each.service == service), None)
 
 
+def rebased(weight: int, base: int, new_base: int) -> int:
+    """Return a weight by another weight of all traffic (maxTrafficWeight was edited), cut off."""
+    return weight * new_base // base if base else weight
+
+
 def may_get_traffic(headrace: HeadraceStatus, service: str) -> bool:
     """Return whether a route may bring a Service what is meant for one version only."""
     route, known = headrace.route, headrace.acknowledged
@@ -86,9 +92,10 @@ def may_get_traffic(headrace: HeadraceStatus, service: str) -> bool:
     return bool(route.routers and weight_of(route, service))
 
 
-def raised(shares: Mapping[str, int], route: RouteDocument) -> dict[str, int]:
-    """Return the shares once `route` may be applied at any moment."""
-    merged = dict(shares)
+def raised(shares: Mapping[str, int], base: int, route: RouteDocument) -> dict[str, int]:
+    """Return the shares, of a base of their own, once `route` may be applied at any moment."""
+    new_base = route.weights.base
+    merged = {each: math.ceil(weight * new_base / base) for each, weight in shares.items()}
     for pod_hash, weight in shares_of(route).items():
         merged[pod_hash] = max(merged.get(pod_hash, 0), weight)
     return merged
@@ -104,7 +111,7 @@ def known_shares(status: RolloutStatus, headrace: HeadraceStatus) -> dict[str, i
         return (
             dict(headrace.shares)
             if headrace.route is None
-            else raised(headrace.shares, headrace.route)
+            else raised(headrace.shares, headrace.route.weights.base, headrace.route)
         )
     shares: dict[str, int] = {}
     weights = status.canary.weights

@@ -19,13 +19,15 @@ from rollout_controller.core.services import roles_selecting
 
 
 def share(draft: Draft, rs: ReplicaSet) -> int:
-    """Return the highest weight that may reach this ReplicaSet, 0 for a canary without routers.
+    """Return the highest weight, of `share_base`, that may reach this ReplicaSet.
+
+    For a canary without routers it is 0.
 
     In blue-green the active Service carries all of it, wherever it points now.
     """
     if draft.is_blue_green:
         active = draft.observed.references.services.get(draft.blue_green.active_service)
-        return draft.base if active is not None and active.pod_hash == rs.pod_hash else 0
+        return draft.share_base if active is not None and active.pod_hash == rs.pod_hash else 0
     return max(draft.shares.get(rs.pod_hash, 0), _selected(draft, rs)) if draft.is_routed else 0
 
 
@@ -38,7 +40,8 @@ def _selected(draft: Draft, rs: ReplicaSet) -> int:
     stored = draft.observed.headrace.route
     if stored is None or not stored.routers:
         return 0
-    return sum(weight_of(stored, name) or 0 for name in roles_selecting(draft, rs.pod_hash))
+    weight = sum(weight_of(stored, name) or 0 for name in roles_selecting(draft, rs.pod_hash))
+    return math.ceil(weight * draft.share_base / stored.weights.base)
 
 
 def replicas_needed(draft: Draft, rs: ReplicaSet) -> int:
@@ -55,4 +58,4 @@ def replicas_needed(draft: Draft, rs: ReplicaSet) -> int:
     )
     if rs is draft.new and rs is not draft.stable and scale is not None:
         return 1
-    return max(1, math.ceil(weight * draft.observed.replicas / draft.base))
+    return max(1, math.ceil(weight * draft.observed.replicas / draft.share_base))

@@ -32,9 +32,10 @@ def test_weights_of_one_hash_add_up() -> None:
 
 
 def test_shares_only_rise_until_the_newest_route_is_acknowledged() -> None:
-    shares = raised({"stable": 75, "new": 25}, samples.route(50))
+    shares = raised({"stable": 75, "new": 25}, 100, samples.route(50))
     assert shares == {"stable": 75, "new": 50}
-    assert raised(shares, samples.route(0)) == {"stable": 100, "new": 50}
+    assert raised(shares, 100, samples.route(0)) == {"stable": 100, "new": 50}
+    assert raised({"stable": 750, "new": 254}, 1000, samples.route(0)) == {"stable": 100, "new": 26}
 
 
 @pytest.mark.parametrize(("weight", "needed"), [(0, 0), (1, 1), (25, 1), (26, 2), (100, 4)])

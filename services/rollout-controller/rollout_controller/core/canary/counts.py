@@ -137,8 +137,8 @@ def abort_step_weight(facts: CountFacts) -> int:
     return 0
 
 
-def _share_of(weight: int, facts: CountFacts) -> int:
-    return math.ceil(weight * facts.replicas / facts.base)
+def _share_of(weight: int, facts: CountFacts, base: int = 0) -> int:
+    return math.ceil(weight * facts.replicas / (base or facts.base))
 
 
 def _routed_counts(facts: CountFacts) -> Counts:
@@ -147,10 +147,11 @@ def _routed_counts(facts: CountFacts) -> Counts:
     if not facts.strategy.dynamic_stable_scale:
         return Counts(canary, facts.replicas)
     stable = _share_of(facts.base - weight, facts)
-    if facts.weights is not None:
-        stable = max(stable, _share_of(facts.weights.stable.weight, facts))
+    held = facts.weights
+    if held is not None:
+        stable = max(stable, _share_of(held.stable.weight, facts, held.base))
         if facts.is_aborted:
-            canary = max(canary, _share_of(facts.weights.canary.weight, facts))
+            canary = max(canary, _share_of(held.canary.weight, facts, held.base))
     return Counts(_floor(canary, facts), _floor(stable, facts))
 
 

@@ -17,6 +17,7 @@ from headrace.model.route import RouteDocument, Weights
 from rollout_controller.core.canary.counts import abort_step_weight
 from rollout_controller.core.draft import Draft, size_of
 from rollout_controller.core.observed import ReplicaSet
+from rollout_controller.core.routers import rebased
 
 
 def abandoned_canary(draft: Draft) -> str | None:
@@ -112,8 +113,7 @@ def _current_weight(draft: Draft) -> int | None:
     weights, stored = draft.weights, draft.observed.headrace.route
     if weights is None:
         return None
-    return (
-        weights.canary.weight
-        if stored is None
-        else min(weights.canary.weight, stored.weights.canary)
-    )
+    held = rebased(weights.canary.weight, weights.base, draft.base)
+    if stored is None:
+        return held
+    return min(held, rebased(stored.weights.canary, stored.weights.base, draft.base))

@@ -63,7 +63,7 @@ def _can_take(draft: Draft, service: ServiceObject) -> bool:
         return True
     names = roles_selecting(draft, stable.pod_hash) | {service.name}
     weight = sum(weight_of(stored, name) or 0 for name in names)
-    return stable.available >= weight * draft.observed.replicas // draft.base
+    return stable.available >= weight * draft.observed.replicas // stored.weights.base
 
 
 def ensure_target(
@@ -119,4 +119,6 @@ def _may_leave(draft: Draft, name: str) -> bool:
     is_new_revision = stored.hashes.canary != draft.new.pod_hash
     limit = 0 if is_new_revision else canary_steps.set_weight_at(draft.steps, draft.index)
     weight = weight_of(stored, name)
-    return weight <= limit if weight is not None else name != draft.roles.canary
+    if weight is None:
+        return name != draft.roles.canary
+    return weight * draft.base <= limit * stored.weights.base

@@ -19,6 +19,7 @@ from rollout_controller.core.canary.drain import abandoned_canary, drained_weigh
 from rollout_controller.core.canary.experiment import destinations
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet
+from rollout_controller.core.routers import rebased
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _fitting(draft: Draft, weight: int) -> tuple[AdditionalDestination, ...]:
 
 def _persisted_weight(draft: Draft) -> int:
     weights = draft.status.canary.weights
-    return weights.canary.weight if weights else 0
+    return rebased(weights.canary.weight, weights.base, draft.base) if weights else 0
 
 
 def _promoting_weight(draft: Draft) -> int:
@@ -163,7 +164,9 @@ def _is_carried(draft: Draft, stable: ReplicaSet) -> bool:
 def _is_raise(draft: Draft, weight: int) -> bool:
     """Return whether a weight is above what is acknowledged, and not below what may hold by now."""
     stored = draft.observed.headrace.route
-    requested = stored.weights.canary if stored is not None else 0
+    requested = (
+        rebased(stored.weights.canary, stored.weights.base, draft.base) if stored is not None else 0
+    )
     return weight > _persisted_weight(draft) and weight >= requested
 
 
