@@ -169,7 +169,8 @@ async def test_a_command_that_is_still_being_loaded(
         await asyncio.to_thread(terminal.read_until, "loading")
         terminal.type(INTERRUPT)
         assert await asyncio.to_thread(terminal.wait, END_SECONDS) == -signal.SIGINT
-        assert "".join(terminal.shown.split()) == "loading^C"
+        # The terminal may be gone, with its only program, before it has drawn the ^C.
+        assert "".join(terminal.shown.split()).removesuffix("^C") == "loading"
 
 
 async def test_a_command_that_was_started_in_the_background(environ: dict[str, str]) -> None:

@@ -89,13 +89,29 @@ def sort_values(
 
     budget.spend_steps(4 * len(keys))
     positions = range(len(keys))
-    if {type(key) for key in keys} == {float} and not any(map(math.isnan, keys)):
+    if any(isinstance(key, float) and math.isnan(key) for key in keys):
+        order = _inserted(positions, compare)
+    elif {type(key) for key in keys} == {float}:
         order = sorted(positions, key=keys.__getitem__, reverse=descending)
     elif len(keys) > 1:
         order = sorted(positions, key=functools.cmp_to_key(compare))
     else:
         order = list(positions)
     return [elements[position] for position in order]
+
+
+def _inserted(positions: range, compare: Callable[[int, int], int]) -> list[int]:
+    """Returns positions in order, as the reference sorts a few.
+
+    NaN is neither less nor more than anything, so what comes of it is up to the algorithm.
+    """
+    order: list[int] = []
+    for position in positions:
+        place = len(order)
+        while place and compare(position, order[place - 1]) < 0:
+            place -= 1
+        order.insert(place, position)
+    return order
 
 
 def _type_word(_: Evaluation, arguments: list[Value]) -> str:

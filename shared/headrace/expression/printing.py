@@ -39,7 +39,7 @@ _INDENT = "  "
 _JSON_PLACES = {
     "Extra data": "after top-level value",
     "Expecting property name": "looking for beginning of object key string",
-    "Illegal trailing comma": "looking for beginning of value",
+    "Illegal trailing comma before end of object": "looking for beginning of object key string",
     "Expecting ':'": "after object key",
     "Expecting ','": "after array element",
     "Invalid control character": "in string literal",
@@ -207,13 +207,17 @@ def parse_json(text: str) -> Value:
 
 def _explain(error: json.JSONDecodeError, text: str) -> str:
     """Returns the reason in the words of the reference."""
-    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
+    position = error.pos
+    if error.msg.startswith("Illegal trailing comma"):
+        # Since Python 3.13 the comma is to blame, not what stands after it.
+        position = len(text) - len(text[position + 1 :].lstrip())
+    if position >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
         return "unexpected end of JSON input"
     places = (place for start, place in _JSON_PLACES.items() if error.msg.startswith(start))
     place = next(places, "looking for beginning of value")
-    if place == "after array element" and _is_in_object(text, error.pos):
+    if place == "after array element" and _is_in_object(text, position):
         place = "after object key:value pair"
-    return f"invalid character '{text[error.pos]}' {place}"
+    return f"invalid character '{text[position]}' {place}"
 
 
 def _is_in_object(text: str, end: int) -> bool:

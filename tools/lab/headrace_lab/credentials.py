@@ -31,6 +31,19 @@ SERVICES: Final = ("rollout-controller", "traffic-router", "analysis-runner", "a
 MASTERS: Final = "system:masters"
 LIFETIME: Final = datetime.timedelta(days=3650)
 
+_SIGNS: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""What an authority may do with its key. Python from 3.13 on asks for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -139,9 +152,12 @@ class Credentials:
     def _write_certificates(self) -> None:
         authority_key = ec.generate_private_key(ec.SECP256R1())
         authority_name = _name("headrace-lab-ca")
+        identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
         authority = (
             _certificate(authority_name, authority_name, authority_key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_SIGNS, critical=True)
+            .add_extension(identifier, critical=False)
             .sign(authority_key, hashes.SHA256())
         )
         server_key = ec.generate_private_key(ec.SECP256R1())
@@ -155,6 +171,10 @@ class Credentials:
         server = (
             _certificate(_name("headrace-lab"), authority_name, server_key.public_key())
             .add_extension(names, critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
+                critical=False,
+            )
             .sign(authority_key, hashes.SHA256())
         )
         self.authority.write_bytes(authority.public_bytes(Encoding.PEM))

@@ -107,6 +107,15 @@ async def test_an_address_needs_no_file(tmp_path: Path, monkeypatch: pytest.Monk
         await Connection.load(Kubeconfig("/absent", None, overrides), VirtualClock())
 
 
+async def test_takes_the_certificates_that_clients_of_go_take(tmp_path: Path) -> None:
+    """Those without an AuthorityKeyIdentifier, too, which Python from 3.13 on refuses."""
+    connection = await Connection.load(
+        Kubeconfig(write(tmp_path / "config", {}).path), VirtualClock()
+    )
+    assert connection.tls.verify_mode is ssl.CERT_REQUIRED
+    assert not connection.tls.verify_flags & ssl.VERIFY_X509_STRICT
+
+
 async def test_finds_the_users_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "config", {"token": "secret"}).path
     assert path is not None
