@@ -273,3 +273,44 @@ async def test_a_stable_service_that_selects_others_is_pointed_back() -> None:
     await world.user.patch(SERVICES, "default", "ping", body)
     await world.settle(1)
     assert await world.selected("ping") == first
+
+
+SCALED_STEPS: list[dict[str, Any]] = [{"setCanaryScale": {"replicas": 2}}, *STEPS]
+NAMED = {"pingPong": None, "canaryService": "preview", "stableService": "active"}
+CROSSED = {"pingService": "active", "pongService": "preview"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (NAMED, {"pingPong": CROSSED, "canaryService": None, "stableService": None}),
+        (NAMED, {"pingPong": PAIR, "canaryService": None, "stableService": None}),
+        ({}, {"pingPong": None, "canaryService": "ping", "stableService": "pong"}),
+        ({}, NAMED),
+    ],
+    ids=["on, crossed", "on", "off, crossed", "off"],
+)
+async def test_at_no_replicas_stable_gets_no_service_of_the_canary(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Only the canary answers there: it would get all of the traffic at once."""
+    world = await deployed(ping_pong(steps=SCALED_STEPS, **before))
+    await world.user.patch(ROLLOUTS, "default", "app", MergePatch({"spec": {"replicas": 0}}))
+    await world.set_image("app:v2")
+    await world.settle(10)
+    assert await world.replicas() == {"1": 0, "2": 2}
+    route = await routed_to(world)
+    canary_service = next(name for name, weight in route.items() if weight == 25)
+    latest = (await world.status())["currentPodHash"]
+    assert await world.selected(canary_service) == latest
+
+    await edit_strategy(world, **after)
+    await world.settle(5)
+    assert await routed_to(world) == route
+    assert [name for name in route if await world.selected(name) == latest] == [canary_service]
+
+    await world.user.patch(ROLLOUTS, "default", "app", MergePatch({"spec": {"replicas": 4}}))
+    await world.settle(10)
+    settled = await routed_to(world)
+    selected = {await world.selected(name): weight for name, weight in settled.items()}
+    assert selected == {(await world.status())["stableRS"]: 75, latest: 25}

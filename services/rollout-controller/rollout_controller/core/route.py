@@ -37,7 +37,7 @@ from rollout_controller.core.canary.weights import (
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.managed_routes import cleared, managed_routes
 from rollout_controller.core.routers import raised, router_configs, shares_of
-from rollout_controller.core.services import is_canary_elsewhere
+from rollout_controller.core.services import is_canary_elsewhere, selected_hash
 
 _VOLATILE: dict[str, Any] = {
     "epoch": 0,
@@ -208,13 +208,15 @@ def _may_request(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) ->
     """Return whether everything the route relies on is observed."""
     if not gate_holds(draft, wanted.weight):
         return False
-    if wanted.weight == 0 and draft.observed.replicas == 0:
-        return True
     # At 0 replicas nobody answers at stable either, and no Service moves to pods that nobody wants;
     # setCanaryScale may give the canary some all the same.
-    needs_stable = draft.observed.replicas > 0
-    if needs_stable and not _points_at(draft, draft.roles.stable, _stable_hash(draft)):
+    if draft.observed.replicas > 0:
+        if not _points_at(draft, draft.roles.stable, _stable_hash(draft)):
+            return False
+    elif _would_reach_others(draft):
         return False
+    elif wanted.weight == 0:
+        return True
     is_reached = bool(wanted.weight or managed.header or managed.mirror)
     if not (is_reached or wanted.additional):
         return True
@@ -222,6 +224,16 @@ def _may_request(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) ->
         return False
     canary_hash = wanted.canary_hash or draft.new_hash
     return not is_reached or _points_at(draft, draft.roles.canary, canary_hash)
+
+
+def _would_reach_others(draft: Draft) -> bool:
+    """Return whether a Service that is new in the stable role selects others, who would answer."""
+    name, stored = draft.roles.stable, draft.observed.headrace.route
+    if not name or stored is None or not stored.routers or stored.services.stable_role == name:
+        return False
+    selected = selected_hash(draft, name)
+    others = [rs for rs in draft.observed.replica_sets if rs is not draft.stable]
+    return any(rs.available > 0 for rs in others if selected in ("", rs.pod_hash))
 
 
 def _points_at(draft: Draft, service_name: str, pod_hash: str) -> bool:
