@@ -194,3 +194,23 @@ def test_what_is_said_is_utf8_in_any_locale(tmp_path: Path) -> None:
     )
     assert "café" in run.stdout.decode("utf-8")
     assert "café" in run.stderr.decode("utf-8")
+
+
+def test_the_rollouts_of_a_list_are_checked(tmp_path: Path) -> None:
+    items = [rollout(maxSurge=0, maxUnavailable=0), service("a", app="other")]
+    linted = Linted(tmp_path, {"apiVersion": "v1", "kind": "List", "items": items})
+    assert linted.lines == ["Invalid value: 0: MaxSurge and MaxUnavailable both can not be zero"]
+
+
+def test_standard_input() -> None:
+    text = yaml.safe_dump(rollout(maxSurge=0, maxUnavailable=0))
+    result = CliRunner().invoke(build(), ["lint", "-f", "-"], input=text)
+    told = "Invalid value: 0: MaxSurge and MaxUnavailable both can not be zero\n"
+    assert (result.exit_code, result.stdout) == (1, told)
+
+
+def test_an_error_of_the_syntax_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "web.yaml"
+    path.write_text("a: [")
+    result = CliRunner().invoke(build(), ["lint", "-f", str(path)])
+    assert f'in "{path}", line 1' in result.stderr

@@ -53,7 +53,10 @@ spec:
             'Error: services "b" already exists\n',
         ),
         (f"{READY}---\n{SERVICE}", "Error: Service: name or generateName is required\n"),
-        ("apiVersion: v1\nkind: List\nitems: [3]\n", "Error: List: an item is no object but int\n"),
+        (
+            "apiVersion: v1\nkind: List\nitems: [3]\n",
+            "Error: {path}: an item of a List is no object but int\n",
+        ),
         ("{a: " * 1000, "Error: {path}: nested too deeply\n"),
     ],
 )
@@ -91,3 +94,11 @@ def test_what_a_chart_leaves_empty_is_not_set(tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(READY.replace("canary: {}", "canary: {steps: , analysis: }"))
     assert CliRunner().invoke(build(), ["plan", "-f", str(path)]).exit_code == 0
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(READY)
+    first = CliRunner().invoke(build(), ["plan", "-f", str(path)])
+    second = CliRunner().invoke(build(), ["plan", "-f", "-"], input=READY)
+    assert (second.exit_code, second.stdout) == (0, first.stdout)

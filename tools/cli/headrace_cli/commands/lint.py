@@ -19,7 +19,13 @@ def register(app: typer.Typer) -> None:
 
 def lint(
     filename: Annotated[
-        Path, typer.Option("--filename", "-f", metavar="FILE", help="YAML file with manifests.")
+        Path,
+        typer.Option(
+            "--filename",
+            "-f",
+            metavar="FILE",
+            help="YAML file with manifests; - reads standard input.",
+        ),
     ],
 ) -> None:
     """Check the Rollouts of a file, without a cluster.

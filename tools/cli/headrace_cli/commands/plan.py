@@ -28,7 +28,12 @@ def register(app: typer.Typer) -> None:
 def plan(
     filename: Annotated[
         list[Path],
-        typer.Option("--filename", "-f", metavar="FILE", help="YAML file; may be repeated."),
+        typer.Option(
+            "--filename",
+            "-f",
+            metavar="FILE",
+            help="YAML file, - for standard input; may be repeated.",
+        ),
     ],
     output: Annotated[Form, typer.Option("--output", "-o", help="Form of the output.")] = Form.TEXT,
     no_color: NoColor = False,

@@ -1,8 +1,11 @@
-"""Reading manifests from files: several YAML documents, no key twice."""
+"""Reading manifests from files: several YAML documents, no key twice, and lists of objects."""
 
 from __future__ import annotations
 
+import io
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,25 +38,31 @@ _Loader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+STANDARD_INPUT: Final = Path("-")
+
 _CLOCK_TIME: Final = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 for _resolvers in _Loader.yaml_implicit_resolvers.values():
     _resolvers.insert(0, ("tag:yaml.org,2002:str", _CLOCK_TIME))
 
 
 def read_manifests(path: Path) -> list[Manifest]:
-    """Return the objects of a file, in order; empty documents are left out.
+    """Return the objects of a file, or of standard input (`-`), in order.
+
+    Empty documents are left out. Of a list, as `kubectl get -o yaml` prints it, its items count.
 
     Raises:
         Failure: It cannot be read, is no YAML, or holds something else than objects.
     """
     try:
-        content = path.read_text(encoding="utf-8")
+        content = _bytes_of(path).decode("utf-8")
     except OSError as error:
         raise Failure(f"open {path}: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
         raise Failure(f"{path}: not UTF-8") from error
     try:
-        documents = list(yaml.load_all(content, Loader=_Loader))
+        stream: Any = io.StringIO(content)
+        stream.name = str(path)  # where an error is said to be
+        documents = list(yaml.load_all(stream, Loader=_Loader))
     except yaml.YAMLError as error:
         raise Failure(f"yaml: {error}") from error
     except RecursionError as error:
@@ -62,7 +71,21 @@ def read_manifests(path: Path) -> list[Manifest]:
     for manifest in manifests:
         if not isinstance(manifest, dict):
             raise Failure(f"{path}: a document is no object but {type(manifest).__name__}")
-    return manifests
+    return [item for manifest in manifests for item in _items(manifest, path)]
+
+
+def _bytes_of(path: Path) -> bytes:
+    return sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
+
+
+def _items(manifest: Manifest, path: Path) -> Iterator[Manifest]:
+    if (manifest.get("apiVersion"), manifest.get("kind")) != ("v1", "List"):
+        yield manifest
+        return
+    for item in manifest.get("items") or ():
+        if not isinstance(item, dict):
+            raise Failure(f"{path}: an item of a List is no object but {type(item).__name__}")
+        yield item
 
 
 def without_nulls(value: Any) -> Any:

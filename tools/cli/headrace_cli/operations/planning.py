@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -33,7 +33,7 @@ def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: 
     """
     # The services of the rehearsal log as they always do; here nobody operates them.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    manifests = [each for path in paths for part in read_manifests(path) for each in _items(part)]
+    manifests = [each for path in paths for each in read_manifests(path)]
     for manifest in manifests:
         _check(manifest)
     try:
@@ -44,17 +44,6 @@ def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: 
         terminal.print(json.dumps(view.document(found), ensure_ascii=False, indent=2))
     else:
         terminal.print(*view.lines(found, terminal.palette(no_color=no_color)))
-
-
-def _items(manifest: Manifest) -> Iterator[Manifest]:
-    """Yield an object, or those of a list as `kubectl get -o yaml` prints it."""
-    if (manifest.get("apiVersion"), manifest.get("kind")) != ("v1", "List"):
-        yield manifest
-        return
-    for item in manifest.get("items") or ():
-        if not isinstance(item, dict):
-            raise Failure(f"List: an item is no object but {type(item).__name__}")
-        yield item
 
 
 def _check(manifest: Manifest) -> None:
