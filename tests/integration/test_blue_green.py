@@ -1099,3 +1099,22 @@ async def test_a_new_revision_is_told_though_something_changes_meanwhile() -> No
     await world.update("app:v1")
     assert not left
     assert world.recorder.reasons().count("RolloutUpdated") == 1
+
+
+@pytest.mark.spec("bluegreen 4")
+async def test_a_negative_countdown_is_none() -> None:
+    world = await deployed({"autoPromotionSeconds": -5})
+    await world.update("app:v2")
+    assert await world.phase() == ("Healthy", "")
+    assert await world.active() == "2"
+
+
+@pytest.mark.spec("bluegreen 3.2")
+async def test_a_preview_of_negative_size_has_no_pods() -> None:
+    world = await deployed({"previewReplicaCount": -1, "autoPromotionEnabled": False})
+    await world.update("app:v2")
+    assert await world.phase() == ("Paused", "BlueGreenPause")
+    assert await world.replicas() == {"1": 3, "2": 0}
+    await world.resume()
+    await world.settle(5)
+    assert await world.phase() == ("Healthy", "")

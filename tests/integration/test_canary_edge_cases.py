@@ -292,3 +292,21 @@ async def test_a_greater_weight_of_all_traffic_takes_no_pods_before_their_share(
     world.router_obeys = True
     await world.settle(10)
     assert await world.replicas() == {"1": 10, "2": 1}
+
+
+@pytest.mark.spec("canary 4.1")
+@pytest.mark.parametrize("scale", [{"replicas": -1}, {"weight": -50}])
+async def test_a_negative_scale_is_none(scale: dict[str, int]) -> None:
+    world = await updated(routed(steps=[{"setCanaryScale": scale}, *ONE_STEP]))
+    await world.settle()
+    assert (await world.status())["message"] == "CanaryPauseStep"
+    assert await world.replicas() == {"1": 4, "2": 0}
+
+
+@pytest.mark.spec("canary 4.2")
+@pytest.mark.parametrize("limits", [{"maxSurge": -5}, {"maxUnavailable": "-50%"}])
+async def test_a_negative_limit_is_none(limits: dict[str, Any]) -> None:
+    world = await updated(canary(steps=ONE_STEP, **limits))
+    await world.settle()
+    assert (await world.status())["message"] == "CanaryPauseStep"
+    assert await world.replicas() == {"1": 3, "2": 1}

@@ -17,7 +17,7 @@ def desired_new_count(draft: Draft) -> int:
     preview: it waits for all of its pods, and would wait for ever for the rest of a few.
     """
     status, replicas = draft.status, draft.observed.replicas
-    preview = draft.blue_green.preview_replica_count
+    preview = preview_count(draft)
     is_fast = status.promote_full or is_fast_rollback(draft)
     if preview is None or is_fast or not _does_another_serve(draft):
         return replicas
@@ -26,6 +26,12 @@ def desired_new_count(draft: Draft) -> int:
     if is_this_update and not is_paused and draft.has_check_point:
         return replicas
     return preview
+
+
+def preview_count(draft: Draft) -> int | None:
+    """Return how many pods a preview has; None for as many as the active version."""
+    count = draft.blue_green.preview_replica_count
+    return None if count is None else max(0, count)
 
 
 def _does_another_serve(draft: Draft) -> bool:

@@ -60,7 +60,7 @@ def is_pause_over(draft: Draft) -> bool:
     if draft.blue_green.auto_promotion_enabled is False:
         return draft.status.controller_pause and not draft.status.pause_conditions
     seconds = draft.blue_green.auto_promotion_seconds
-    if seconds == 0:
+    if seconds <= 0:
         return True
     return started_at is not None and draft.now > started_at + seconds
 

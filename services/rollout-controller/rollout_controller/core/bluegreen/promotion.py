@@ -6,6 +6,7 @@ from rollout_controller.core.bluegreen.analysis import (
     is_post_promotion_passed,
     is_pre_promotion_passed,
 )
+from rollout_controller.core.bluegreen.counts import preview_count
 from rollout_controller.core.bluegreen.pause import is_pause_over
 from rollout_controller.core.bluegreen.services import active_hash
 from rollout_controller.core.draft import Draft
@@ -49,7 +50,7 @@ def _check_point(draft: Draft) -> bool:
     It remembers a resume, which a client says only once, until all pods are there. An abort ends
     no wait, although the runs that it ends do not look bad.
     """
-    preview, new = draft.blue_green.preview_replica_count, draft.new
+    preview, new = preview_count(draft), draft.new
     if preview is None:
         return False
     if draft.has_check_point:

@@ -82,7 +82,7 @@ class Counts:
 def max_surge(facts: CountFacts) -> int:
     """Return how many pods above `replicas` are allowed (canary 4.2)."""
     value = MAX_SURGE_DEFAULT if facts.strategy.max_surge is None else facts.strategy.max_surge
-    return resolve_percent(value, facts.replicas, round_up=True)
+    return max(0, resolve_percent(value, facts.replicas, round_up=True))
 
 
 def max_unavailable(facts: CountFacts) -> int:
@@ -93,8 +93,8 @@ def max_unavailable(facts: CountFacts) -> int:
     count = resolve_percent(
         MAX_UNAVAILABLE_DEFAULT if value is None else value, facts.replicas, round_up=False
     )
-    if count == 0 and max_surge(facts) == 0:
-        count = 1
+    if count <= 0:
+        count = 0 if max_surge(facts) else 1
     return min(count, facts.replicas)
 
 
@@ -109,9 +109,9 @@ def replicas_or_weight(facts: CountFacts) -> tuple[int | None, int]:
         return None, facts.base
     scale = canary_steps.scale_in_effect(facts.strategy, facts.index, is_aborted=facts.is_aborted)
     if scale is not None and scale.replicas is not None:
-        return scale.replicas, 0
+        return max(0, scale.replicas), 0
     if scale is not None and scale.weight is not None:
-        return None, scale.weight
+        return None, max(0, scale.weight)
     return None, desired_canary_weight(facts)
 
 

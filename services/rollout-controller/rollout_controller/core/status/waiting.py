@@ -175,7 +175,7 @@ def _experiment(draft: Draft) -> _Wait:
 
 def _promotion_pause(draft: Draft, pause: PauseCondition) -> _Wait:
     seconds = draft.blue_green.auto_promotion_seconds
-    if draft.blue_green.auto_promotion_enabled is False or seconds == 0:
+    if draft.blue_green.auto_promotion_enabled is False or seconds <= 0:
         return WaitingReason.PERSON, pause.reason, None, "promote or abort the rollout"
     end = Instant(pause.start_time + seconds)
     return WaitingReason.DURATION, pause.reason, end, "the rollout promotes itself"
