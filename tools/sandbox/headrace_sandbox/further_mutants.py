@@ -335,8 +335,8 @@ FURTHER: Final = (
     _mutant(
         "the active Service goes to pods that answer",
         f"{_CORE}/bluegreen/services.py",
-        "    if pod_hash == active_hash(draft) or _can_answer(draft, pod_hash):\n        _point",
-        "    if pod_hash or _can_answer(draft, pod_hash):\n        _point",
+        "    if pod_hash == active_hash(draft) or can_answer(draft, pod_hash):\n        _point",
+        "    if pod_hash or can_answer(draft, pod_hash):\n        _point",
         "blue-green-abort-while-stable-is-broken",
     ),
     _mutant(

@@ -196,13 +196,13 @@ MUTANTS: Final = (
             ),
         ),
         scenario="storm-over-one-canary",
-        seed=18,
+        seed=33,
     ),
     Mutant(
         "Lease check before a write",
         (Edit("shared/headrace/runtime/guard.py", "if not self._may_write():", "if False:"),),
         scenario="frozen-in-the-middle-of-a-pass",
-        seed=3008,
+        seed=3011,
     ),
 )
 

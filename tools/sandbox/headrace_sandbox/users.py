@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from headrace.model.quantities import Instant
 from headrace.runtime.cluster import MergePatch
 from headrace.runtime.cluster_memory import MemoryClient
 from headrace.runtime.cluster_memory.objects import Record
+from headrace_sandbox.edits import EDITS, NUMBERS, Edit, Edits
 from headrace_sandbox.moments import View, deeds_now
 from headrace_sandbox.nodes import drive
 from headrace_sandbox.workload import NAMESPACE, Application, image_of, replica_sets
@@ -61,6 +63,7 @@ class Users:
 
     Attributes:
         done: How often which action was done.
+        edits: A person who edits more than versions.
     """
 
     def __init__(self, world: World, applications: Mapping[str, Application]) -> None:
@@ -68,6 +71,7 @@ class Users:
         self._applications = applications
         self._client: MemoryClient = world.cluster.client(USER)
         self._versions: Counter[str] = Counter()
+        self.edits = Edits(world, self._client, applications)
         self.done: Counter[str] = Counter()
 
     def act(self, name: str, action: str, argument: Any = None) -> None:
@@ -100,6 +104,8 @@ class Users:
             argument = rng.randint(0, _OTHER_TEMPLATE)
         elif action == "set-image":
             argument = rng.choice(CHARACTERS)
+        elif action in EDITS:
+            argument = rng.randrange(NUMBERS)
         self.act(name, action, argument)
 
     def rollout(self, name: str) -> Manifest | None:
@@ -337,6 +343,10 @@ def _is_timed(rollout: Manifest, status: Mapping[str, Any]) -> bool:
     return bool((step.get("pause") or {}).get("duration"))
 
 
+def _edit(edit: Edit, users: Users, name: str, rollout: Manifest, number: Any) -> None:
+    edit(users.edits, rollout, int(number or 0))
+
+
 Action = Callable[[Users, str, Manifest, Any], None]
 
 ACTIONS: Final[Mapping[str, Action]] = {
@@ -373,6 +383,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "revive": lambda users, name, rollout, _: users.revive(name, rollout),
     "scale-set": lambda users, name, rollout, size: users.scale_set(rollout, int(size or 0)),
     "delete-stable": lambda users, name, rollout, _: users.delete_stable(rollout),
+    **{name: partial(_edit, edit) for name, edit in EDITS.items()},
 }
 
 BY_CHANCE: Final = (
@@ -398,4 +409,5 @@ BY_CHANCE: Final = (
     "to-canary",
     "delete-stable",
     "scale-set",
+    *EDITS,
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
+from headrace_sandbox.edits import EDITS, NUMBERS
 from headrace_sandbox.faults import STORM
 from headrace_sandbox.plugins import OVER_HTTP, OVER_KAFKA
 from headrace_sandbox.scenario import Happening, Scenario
@@ -53,6 +54,16 @@ def _rarities(seed: int, applications: Sequence[Application]) -> Iterator[Happen
             yield Happening("remove-router", each.name, at=rng.uniform(5, 90))
         if rng.random() < 0.15:
             yield Happening("undo", each.name, at=rng.uniform(20, 120))
+        yield from _edits(seed, each)
+
+
+def _edits(seed: int, application: Application) -> Iterator[Happening]:
+    """Yield what people edit beside versions, often enough to meet an update under way."""
+    rng = Random(f"wild/{seed}/{application.name}/edits")
+    if rng.random() < 0.5:
+        for _ in range(rng.randint(1, 3)):
+            edit, number = rng.choice([*EDITS]), rng.randrange(NUMBERS)
+            yield Happening(edit, application.name, number, at=rng.uniform(3, 130))
 
 
 def _calm() -> dict[str, float]:

@@ -53,7 +53,7 @@ class Checkers(Findings):
         """Hear of a committed change."""
         self._book.note(write)
         self._rows.written(write)
-        self._blue_green.selected(write, by_others=write.identity not in self._nodes)
+        self._book.selected(write, by_others=write.identity not in self._nodes)
         if write.identity in self._nodes:
             self._blue_green.written(write)
             self._experiments.written(write)

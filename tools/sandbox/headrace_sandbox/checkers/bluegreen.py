@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from headrace.kubernetes.resources import ANALYSIS_RUNS, ROLLOUTS, SERVICES, Manifest
+from headrace.kubernetes.resources import ANALYSIS_RUNS, ROLLOUTS, Manifest
 from headrace.model.meta import format_time, parse_time
 from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book
@@ -20,22 +20,13 @@ _CLAIMS: Final = "status never claims what is not so"
 
 
 class BlueGreenRules:
-    """Checked at every committed write of a service; `selected` at everybody's."""
+    """Checked at every committed write of a service."""
 
     def __init__(self, world: World, book: Book, findings: Findings) -> None:
         self._world = world
         self._book = book
         self._require = findings.require
-        self._moved_by_others: dict[str, float] = {}
         self._aborted_at: dict[tuple[str, str], str] = {}
-
-    def selected(self, write: Write, *, by_others: bool) -> None:
-        """Note who moved a Service last: a stranger, whom nobody could foresee, or one of ours."""
-        record = write.change.record
-        if record.resource.plural == SERVICES.plural:
-            self._moved_by_others.pop(record.name, None)
-            if by_others:
-                self._moved_by_others[record.name] = self._world.now
 
     def written(self, write: Write) -> None:
         """Hear of a committed change of a service."""
@@ -167,7 +158,7 @@ class BlueGreenRules:
         """Whether a Service selects a hash, and not by a hand that nobody may have seen yet."""
         if not service or selected_hash(self._world.objects, service) != pod_hash:
             return False
-        moved_at = self._moved_by_others.get(service)
+        moved_at = self._book.moved_by_others(service)
         return moved_at is None or self._world.now - moved_at > LAG_SECONDS
 
     # The status
@@ -178,7 +169,7 @@ class BlueGreenRules:
             return
         is_new = status.get("phase") == "Healthy" and before.get("phase") != "Healthy"
         active = strategy.get("activeService", "")
-        if is_new and active not in self._moved_by_others:
+        if is_new and self._book.moved_by_others(active) is None:
             found = selected_hash(self._world.objects, active)
             text = f"{rollout['metadata']['name']} is Healthy, active is {found}"
             self._require(found == status["stableRS"], _CLAIMS, text)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from headrace.kubernetes.resources import EXPERIMENTS, ROLLOUTS, Manifest
+from headrace.kubernetes.resources import EXPERIMENTS, ROLLOUTS, SERVICES, Manifest
 from headrace.model.meta import parse_time
 from headrace_sandbox.workload import roles, selected_hash, split_of
 from headrace_sandbox.world import World, Write
@@ -98,6 +98,7 @@ class Book:
         self._world = world
         self._pages: dict[str, Page] = {}
         self._available: dict[tuple[str, str], list[tuple[float, int]]] = {}
+        self._moved_by_others: dict[str, float] = {}
 
     def page(self, uid: str) -> Page:
         """Return the page of a Rollout."""
@@ -125,6 +126,18 @@ class Book:
             for record in self._world.objects.dependents(uid)
             if record.resource.plural == EXPERIMENTS.plural
         )
+
+    def selected(self, write: Write, *, by_others: bool) -> None:
+        """Note who moved a Service last: a stranger, whom nobody could foresee, or one of ours."""
+        record = write.change.record
+        if record.resource.plural == SERVICES.plural:
+            self._moved_by_others.pop(record.name, None)
+            if by_others:
+                self._moved_by_others[record.name] = self._world.now
+
+    def moved_by_others(self, service: str) -> float | None:
+        """Return when a stranger moved a Service, if nobody did so since."""
+        return self._moved_by_others.get(service)
 
     def note(self, write: Write) -> None:
         """Write a committed change down; call before the rules look at it."""

@@ -59,14 +59,14 @@ class _View:
     Attributes:
         rollout: As it knew it.
         available: Pods by hash; of a ReplicaSet that somebody has just deleted nothing is known.
-        selected: The hashes that its Services select.
+        selections: The hash that each of its Services selects.
         experiments: Its Experiments by name, as they were known.
         verdicts: The hashes that passed the analysis after their switch (stored by then).
     """
 
     rollout: Manifest
     available: Mapping[str, int]
-    selected: frozenset[str]
+    selections: Mapping[str, str]
     experiments: Mapping[str, Manifest]
     verdicts: frozenset[str]
 
@@ -89,6 +89,12 @@ class _View:
     def is_held(self) -> bool:
         """Whether a person held it."""
         return bool(self.rollout["spec"].get("paused"))
+
+    @property
+    def selected(self) -> frozenset[str]:
+        """The hashes that Services selected which bind their ReplicaSet."""
+        named = {self.strategy.get(each) for each in _FOLLOWERS}
+        return frozenset(each for name, each in self.selections.items() if name in named)
 
     @property
     def route(self) -> Mapping[str, Any] | None:
@@ -162,12 +168,10 @@ def _strategy(rollout: Manifest) -> Mapping[str, Any]:
     return found
 
 
-def _selections(node: Agent, rollout: Manifest) -> frozenset[str]:
+def _selections(node: Agent, rollout: Manifest) -> dict[str, str]:
     """Return the hashes that the Services of a Rollout select, as a process knows them."""
-    strategy = _strategy(rollout)
-    named = [strategy[each] for each in _FOLLOWERS if strategy.get(each)]
-    services = [node.cached(SERVICES, NAMESPACE, name) for name in named]
-    return frozenset(_selector(each) for each in services if each is not None)
+    services = {name: node.cached(SERVICES, NAMESPACE, name) for name in services_of(rollout)}
+    return {name: _selector(each) for name, each in services.items() if each is not None}
 
 
 def _experiments(objects: Objects, node: Agent, uid: str) -> dict[str, Manifest]:
@@ -348,6 +352,9 @@ def _asked_of_canary(
     needed = weight * view.replicas / int(route["weights"].get("base") or 100)
     if not view.has(pod_hash, needed) or not view.answers(pod_hash):
         yield "a weight has the pods to carry it", text
+    selected = view.selections.get(roles(view.rollout)[0])
+    if selected != pod_hash:
+        yield "a weight waits for its Service", f"{text}; its Service selects {selected}"
 
 
 def _asked_of_stable(

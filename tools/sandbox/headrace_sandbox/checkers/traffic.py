@@ -69,7 +69,8 @@ class TrafficRules:
                 if service == pair[0]:
                     self._raised(write, rollout, weight)
                 elif service == pair[1]:
-                    self._stable_raised(rollout, service, weight)
+                    is_its_own = old is not None and self._has_all(rollout, old.manifest)
+                    self._stable_raised(rollout, service, weight, is_its_own=is_its_own)
                 else:
                     self._destination_raised(rollout, service, weight)
             self._matched(rollout, old.manifest if old is not None else None, new.manifest)
@@ -90,6 +91,20 @@ class TrafficRules:
         asked = self._book.page(uid).asked.get(epoch)
         canary = asked.document["services"].get("canaryRole") if asked is not None else None
         return bool(canary) and canary != roles(rollout)[0]
+
+    def _has_all(self, rollout: Manifest, before: Manifest) -> bool:
+        """Whether stable was the canary of the split before, and every Service selects it already.
+
+        So it is where somebody has deleted the stable ReplicaSet: then weights move nothing.
+        """
+        uid, stable = rollout["metadata"]["uid"], (rollout.get("status") or {}).get("stableRS", "")
+        epoch = int((fence_of(before, uid) or {}).get("epoch") or 0)
+        asked = self._book.page(uid).asked.get(epoch)
+        return (
+            asked is not None
+            and asked.document["hashes"].get("canary") == stable
+            and all(selected_hash(self._world.objects, name) == stable for name in roles(rollout))
+        )
 
     def _sum(self, rollout: Manifest, weights: Mapping[str, int]) -> None:
         total = sum(weights.values())
@@ -115,6 +130,15 @@ class TrafficRules:
         fence = fence_of(new.manifest, uid) or {}
         asked = page.asked.get(int(fence.get("epoch") or 0))
         text = f"{name}: {weight} to {pod_hash or 'everybody'}, epoch {fence.get('epoch')}"
+        if page.aborted_since is not None and not (asked and asked.document.get("aborted")):
+            self._require(
+                now - page.aborted_since < _VALID_SECONDS,
+                "nothing raises a weight after an abort",
+                text,
+            )
+        moved_at = self._book.moved_by_others(service)
+        if moved_at is not None and now - moved_at < _VALID_SECONDS + LAG_SECONDS:
+            return  # who asked for it need not have known
         self._require(
             self._book.had_pods(uid, pod_hash, 1, now - _VALID_SECONDS - LAG_SECONDS),
             "nobody gets traffic without ready pods",
@@ -136,12 +160,6 @@ class TrafficRules:
                 "a weight waits for its Service",
                 f"{text}, meant for {wanted}",
             )
-        if page.aborted_since is not None and not (asked and asked.document.get("aborted")):
-            self._require(
-                now - page.aborted_since < _VALID_SECONDS,
-                "nothing raises a weight after an abort",
-                text,
-            )
 
     def _carried(self, rollout: Manifest, pod_hash: str, weight: int, text: str) -> None:
         """A weight goes to as many pods as its part of all traffic needs.
@@ -157,8 +175,12 @@ class TrafficRules:
         had_pods = self._book.had_pods(uid, pod_hash, needed, since)
         self._require(had_pods, "a weight has the pods to carry it", f"{text}: {needed} pods")
 
-    def _stable_raised(self, rollout: Manifest, service: str, weight: int) -> None:
+    def _stable_raised(
+        self, rollout: Manifest, service: str, weight: int, *, is_its_own: bool
+    ) -> None:
         """Stable takes traffic back with the pods for it, unless the canary has none.
+
+        What it has already, in whatever role, it takes from nobody.
 
         The stable role of ping and pong belongs to the Service that selects stable.
         """
@@ -167,7 +189,8 @@ class TrafficRules:
         canary = selected_hash(self._world.objects, roles(rollout)[0])
         since = self._world.now - _VALID_SECONDS - LAG_SECONDS
         is_canary_gone = canary not in replica_sets(self._world.objects, uid)
-        if not is_canary_gone and not self._book.lacked_pods(uid, canary, since):
+        is_taken = not is_canary_gone and not is_its_own
+        if is_taken and not self._book.lacked_pods(uid, canary, since):
             text = f"{rollout['metadata']['name']}: {weight} to stable {stable}"
             self._carried(rollout, stable, weight, text)
         if "pingPong" not in rollout["spec"]["strategy"]["canary"]:

@@ -8,6 +8,7 @@ from headrace.model.steps import RolloutAnalysis
 from rollout_controller.core import analysis
 from rollout_controller.core.analysis import ClaimedRun
 from rollout_controller.core.bluegreen.counts import is_ready_for_pause, is_saturated
+from rollout_controller.core.bluegreen.services import has_begun
 from rollout_controller.core.claimed_runs import RunKind
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import RunObject
@@ -102,7 +103,9 @@ def _is_skipped(draft: Draft, kind: RunKind) -> bool:
     active, new = draft.status.blue_green.active_selector, draft.new_hash
     if not new or draft.status.stable_rs == new:
         return True
-    return active in ("", new) if kind == "PrePromotion" else active != new
+    if kind == "PostPromotion":
+        return active != new
+    return active == new or (not active and not has_begun(draft))
 
 
 def _is_ready(draft: Draft, kind: RunKind) -> bool:

@@ -6,7 +6,7 @@ from headrace.model.conditions import PauseReason
 from headrace.model.quantities import Instant
 from rollout_controller.core.bluegreen.analysis import is_pre_promotion_passed
 from rollout_controller.core.bluegreen.counts import is_ready_for_pause
-from rollout_controller.core.bluegreen.services import active_hash
+from rollout_controller.core.bluegreen.services import active_hash, has_begun
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.rollback import is_fast_rollback
 from rollout_controller.core.scaling import is_halted
@@ -37,12 +37,14 @@ def is_fast_tracked(draft: Draft) -> bool:
     """Return whether the new version is promoted without pause and analysis.
 
     Going back to what ran a moment ago needs no judgement, and a person may waive it; nothing is
-    to be protected while the active Service selects pods of every revision, or the new ones.
+    to be protected before the first promotion, or while the active Service selects the new pods.
     """
+    active = active_hash(draft)
     return (
         is_fast_rollback(draft)
         or draft.status.promote_full
-        or active_hash(draft) in ("", draft.new_hash)
+        or active == draft.new_hash
+        or (not active and not has_begun(draft))
     )
 
 

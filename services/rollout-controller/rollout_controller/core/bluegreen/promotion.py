@@ -8,7 +8,7 @@ from rollout_controller.core.bluegreen.analysis import (
 )
 from rollout_controller.core.bluegreen.counts import preview_count
 from rollout_controller.core.bluegreen.pause import is_pause_over
-from rollout_controller.core.bluegreen.services import active_hash
+from rollout_controller.core.bluegreen.services import active_hash, has_begun
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.rollback import is_fast_rollback, is_within_window
 from rollout_controller.core.status.sync import Outcome, promote
@@ -31,7 +31,7 @@ def advance(draft: Draft) -> Outcome:
 def promotion_reason(draft: Draft) -> str | None:
     """Return why the new version is promoted now, or None when it is not."""
     active = active_hash(draft)
-    if draft.stable is None or not active:
+    if draft.stable is None or not (active or has_begun(draft)):
         return "Initial deploy"
     if active != draft.new_hash:
         return None

@@ -29,7 +29,7 @@ def point_active(draft: Draft, pod_hash: str) -> None:
 
     All traffic moves at once: it never moves to a ReplicaSet without an available pod.
     """
-    if pod_hash == active_hash(draft) or _can_answer(draft, pod_hash):
+    if pod_hash == active_hash(draft) or can_answer(draft, pod_hash):
         _point(draft, draft.blue_green.active_service, pod_hash)
 
 
@@ -38,12 +38,22 @@ def active_hash(draft: Draft) -> str:
     return selected_hash(draft, draft.blue_green.active_service)
 
 
+def has_begun(draft: Draft) -> bool:
+    """Return whether a version serves that is to be protected from the new one.
+
+    Not before a first promotion; nor when the new version is stable already. An active Service
+    that selects every version while one serves has lost its hash: somebody has made it anew.
+    """
+    return draft.stable is not None and draft.stable is not draft.new
+
+
 def preview_hash(draft: Draft) -> str:
     """Return the hash that the preview Service selects as this pass leaves it."""
     return selected_hash(draft, draft.blue_green.preview_service)
 
 
-def _can_answer(draft: Draft, pod_hash: str) -> bool:
+def can_answer(draft: Draft, pod_hash: str) -> bool:
+    """Return whether traffic may move to the pods with a hash: one is there, or none is wanted."""
     if draft.observed.replicas == 0:
         return True
     return any(rs.pod_hash == pod_hash and rs.available > 0 for rs in draft.observed.replica_sets)

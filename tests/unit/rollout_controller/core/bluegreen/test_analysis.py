@@ -78,7 +78,7 @@ def test_a_run_is_named_and_labelled_by_its_side_of_the_switch(
     ("strategy", "more"),
     [
         (BEFORE, {"active": "new"}),
-        (BEFORE, {"active": ""}),
+        (BEFORE, {"active": "", "status": {"stableRS": "gone"}}),
         (BEFORE, {"replica_sets": (READY[0], samples.replica_set("new", 4, available=3))}),
         (BEFORE | {"previewReplicaCount": 2}, {}),
         (BEFORE, {"status": {"stableRS": "new"}}),

@@ -92,3 +92,31 @@ def test_an_abort_waits_until_stable_can_answer() -> None:
 @pytest.mark.spec("bluegreen 10.15")
 def test_an_abort_is_held_by_a_pause() -> None:
     assert target(active="new", status=ABORTED, spec={"paused": True}) is None
+
+
+LOST: dict[str, Any] = {"active": ""}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "more", "wanted"),
+    [
+        (MANUAL, LOST, "stable"),
+        ({}, LOST, "stable"),
+        (JUDGED, LOST | {"status": {"blueGreen": {"activeSelector": "new"}}}, "new"),
+        ({}, LOST | {"replica_sets": (samples.replica_set("stable", 0), READY[1])}, "new"),
+        (MANUAL, LOST | {"replica_sets": (samples.replica_set("stable", 0), READY[1])}, None),
+        (MANUAL, LOST | {"status": {"stableRS": "new"}}, "new"),
+    ],
+    ids=[
+        "paused",
+        "nothing to wait for",
+        "on trial",
+        "stable has no pods",
+        "paused, and stable has no pods",
+        "first deployment",
+    ],
+)
+def test_a_service_that_lost_its_hash_goes_back(
+    strategy: dict[str, Any], more: dict[str, Any], wanted: str | None
+) -> None:
+    assert target(strategy, **more) == wanted

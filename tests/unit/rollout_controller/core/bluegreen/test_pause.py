@@ -58,7 +58,7 @@ def test_begins_when_all_pods_are_there(strategy: dict[str, Any]) -> None:
         (MANUAL, {"status": {"blueGreen": {"scaleUpPreviewCheckPoint": True}}}),
         (MANUAL, {"status": RESUMED}),
         (MANUAL, {"active": "new"}),
-        (MANUAL, {"active": ""}),
+        (MANUAL, {"active": "", "status": {"stableRS": "gone"}}),
         (MANUAL, {"status": {"stableRS": "new"}}),
         (MANUAL, {"replica_sets": (READY[0], samples.replica_set("new", 4, available=3))}),
         (MANUAL | ANALYSIS, {}),
@@ -160,7 +160,8 @@ def test_is_not_over_in_the_pass_in_which_it_begins() -> None:
     ("more", "is_fast"),
     [
         ({}, False),
-        ({"active": ""}, True),
+        ({"active": ""}, False),
+        ({"active": "", "status": {"stableRS": "gone"}}, True),
         ({"active": "new"}, True),
         ({"status": {"promoteFull": True}}, True),
         ({"status": {"stableRS": "new"}}, True),
