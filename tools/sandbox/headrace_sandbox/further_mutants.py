@@ -41,8 +41,8 @@ FURTHER: Final = (
     _mutant(
         "a canary Service waits for its route",
         f"{_CORE}/canary/services.py",
-        "    return weight <= limit if weight is not None else name != draft.roles.canary",
-        "    return limit >= 0 or weight is None",
+        "    return weight * draft.base <= limit * stored.weights.base\n",
+        "    return limit >= 0\n",
     ),
     _mutant(
         "a Service moves only when the newest epoch is acknowledged",
