@@ -233,8 +233,8 @@ FURTHER: Final = (
     _mutant(
         "a route waits for the stable Service",
         f"{_CORE}/route.py",
-        "    if needs_stable and not _points_at",
-        "    if needs_stable is None and not _points_at",
+        "        if not _points_at(draft, draft.roles.stable,",
+        "        if draft.roles.stable is None and not _points_at(draft, draft.roles.stable,",
         "storm-ping-pong",
     ),
     _mutant(
