@@ -62,7 +62,7 @@ mutants: setup ## Prove with fresh seeds that the simulator misses none of the p
 
 e2e: setup ## Run the tests on the real parts, with short times
 	$(BIN)/python -m headrace_lab check-tools
-	$(BIN)/python -m headrace_lab run --dir $(LAB) -- $(BIN)/pytest -q -n 2 --dist loadfile --reruns 1 \
+	$(BIN)/python -m headrace_lab run --dir $(LAB) -- $(BIN)/pytest -q -n 2 --dist loadfile --reruns 1 -rfER \
 		--no-loadscope-reorder --durations=25 -m "lab and not long" tests
 
 e2e-long: setup ## Run them with the defaults and full counts

@@ -163,8 +163,8 @@ def test_promote_in_a_pause_ends_it(application: Application, plugin: Plugin) ->
 
 
 def test_promote_while_a_step_runs_skips_it(application: Application, plugin: Plugin) -> None:
-    # Three pods of the new version can never be there: its step goes on and on.
-    plugin.set_image("registry.test/unpullable:bad")
+    # Pods of the new version can never be there: its step goes on and on.
+    plugin.set_image("registry.test/does-not-exist:bad")
     application.wait(
         lambda: (
             application.status().get("currentStepIndex") == 0

@@ -42,7 +42,11 @@ class RouteMemory:
 
     def has_document(self, key: str) -> bool:
         """Return whether a request came by the bus that no Rollout is known to hold yet."""
-        return self._entries.get(key, _Entry()).document is not None
+        return self.heard(key) is not None
+
+    def heard(self, key: str) -> RouteDocument | None:
+        """Return the request that came by the bus, until a look finds one as new in the Rollout."""
+        return self._entries.get(key, _Entry()).document
 
     def document(self, key: str, durable: RouteDocument | None) -> RouteDocument | None:
         """Return the newest request: the one of the bus, while the object has none as new."""

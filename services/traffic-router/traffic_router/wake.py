@@ -6,7 +6,7 @@ how urgently.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from headrace.events.envelope import Event
@@ -112,7 +112,27 @@ class Waker:
         is_asked = old is None or raw_route(old) != raw_route(new)
         if is_asked:
             self._index.put(_key(new), document)
+        if old is not None and document is not None and self._is_answered(old, new, document):
+            return
         self._add(_key(new), _lane(document) if is_asked and old is not None else Lane.FACT)
+
+    def _is_answered(self, old: Manifest, new: Manifest, document: RouteDocument) -> bool:
+        """Return whether all that is new was asked by the bus and applied, or is our own answer.
+
+        Who changes the traffic object wakes its key by that.
+        """
+        key = _key(new)
+        memory = self._memory.of(key)
+        said = memory.said
+        if said is None or said.kind != "applied" or memory.is_asked:
+            return False
+        newest = (document.uid, document.epoch, document.renewal)
+        if newest != (said.uid, said.epoch, said.renewal):
+            return False
+        if raw_route(old) != raw_route(new) and self._memory.heard(key) != document:
+            return False
+        is_claimed = _acknowledged(new).get("epoch") == document.epoch
+        return _state(old) == _state(new) and (is_claimed or _claims(old) == _claims(new))
 
     def _traffic(self, kind: TrafficKind) -> Listener:
         def heard(change: ChangeType, old: Manifest | None, new: Manifest | None) -> None:
@@ -134,16 +154,24 @@ def _lane(document: RouteDocument | None) -> Lane:
 
 def relevant(rollout: Manifest) -> tuple[Any, ...]:
     """The part of a Rollout that the router decides on."""
-    metadata, status = rollout["metadata"], rollout.get("status") or {}
-    headrace = status.get("headrace") or {}
-    return (
-        metadata["uid"],
-        metadata.get("deletionTimestamp"),
-        status.get("abort"),
-        (status.get("canary") or {}).get("weights"),
-        headrace.get("acknowledged"),
-        headrace.get("route"),
-    )
+    return *_state(rollout), *_claims(rollout), raw_route(rollout)
+
+
+def _state(rollout: Manifest) -> tuple[Any, ...]:
+    metadata = rollout["metadata"]
+    abort = (rollout.get("status") or {}).get("abort")
+    return metadata["uid"], metadata.get("deletionTimestamp"), abort
+
+
+def _claims(rollout: Manifest) -> tuple[Any, ...]:
+    weights = ((rollout.get("status") or {}).get("canary") or {}).get("weights")
+    return weights, _acknowledged(rollout)
+
+
+def _acknowledged(rollout: Manifest) -> Mapping[str, Any]:
+    headrace = (rollout.get("status") or {}).get("headrace") or {}
+    found = headrace.get("acknowledged")
+    return found if isinstance(found, dict) else {}
 
 
 def _targets(document: RouteDocument) -> Iterable[str]:

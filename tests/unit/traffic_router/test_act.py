@@ -85,14 +85,14 @@ async def test_a_write_asks_for_another_pass_and_a_fact_does_not() -> None:
     await desk.bus.start()
     plan = Plan(Reason.ROUTE_APPLYING, writes=(create(),))
     assert await desk.act(plan, await desk.rollout())
-    said = Said("applied", 1, 0, "written")
+    said = Said("applied", "5f0c", 1, 0, "written")
     assert not await desk.act(Plan(Reason.ROUTE_APPLIED, facts=(applied(),), said=said))
     assert desk.memory.of(KEY).said == said
 
 
 async def test_an_answer_that_the_bus_does_not_take_is_not_remembered() -> None:
     desk = Desk(queue_size_max=1)
-    said = Said("applied", 1, 0, "written")
+    said = Said("applied", "5f0c", 1, 0, "written")
     plan = Plan(Reason.ROUTE_APPLIED, facts=(applied(),), said=said)
     await desk.act(plan)
     desk.memory.forget(KEY)

@@ -11,7 +11,7 @@ from traffic_router.memory import RouteMemory, is_newer
 KEY = "shop/web"
 REF = ObjectRef(TRAFFIC_SPLITS, "shop", "web")
 SENT = Instant(100.0)
-SAID = Said("applied", 1, 0, "written")
+SAID = Said("applied", "5f0c", 1, 0, "written")
 
 
 def document(epoch: int, renewal: int = 0, uid: str = "5f0c") -> RouteDocument:

@@ -15,6 +15,7 @@ from headrace.runtime.clock import VirtualClock
 from headrace.runtime.cluster_memory import MemoryCluster
 from headrace.runtime.store import Store
 from headrace.runtime.workqueue import Lane
+from traffic_router.core.observed import Said
 from traffic_router.documents import DocumentCache
 from traffic_router.memory import RouteMemory
 from traffic_router.sources import Sources, Surroundings
@@ -112,6 +113,59 @@ def test_a_rollout_wakes_its_key_only_when_something_relevant_changed(desk: Desk
     assert desk.taken() == [("shop/web", Lane.USER)]
     desk.rollouts.remove("shop", "web", "5f0c")
     assert desk.taken() == [("shop/web", Lane.REST)]
+
+
+def applied(epoch: int, uid: str = "5f0c") -> Said:
+    return Said("applied", uid, epoch, 0, "written")
+
+
+def acknowledged(version: int, doc: RouteDocument, epoch: int, **status: Any) -> Manifest:
+    headrace = {"route": doc.dump(), "acknowledged": {"epoch": epoch, "canary": 0}}
+    return rollout(version, headrace=headrace, **status)
+
+
+async def test_what_the_bus_asked_and_was_answered_wakes_nobody_again(desk: Desk) -> None:
+    """Neither when it stands in the Rollout nor when the answer is claimed there."""
+    desk.rollouts.offer(routed(1, document(1)))
+    fields = {"namespace": "shop", "rollout": "web", "uid": "5f0c"}
+    await desk.waker.hear(event(RouteRequested(**fields, route=document(2))))
+    desk.memory.answered("shop/web", applied(2), Instant(1))
+    desk.taken()
+    desk.rollouts.offer(routed(2, document(2)))
+    desk.rollouts.offer(acknowledged(3, document(2), 2, canary={"weights": {"canary": {}}}))
+    assert desk.taken() == []
+    desk.rollouts.offer(acknowledged(4, document(2), 2, canary={"weights": {}}, abort=True))
+    assert desk.taken() == [("shop/web", Lane.FACT)]
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (document(2, weights=Weights(canary=10, stable=90)), applied(2)),  # not what the bus said
+        (document(3), applied(2)),
+        (document(2, renewal=1), applied(2)),
+        (document(2), applied(2, uid="its predecessor")),
+        (document(2), Said("refused", "5f0c", 2, 0, "expired")),
+    ],
+)
+async def test_a_request_that_was_not_answered_as_it_stands_is_looked_at(
+    desk: Desk, stored: RouteDocument, said: Said
+) -> None:
+    desk.rollouts.offer(routed(1, document(1)))
+    fields = {"namespace": "shop", "rollout": "web", "uid": "5f0c"}
+    await desk.waker.hear(event(RouteRequested(**fields, route=document(2))))
+    desk.memory.answered("shop/web", said, Instant(1))
+    desk.taken()
+    desk.rollouts.offer(routed(2, stored))
+    assert desk.taken() == [("shop/web", Lane.USER)]
+
+
+def test_weights_that_somebody_else_claims_are_looked_at(desk: Desk) -> None:
+    desk.rollouts.offer(routed(1, document(2)))
+    desk.memory.answered("shop/web", applied(2), Instant(1))
+    desk.taken()
+    desk.rollouts.offer(routed(2, document(2), canary={"weights": {"canary": {"weight": 5}}}))
+    assert desk.taken() == [("shop/web", Lane.FACT)]
 
 
 def test_an_object_wakes_the_rollouts_that_name_it(desk: Desk) -> None:

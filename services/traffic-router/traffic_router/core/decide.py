@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from headrace.events.payload import Payload
 from headrace.events.traffic import RouteApplied, RouteRefused, RouteVerified
@@ -162,7 +163,8 @@ def _resource_versions(observed: Observed) -> dict[str, str]:
 
 def _said(answer: RouteApplied | RouteRefused, halt: Halt | None) -> Said:
     text = halt.message if halt else str(answer.level)
-    return Said("refused" if halt else "applied", answer.epoch, answer.renewal, text)
+    kind: Literal["applied", "refused"] = "refused" if halt else "applied"
+    return Said(kind, answer.uid, answer.epoch, answer.renewal, text)
 
 
 def _verified(observed: Observed, rollout: RolloutView) -> Iterator[Payload]:

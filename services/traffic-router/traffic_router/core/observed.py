@@ -70,6 +70,7 @@ class Said:
     """The last answer that was published for a Rollout."""
 
     kind: Literal["applied", "refused"]
+    uid: str
     epoch: int
     renewal: int
     text: str

@@ -203,11 +203,11 @@ def test_says_applied_when_the_object_holds_the_route() -> None:
     assert fact.answers[0].observed == split(10)
     assert fact.resource_versions == {"TrafficSplit/web": "41"}
     assert plan.writes == ()
-    assert plan.said == Said("applied", 7, 0, "written")
+    assert plan.said == Said("applied", "5f0c", 7, 0, "written")
 
 
 def test_says_it_once_but_again_when_asked() -> None:
-    said = Said("applied", 7, 0, "written")
+    said = Said("applied", "5f0c", 7, 0, "written")
     quiet = planned(observed(traffic_split(10, 7), memory=Memory(said=said)))
     assert quiet.is_quiet
     asked = planned(observed(traffic_split(10, 7), memory=Memory(said=said, is_asked=True)))
