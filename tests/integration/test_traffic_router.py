@@ -541,6 +541,31 @@ async def test_withdraws_an_object_that_is_no_longer_named(world: World) -> None
     assert other is not None
 
 
+@pytest.mark.spec("traffic-routing 11.1")
+async def test_withdraws_a_route_that_its_selector_does_not_choose_any_more(world: World) -> None:
+    for name in ("web", "api"):
+        await create_route(world, name, labels={"app": "web"})
+    await world.start()
+    chosen = {"httpRouteSelector": {"matchLabels": {"app": "web"}}}
+    router = GATEWAY.model_copy(update={"config": json.dumps(chosen)})
+    document = world.document(33, 1, routers=(router,))
+    await world.ask_durably(document)
+    await world.until_applied(1)
+    await world.acknowledge(document)
+    assert weights_of(await world.find(HTTP_ROUTES, "api")) == [33, 67]
+
+    await world.user.patch(
+        HTTP_ROUTES, "shop", "api", MergePatch({"metadata": {"labels": {"app": "other"}}})
+    )
+    async with asyncio.timeout(WAIT_SECONDS):
+        while weights_of(await world.find(HTTP_ROUTES, "api")) != [0, 100]:
+            await asyncio.sleep(0.002)
+    route = await world.find(HTTP_ROUTES, "api")
+    assert route is not None
+    assert read_fence(route, world.uid) is None
+    assert weights_of(await world.find(HTTP_ROUTES, "web")) == [33, 67]
+
+
 async def test_answers_a_check_that_is_no_route(world: World) -> None:
     await world.start()
     world.say(

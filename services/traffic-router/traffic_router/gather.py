@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -71,12 +71,14 @@ class Gatherer:
             self._memory.forget(key)
             return None
         document = newest_document(key, rollout, self._documents, self._memory) if rollout else None
+        routers = await self._sights(document, _routers(document))
+        withdrawn = await self._sights(document, _withdrawn(document))
         return Observed(
             key=key,
             rollout=rollout_view(rollout) if rollout else None,
             document=document,
-            routers=await self._sights(document, _routers(document)),
-            withdrawn=await self._sights(document, _withdrawn(document)),
+            routers=routers,
+            withdrawn=(*withdrawn, *self._lost(key, (*routers, *withdrawn))),
             orphans=tuple(Orphan(each, fence, is_name_taken) for each, fence in strangers),
             unserved=self._sources.unserved,
             server_offset_seconds=self._cluster.server_offset_seconds(),
@@ -92,10 +94,8 @@ class Gatherer:
         found = []
         for kind in self._sources.kinds:
             for manifest in kind.store.by_index(BY_ROLLOUT, key):
-                metadata = manifest["metadata"]
-                ref = ObjectRef(kind.resource, metadata.get("namespace", ""), metadata["name"])
                 found += [
-                    (Sighting(ref, manifest), fence)
+                    (Sighting(_ref(kind.resource, manifest), manifest), fence)
                     for fence in read_fences(manifest)
                     if fence.rollout == key
                     and fence.uid != uid
@@ -136,6 +136,18 @@ class Gatherer:
             sights.append(RouterSight(router, targets, await self._read(targets)))
         return tuple(sights)
 
+    def _lost(self, key: str, sights: tuple[RouterSight, ...]) -> Iterator[RouterSight]:
+        """Yield what a selector does not choose any more although a fence of this name is on it."""
+        seen = {sighting.ref for sight in sights for sighting in sight.sightings}
+        for sight in sights:
+            for selector in sight.targets.selectors:
+                fenced = self._sources.kind(selector.resource).store.by_index(BY_ROLLOUT, key)
+                refs = {_ref(selector.resource, manifest): manifest for manifest in fenced}
+                lost = [Sighting(ref, refs[ref]) for ref in refs if ref not in seen]
+                seen |= refs.keys()
+                if lost:
+                    yield RouterSight(sight.router, Targets(), tuple(lost))
+
     async def _read(self, targets: Targets) -> tuple[Sighting, ...]:
         named = {ref: await self._get(ref) for ref in targets.refs}
         selected = [
@@ -159,6 +171,11 @@ class Gatherer:
             return kind.store.list(namespace)
         listing = await self._cluster.list(resource, Selection(namespace=namespace))
         return listing.items
+
+
+def _ref(resource: Resource, manifest: Manifest) -> ObjectRef:
+    metadata = manifest["metadata"]
+    return ObjectRef(resource, metadata.get("namespace", ""), metadata["name"])
 
 
 def _routers(document: RouteDocument | None) -> tuple[RouterConfig, ...]:
