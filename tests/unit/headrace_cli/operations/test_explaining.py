@@ -24,6 +24,23 @@ async def test_says_what_it_waits_for(world: Any) -> None:
     assert "You can:         headrace promote web, headrace abort web\n" in shown
 
 
+@pytest.mark.parametrize(
+    ("reason", "on", "ways"),
+    [
+        ("Duration", "step 2", "headrace promote web, headrace abort web"),
+        ("Duration", "BlueGreenPause", "headrace promote --full web, headrace abort web"),
+        ("Verdict", "web-1", "headrace abort web"),
+    ],
+)
+async def test_says_what_a_person_can_do(world: Any, reason: str, on: str, ways: str) -> None:
+    await world.rollout("web", "Progressing")
+    wait = {"reason": reason, "since": "2023-11-14T22:03:24Z", "on": on}
+    body = MergePatch({"status": {"headrace": {"waiting": wait}}})
+    await world.admin.patch(ROLLOUTS, "demo", "web", body, subresource="status")
+    await explain(world.session, "web", is_json=False, no_color=False)
+    assert f"You can:         {ways}\n" in world.out.getvalue()
+
+
 async def test_tells_the_events_where_nothing_is_remembered(world: Any) -> None:
     await world.rollout("web", "Healthy")
     event = {

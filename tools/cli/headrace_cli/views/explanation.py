@@ -31,12 +31,19 @@ _LABEL_WIDTH: Final = 17
 _COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "Person": ("promote", "abort"),
     "ManualPause": ("promote", "abort"),
+    "Duration": ("promote", "abort"),
+    "Verdict": ("abort",),
+    "Experiment": ("abort",),
+    "Plugin": ("abort",),
     "RouteAcknowledgement": ("abort",),
     "RouteFailed": ("abort",),
     "CanaryPods": ("abort",),
     "StablePods": ("abort",),
 }
 """What a person can do about a wait."""
+
+_IN_COUNTDOWN: Final = ("promote --full", "abort")
+"""A plain promote would begin the countdown of blue-green again (bluegreen 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +153,15 @@ def _wait(explanation: Explanation, now: Instant, palette: Palette) -> Iterator[
         else:
             yield "Expected by:", _moment(waiting.expected, now)
         name = name_of(explanation.rollout)
-        ways = (f"headrace {command} {name}" for command in _COMMANDS.get(waiting.reason, ()))
-        yield "You can:", ", ".join(ways)
+        yield "You can:", ", ".join(f"headrace {each} {name}" for each in _commands(waiting))
     look = explanation.next_look
     at = "" if look is None else f"{_moment(format_time(look), now)}, and "
     yield "Next look:", f"{at}whenever it or what belongs to it changes"
+
+
+def _commands(waiting: Waiting) -> tuple[str, ...]:
+    is_countdown = waiting.reason == "Duration" and waiting.on == "BlueGreenPause"
+    return _IN_COUNTDOWN if is_countdown else _COMMANDS.get(waiting.reason, ())
 
 
 def _moment(at: str | None, now: Instant) -> str:
