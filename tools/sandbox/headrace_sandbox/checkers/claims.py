@@ -164,8 +164,9 @@ class ClaimRules:
     def _judged(self, new: Manifest, old: Manifest) -> None:
         """A verdict stands."""
         phase, before = ((each.get("status") or {}).get("phase") for each in (new, old))
-        if phase in ("Failed", "Error"):
-            self._failed_at.setdefault(new["metadata"]["name"], self._world.now)
+        if phase in ("Failed", "Error") and phase != before:
+            # Again, where somebody deleted it: the next one may have its name.
+            self._failed_at[new["metadata"]["name"]] = self._world.now
         text = f"{new['metadata']['name']}: {before} → {phase}"
         is_kept = before not in _COMPLETED or phase == before
         self._require(is_kept, "a completed run stays what it is", text)
