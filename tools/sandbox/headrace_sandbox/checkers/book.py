@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from headrace.kubernetes.resources import EXPERIMENTS, ROLLOUTS, SERVICES, Manifest
 from headrace.model.meta import parse_time
-from headrace_sandbox.workload import roles, selected_hash, split_of
+from headrace_sandbox.workload import roles, selected_hash, split_of, weights_in
 from headrace_sandbox.world import World, Write
 
 LAG_SECONDS: Final = 45.0
@@ -214,15 +214,24 @@ class Book:
             self.page(str(fence.get("uid"))).fences.add(int(fence.get("epoch") or 0))
         for record in self._world.objects.all(ROLLOUTS):
             found = split_of(self._world.objects, record.manifest)
-            if found is None or found[0].uid != manifest["metadata"]["uid"]:
+            if found is not None and found[0].uid != manifest["metadata"]["uid"]:
                 continue
-            page = self.page(record.uid)
-            epoch = int((fence_of(manifest, record.uid) or {}).get("epoch") or 0)
+            page, fence = self.page(record.uid), fence_of(manifest, record.uid) or {}
+            epoch = int(fence.get("epoch") or 0)
             asked = page.asked.get(epoch)
-            # With ping and pong the roles may have swapped since the request.
-            canary, _ = roles(record.manifest)
-            canary = asked.document["services"].get("canaryRole", canary) if asked else canary
-            page.shown.append((self._world.now, found[1].get(canary, 0), epoch))
+            if found is None and asked is None:
+                continue
+            # With ping and pong the roles may have swapped since the request; and a router that was
+            # given up meanwhile is only in the request.
+            canary, stable = roles(record.manifest)
+            if asked is not None:
+                services = asked.document["services"]
+                canary, stable = (
+                    services.get("canaryRole", canary),
+                    services.get("stableRole", stable),
+                )
+            weights = found[1] if found is not None else weights_in(manifest, (canary, stable))
+            page.shown.append((self._world.now, weights.get(canary, 0), epoch))
             del page.shown[:-50]
 
     def most(self, rollout: Manifest, service: str) -> int:
