@@ -53,7 +53,6 @@ class Checkers(Findings):
         """Hear of a committed change."""
         self._book.note(write)
         self._rows.written(write)
-        self._book.selected(write, by_others=write.identity not in self._nodes)
         if write.identity in self._nodes:
             self._blue_green.written(write)
             self._experiments.written(write)
@@ -64,6 +63,7 @@ class Checkers(Findings):
             self._knowledge.written(write)
             self._protections.written(write)
             self._protections.aborted_knowingly(self._nodes[write.identity], write)
+        self._book.selected(write, by_others=write.identity not in self._nodes)
         if self._is_quiet and write.request is not None:
             record = write.change.record
             if record.resource.plural != "leases" and write.identity[-1:].isdigit():

@@ -261,7 +261,12 @@ class TrafficRules:
         )
 
     def _drained(self, rollout: Manifest, old: Record, new: Record, stable: str) -> None:
-        """With a dynamic stable the canary Service goes back when nobody is sent there any more."""
+        """With a dynamic stable the canary Service goes back when nobody is sent there any more.
+
+        One that a hand has moved goes back whoever is sent there.
+        """
+        if self._book.moved_by_others(new.name) is not None:
+            return
         before, pods = _selector(old.manifest), _selector(new.manifest)
         is_dynamic = bool(rollout["spec"]["strategy"]["canary"].get("dynamicStableScale"))
         uid = rollout["metadata"]["uid"]
