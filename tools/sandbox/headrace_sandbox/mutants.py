@@ -196,7 +196,7 @@ MUTANTS: Final = (
             ),
         ),
         scenario="storm-over-one-canary",
-        seed=33,
+        seed=59,
     ),
     Mutant(
         "Lease check before a write",
