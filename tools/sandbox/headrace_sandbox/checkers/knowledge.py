@@ -363,7 +363,7 @@ def _asked_of_stable(
     """More to stable only with the pods for it, unless nobody answers at the canary.
 
     It takes nothing back where the canary gets more, too, as after an experiment, nor where it was
-    the canary until somebody deleted the stable ReplicaSet: then every Service sends it all.
+    the canary until somebody deleted the stable ReplicaSet: nobody else is there to take it from.
     """
     hashes, weights = route["hashes"], route["weights"]
     stable, weight = hashes["stable"], int(weights.get("stable") or 0)
@@ -372,9 +372,12 @@ def _asked_of_stable(
     is_raise = before is not None and _weight_of_hash(before, canary) < kept
     if before is not None and before["weights"].get("canary"):
         canary = before["hashes"]["canary"]  # of the version that was superseded, maybe
-    has_all = before is not None and before["hashes"]["canary"] == stable
-    has_all = has_all and view.selected == {stable}
-    if not is_more or is_raise or has_all or not view.answers(canary):
+    is_alone = (
+        before is not None
+        and before["hashes"]["canary"] == stable
+        and (view.selected == {stable} or not view.available.get(before["hashes"]["stable"]))
+    )
+    if not is_more or is_raise or is_alone or not view.answers(canary):
         return
     text = (
         f"{view.rollout['metadata']['name']}: {weight} asked for stable {stable}, which has "

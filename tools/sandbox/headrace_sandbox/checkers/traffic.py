@@ -136,9 +136,8 @@ class TrafficRules:
                 "nothing raises a weight after an abort",
                 text,
             )
-        moved_at = self._book.moved_by_others(service)
-        if moved_at is not None and now - moved_at < _VALID_SECONDS + LAG_SECONDS:
-            return  # who asked for it need not have known
+        if self._is_moved(service):
+            return
         self._require(
             self._book.had_pods(uid, pod_hash, 1, now - _VALID_SECONDS - LAG_SECONDS),
             "nobody gets traffic without ready pods",
@@ -153,13 +152,22 @@ class TrafficRules:
         is_newest = asked is not None and int(fence.get("epoch") or 0) == max(page.asked)
         if asked is not None and is_newest and not status.get("abort"):
             wanted = asked.document["hashes"].get("canary")
-            # An undo points the canary's Service at stable; there a weight raises nothing.
-            is_undone = pod_hash == status.get("stableRS") == status.get("currentPodHash")
+            # An undo points the canary's Service at stable; there a weight raises nothing. So does
+            # an abort that a new version ends before its route: what was acknowledged is repaired.
+            known = ((status.get("headrace") or {}).get("acknowledged") or {}).get("epoch")
+            is_undone = status.get("stableRS") == status.get("currentPodHash")
+            is_repair = known == max(page.asked)
+            is_stable = pod_hash == status.get("stableRS") and (is_undone or is_repair)
             self._require(
-                pod_hash == wanted or is_undone,
+                pod_hash == wanted or is_stable,
                 "a weight waits for its Service",
                 f"{text}, meant for {wanted}",
             )
+
+    def _is_moved(self, service: str) -> bool:
+        """Whether a stranger has moved a Service: who asked for a route need not have known."""
+        moved_at, known_by = self._book.moved_by_others(service), _VALID_SECONDS + LAG_SECONDS
+        return moved_at is not None and self._world.now - moved_at < known_by
 
     def _carried(self, rollout: Manifest, pod_hash: str, weight: int, text: str) -> None:
         """A weight goes to as many pods as its part of all traffic needs.
@@ -214,7 +222,7 @@ class TrafficRules:
         service, _ = roles(rollout)
         before = header_rules(old, service) if old is not None else []
         made = [name for name in header_rules(new, service) if name not in before]
-        if not made:
+        if not made or self._is_moved(service):
             return
         pod_hash, uid = selected_hash(self._world.objects, service), rollout["metadata"]["uid"]
         since = self._world.now - _VALID_SECONDS - LAG_SECONDS
@@ -263,7 +271,8 @@ class TrafficRules:
     def _drained(self, rollout: Manifest, old: Record, new: Record, stable: str) -> None:
         """With a dynamic stable the canary Service goes back when nobody is sent there any more.
 
-        One that a hand has moved goes back whoever is sent there.
+        One that a hand has moved goes back whoever is sent there, and any goes to a stable version
+        that carries all, as after a person deleted the one before.
         """
         if self._book.moved_by_others(new.name) is not None:
             return
@@ -273,6 +282,9 @@ class TrafficRules:
         if not is_dynamic or pods != stable or not self._answers(uid, before):
             return
         most = self._book.most(rollout, new.name)
+        replicas = self._book.page(uid).replicas_least(self._world.now - LAG_SECONDS)
+        if self._book.had_pods(uid, stable, replicas, self._world.now - LAG_SECONDS):
+            return
         text = f"{new.name} → stable {stable}: a route may give it {most}"
         self._require(most == 0, "a Service waits for its route", text)
 
