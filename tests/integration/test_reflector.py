@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from headrace.errors import RolloutError
-from headrace.kubernetes.resources import CONFIG_MAPS, Manifest
+from headrace.kubernetes.resources import CONFIG_MAPS
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.cluster import MergePatch, Selection
 from headrace.runtime.cluster_kube import KubeCluster, Kubeconfig
@@ -68,14 +68,20 @@ def label() -> str:
     return f"reflector-{time.time_ns()}"
 
 
-async def create(cluster: KubeCluster, name: str, label: str) -> Manifest:
-    metadata = {"name": f"{label}-{name}", "namespace": NAMESPACE, "labels": {"test": label}}
+async def once_it_is_back(request: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(60):
         while True:
             try:
-                return await cluster.create(CONFIG_MAPS, {"metadata": metadata})
+                await request()
             except RolloutError:  # the server is not back yet
                 await asyncio.sleep(0.1)
+            else:
+                return
+
+
+async def create(cluster: KubeCluster, name: str, label: str) -> None:
+    metadata = {"name": f"{label}-{name}", "namespace": NAMESPACE, "labels": {"test": label}}
+    await once_it_is_back(lambda: cluster.create(CONFIG_MAPS, {"metadata": metadata}))
 
 
 def names(store: Store) -> list[str]:
@@ -103,8 +109,8 @@ async def test_survives_a_forgotten_version(lab: Lab, cluster: KubeCluster, labe
         store.listen(lambda change, _old, _new: heard.append(change))
         await asyncio.to_thread(lab.expire_watches)
         await create(cluster, "c", label)
-        await cluster.delete(CONFIG_MAPS, NAMESPACE, f"{label}-a")
+        await once_it_is_back(lambda: cluster.delete(CONFIG_MAPS, NAMESPACE, f"{label}-a"))
         patch = MergePatch({"data": {"x": "1"}})
-        await cluster.patch(CONFIG_MAPS, NAMESPACE, f"{label}-b", patch)
+        await once_it_is_back(lambda: cluster.patch(CONFIG_MAPS, NAMESPACE, f"{label}-b", patch))
         await until(lambda: sorted(heard) == ["ADDED", "DELETED", "MODIFIED"])
         assert names(store) == ["b", "c"]
