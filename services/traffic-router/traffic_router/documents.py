@@ -48,6 +48,13 @@ def raw_route(rollout: Manifest) -> dict[str, Any] | None:
     return route
 
 
+def raw_acknowledged(rollout: Manifest) -> dict[str, Any]:
+    """Return `status.headrace.acknowledged` as it is stored, empty where there is none."""
+    headrace = (rollout.get("status") or {}).get("headrace") or {}
+    found = headrace.get("acknowledged")
+    return found if isinstance(found, dict) else {}
+
+
 def _decode(rollout: Manifest, raw: dict[str, Any]) -> RouteDocument | None:
     metadata = rollout["metadata"]
     try:

@@ -15,7 +15,7 @@ from headrace.model.traffic import TrafficWeights
 from headrace.routes import ObjectRef, Sighting, Targets, locate, read_fences, resolve
 from headrace.runtime.cluster import Cluster, Selection
 from traffic_router.core.observed import Observed, Orphan, RolloutView, RouterSight
-from traffic_router.documents import DocumentCache
+from traffic_router.documents import DocumentCache, raw_acknowledged
 from traffic_router.memory import RouteMemory
 from traffic_router.sources import BY_ROLLOUT, Sources
 
@@ -143,7 +143,7 @@ class Gatherer:
             for selector in sight.targets.selectors:
                 fenced = self._sources.kind(selector.resource).store.by_index(BY_ROLLOUT, key)
                 refs = {_ref(selector.resource, manifest): manifest for manifest in fenced}
-                lost = [Sighting(ref, refs[ref]) for ref in refs if ref not in seen]
+                lost = [Sighting(ref, found) for ref, found in refs.items() if ref not in seen]
                 seen |= refs.keys()
                 if lost:
                     yield RouterSight(sight.router, Targets(), tuple(lost))
@@ -203,7 +203,7 @@ def newest_document(
 def rollout_view(rollout: Manifest) -> RolloutView:
     """Return what the core sees of a Rollout."""
     metadata, status = rollout["metadata"], rollout.get("status") or {}
-    acknowledged = (status.get("headrace") or {}).get("acknowledged") or {}
+    acknowledged = raw_acknowledged(rollout)
     return RolloutView(
         namespace=metadata["namespace"],
         name=metadata["name"],

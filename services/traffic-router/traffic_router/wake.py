@@ -6,7 +6,7 @@ how urgently.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from headrace.events.envelope import Event
@@ -16,7 +16,7 @@ from headrace.model.route import RouteDocument
 from headrace.routes import ApiVersions, locate, read_fences
 from headrace.runtime.store import ChangeType, Listener
 from headrace.runtime.workqueue import Lane
-from traffic_router.documents import DocumentCache, raw_route
+from traffic_router.documents import DocumentCache, raw_acknowledged, raw_route
 from traffic_router.memory import RouteMemory
 from traffic_router.sources import Sources, TrafficKind
 
@@ -131,7 +131,7 @@ class Waker:
             return False
         if raw_route(old) != raw_route(new) and self._memory.heard(key) != document:
             return False
-        is_claimed = _acknowledged(new).get("epoch") == document.epoch
+        is_claimed = raw_acknowledged(new).get("epoch") == document.epoch
         return _state(old) == _state(new) and (is_claimed or _claims(old) == _claims(new))
 
     def _traffic(self, kind: TrafficKind) -> Listener:
@@ -165,13 +165,7 @@ def _state(rollout: Manifest) -> tuple[Any, ...]:
 
 def _claims(rollout: Manifest) -> tuple[Any, ...]:
     weights = ((rollout.get("status") or {}).get("canary") or {}).get("weights")
-    return weights, _acknowledged(rollout)
-
-
-def _acknowledged(rollout: Manifest) -> Mapping[str, Any]:
-    headrace = (rollout.get("status") or {}).get("headrace") or {}
-    found = headrace.get("acknowledged")
-    return found if isinstance(found, dict) else {}
+    return weights, raw_acknowledged(rollout)
 
 
 def _targets(document: RouteDocument) -> Iterable[str]:

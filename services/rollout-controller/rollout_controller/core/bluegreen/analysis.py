@@ -8,7 +8,7 @@ from headrace.model.steps import RolloutAnalysis
 from rollout_controller.core import analysis
 from rollout_controller.core.analysis import ClaimedRun
 from rollout_controller.core.bluegreen.counts import is_ready_for_pause, is_saturated
-from rollout_controller.core.bluegreen.services import has_begun
+from rollout_controller.core.bluegreen.services import needs_no_judgement
 from rollout_controller.core.claimed_runs import RunKind
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import RunObject
@@ -105,7 +105,7 @@ def _is_skipped(draft: Draft, kind: RunKind) -> bool:
         return True
     if kind == "PostPromotion":
         return active != new
-    return active == new or (not active and not has_begun(draft))
+    return needs_no_judgement(draft, active)
 
 
 def _is_ready(draft: Draft, kind: RunKind) -> bool:

@@ -6,7 +6,7 @@ from headrace.model.conditions import PauseReason
 from headrace.model.quantities import Instant
 from rollout_controller.core.bluegreen.analysis import is_pre_promotion_passed
 from rollout_controller.core.bluegreen.counts import is_ready_for_pause
-from rollout_controller.core.bluegreen.services import active_hash, has_begun
+from rollout_controller.core.bluegreen.services import active_hash, needs_no_judgement
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.rollback import is_fast_rollback
 from rollout_controller.core.scaling import is_halted
@@ -39,12 +39,10 @@ def is_fast_tracked(draft: Draft) -> bool:
     Going back to what ran a moment ago needs no judgement, and a person may waive it; nothing is
     to be protected before the first promotion, or while the active Service selects the new pods.
     """
-    active = active_hash(draft)
     return (
         is_fast_rollback(draft)
         or draft.status.promote_full
-        or active == draft.new_hash
-        or (not active and not has_begun(draft))
+        or needs_no_judgement(draft, active_hash(draft))
     )
 
 

@@ -47,6 +47,16 @@ def has_begun(draft: Draft) -> bool:
     return draft.stable is not None and draft.stable is not draft.new
 
 
+def needs_no_judgement(draft: Draft, active: str) -> bool:
+    """Return whether nobody is to be protected from the new version.
+
+    Args:
+        draft: The pass.
+        active: The hash that the active Service selects, or is known to; "" for every version.
+    """
+    return active == draft.new_hash or (not active and not has_begun(draft))
+
+
 def preview_hash(draft: Draft) -> str:
     """Return the hash that the preview Service selects as this pass leaves it."""
     return selected_hash(draft, draft.blue_green.preview_service)
