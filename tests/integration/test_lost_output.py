@@ -14,15 +14,18 @@ import pytest
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.spec("cli-and-clients 1")]
 
-COMMANDS = [
-    "headrace version",
-    "headrace --help",
-    "headrace completion bash",
-    "kubectl-headrace get rollout --help",
-    "kubectl_complete-headrace ''",
-    "headrace-sandbox --list",
-    "rollout-controller --check-config --bus memory",
-]
+COMMANDS = {
+    "headrace version": "headrace",
+    "headrace --help": "headrace",
+    "headrace completion bash": "headrace",
+    "kubectl-headrace get rollout --help": "kubectl headrace",
+    "kubectl_complete-headrace ''": "kubectl_complete-headrace",
+    "headrace-sandbox --list": "headrace-sandbox",
+    "rollout-controller --check-config --bus memory": "rollout-controller",
+    "python -m headrace_lab --help": "headrace-lab",
+    "python -m headrace_demo --help": "headrace-demo",
+}
+"""By what each of them calls itself."""
 BINARIES = Path(sys.executable).parent
 
 
@@ -53,8 +56,9 @@ def test_nobody_reads(command: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_full_disk(command: str) -> None:
     code, said = run(f"{command} >/dev/full")
-    name = command.split(" ")[0].replace("kubectl-headrace", "kubectl headrace")
-    assert said == f"{name}: standard output cannot be written: No space left on device\n"
+    assert (
+        said == f"{COMMANDS[command]}: standard output cannot be written: No space left on device\n"
+    )
     assert code == 1
 
 

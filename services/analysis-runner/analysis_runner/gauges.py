@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from analysis_runner.core.examine import names_matching
 from headrace.kubernetes.resources import Manifest
 from headrace.model.analysis import AnalysisPhase
 from headrace.model.provider_kinds import metric_types
@@ -48,9 +49,12 @@ def _types(run: Manifest) -> Iterator[Reading]:
 def _metric_phases(run: Manifest) -> Iterator[Reading]:
     """One series per metric of the spec and phase; pending before its first measurement."""
     results = {each["name"]: each for each in (run.get("status") or {}).get("metricResults") or ()}
-    for name, kind in _metric_types(run).items():
+    types = _metric_types(run)
+    rules = (run.get("spec") or {}).get("dryRun") or ()
+    dry = {name for rule in rules for name in names_matching(rule["metricName"], types)}
+    for name, kind in types.items():
         result = results.get(name) or {}
-        is_dry_run = "true" if result.get("dryRun") else "false"
+        is_dry_run = "true" if name in dry else "false"
         current = result.get("phase") or AnalysisPhase.PENDING
         for phase in _PHASES:
             yield (name, kind, is_dry_run, phase), float(phase == current)

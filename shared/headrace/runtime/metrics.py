@@ -38,6 +38,7 @@ Source: cli-and-clients 8."""
 
 _VERBS: Final = {
     "GET": "Get",
+    "LIST": "List",
     "POST": "Create",
     "PUT": "Update",
     "PATCH": "Patch",

@@ -13,11 +13,12 @@ from headrace.runtime.store import Store
 pytestmark = pytest.mark.spec("cli-and-clients 8")
 
 
-def phases(*results: dict[str, Any]) -> dict[str, str]:
+def phases(*results: dict[str, Any], **more: Any) -> dict[str, str]:
     """Return the phase of each metric, as `<dry_run> <phase>`."""
     metrics, runs = Metrics(["analysis-runner"], VirtualClock()), Store()
     export_gauges(metrics, runs)
     spec: Manifest = {"metrics": [{"name": name, "provider": {"job": {}}} for name in ("a", "b")]}
+    spec |= more
     metadata = {"name": "run", "namespace": "shop", "uid": "u", "resourceVersion": "1"}
     runs.offer({"metadata": metadata, "spec": spec, "status": {"metricResults": list(results)}})
     found = {}
@@ -36,7 +37,13 @@ def test_a_metric_that_was_not_measured_yet_is_pending() -> None:
 
 def test_a_measured_metric_has_the_phase_of_its_result() -> None:
     failed = {"name": "b", "phase": "Failed", "dryRun": True}
-    assert phases(failed) == {"a": '"false" "Pending"', "b": '"true" "Failed"'}
+    found = phases(failed, dryRun=[{"metricName": "b"}])
+    assert found == {"a": '"false" "Pending"', "b": '"true" "Failed"'}
+
+
+def test_a_dry_run_has_its_label_from_the_beginning() -> None:
+    """Else its series would end with its first result, and others begin."""
+    assert phases(dryRun=[{"metricName": "[b-z]"}])["b"] == '"true" "Pending"'
 
 
 def test_a_metric_that_left_the_spec_has_no_series() -> None:

@@ -18,6 +18,7 @@ from typing import Final, get_args
 from rich.console import Console
 
 from headrace.runtime import logs
+from headrace.runtime.output import watched_output
 from headrace_demo.acts import ACTS, perform
 from headrace_demo.errors import Stopped
 from headrace_demo.lab_story import tell_on_lab
@@ -33,6 +34,11 @@ INTERRUPTED: Final = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo and return the exit code: 0 when everything went as it should."""
+    with watched_output("headrace-demo"):
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     logs.configure(arguments.log_level)
     console = Console(highlight=False)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from headrace.runtime.output import watched_output
 from headrace_lab.borrow import borrowed_lab
 from headrace_lab.cache import Cache
 from headrace_lab.errors import LabError
@@ -24,6 +25,11 @@ from headrace_lab.state import Options, Profile
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
+    with watched_output("headrace-lab"):
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     # An asked end cleans up like Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -59,15 +59,16 @@ def examine(spec: AnalysisRunSpec, raw_metrics: Sequence[Mapping[str, Any]]) -> 
     problem = find_problem(metrics)
     if problem:
         return Examined(problem=f"{_INVALID}: {problem}")
+    names = [metric.name for metric in metrics]
     dry_run: set[str] = set()
     for index, rule in enumerate(spec.dry_run):
-        matched = _matching(rule.metric_name, metrics)
+        matched = names_matching(rule.metric_name, names)
         if not matched:
             return Examined(problem=_no_match("dryRun", index))
         dry_run.update(matched)
     retained: dict[str, int] = {}
     for index, retention in enumerate(spec.measurement_retention):
-        matched = _matching(retention.metric_name, metrics)
+        matched = names_matching(retention.metric_name, names)
         if not matched:
             return Examined(problem=_no_match("measurementRetention", index))
         retained.update(dict.fromkeys(matched, retention.limit))
@@ -85,13 +86,13 @@ def unresolved(text: str) -> str:
     return f"{_UNRESOLVED}: {text}"
 
 
-def _matching(rule: str, metrics: Iterable[Metric]) -> list[str]:
-    """Return the metrics that a rule is found in; an invalid one is found nowhere."""
+def names_matching(rule: str, names: Iterable[str]) -> list[str]:
+    """Return the names of metrics that a rule is found in; an invalid one is found nowhere."""
     try:
         pattern = cached_pattern(rule)
     except CompileError:
         return []
-    return [metric.name for metric in metrics if pattern.search(metric.name) is not None]
+    return [name for name in names if pattern.search(name) is not None]
 
 
 def _no_match(kind: str, index: int) -> str:

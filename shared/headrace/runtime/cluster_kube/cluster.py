@@ -77,12 +77,16 @@ class RequestObserver(Protocol):
         """Count one request.
 
         Args:
-            verb: HTTP method; "WATCH" for a watch.
+            verb: HTTP method; of those that read, "LIST" and "WATCH" where it is not one object.
             resource: Plural of the kind, or group version of a discovery.
             status: HTTP status; 0 when no answer came.
             seconds: Until the answer was read, or a watch was opened.
         """
         ...
+
+
+_READS: Final = ("LIST", "WATCH")
+"""Verbs of Kubernetes that HTTP knows as GET."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +294,7 @@ class KubeCluster:
         query = {"limit": str(page_length)} if page_length else {}
         while True:
             path = _path(resource, selection.namespace) + _query(selection, query)
-            page = await self._send(_Call("GET", path, resource.plural), "items", "metadata")
+            page = await self._send(_Call("LIST", path, resource.plural), "items", "metadata")
             for item in page["items"] or ():
                 # Lists of built-in kinds leave these two to their reader.
                 item["apiVersion"], item["kind"] = resource.api_version, resource.kind
@@ -353,7 +357,7 @@ class KubeCluster:
         began, sent_at, status = self._clock.monotonic(), self._clock.now(), 0
         try:
             response = await self._session.request(
-                "GET" if call.verb == "WATCH" else call.verb,
+                "GET" if call.verb in _READS else call.verb,
                 URL(self._connection.server + call.path, encoded=True),
                 data=None if call.body is None else orjson.dumps(call.body),
                 headers=headers,

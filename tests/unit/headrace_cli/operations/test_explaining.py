@@ -30,6 +30,8 @@ async def test_says_what_it_waits_for(world: Any) -> None:
         ("Duration", "step 2", "headrace promote web, headrace abort web"),
         ("Duration", "BlueGreenPause", "headrace promote --full web, headrace abort web"),
         ("Verdict", "web-1", "headrace abort web"),
+        ("PromotedPods", "web-1", "headrace undo web"),
+        ("ReplicaProgressThreshold", "x", "headrace promote web, headrace abort web"),
     ],
 )
 async def test_says_what_a_person_can_do(world: Any, reason: str, on: str, ways: str) -> None:
@@ -39,6 +41,15 @@ async def test_says_what_a_person_can_do(world: Any, reason: str, on: str, ways:
     await world.admin.patch(ROLLOUTS, "demo", "web", body, subresource="status")
     await explain(world.session, "web", is_json=False, no_color=False)
     assert f"You can:         {ways}\n" in world.out.getvalue()
+
+
+async def test_an_aborted_update_is_not_aborted_again(world: Any) -> None:
+    await world.rollout("web", "Degraded")
+    await waiting(world)
+    body = MergePatch({"status": {"abort": True}})
+    await world.admin.patch(ROLLOUTS, "demo", "web", body, subresource="status")
+    await explain(world.session, "web", is_json=False, no_color=False)
+    assert "You can:         headrace retry web\n" in world.out.getvalue()
 
 
 async def test_tells_the_events_where_nothing_is_remembered(world: Any) -> None:

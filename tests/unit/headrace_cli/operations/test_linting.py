@@ -149,7 +149,7 @@ def with_spec(**spec: Any) -> Manifest:
         ({**service("a"), "spec": "all"}, "cannot unmarshal spec of Service"),
         ({**service("a"), "spec": {"selector": [1]}}, "cannot unmarshal spec.selector of Service"),
         ("? [a, b]\n: c\n", "a key must be a text"),
-        ("a: 1\nb: 2\na: 3\n", 'yaml: line 24: mapping key "a" already defined at line 22'),
+        ("a: 1\nb: 2\na: 3\n", 'yaml: mapping key "a" already defined at line 22'),
         ("a: [", "yaml: while parsing a flow node"),
         ("- a\n", "a document is no object but list"),
     ],

@@ -26,13 +26,19 @@ spec:
 @pytest.mark.parametrize(
     ("text", "failure"),
     [
-        (f"{ROLLOUT}metadata: 3\n", "Error: Rollout: cannot unmarshal metadata\n"),
-        (f"{ROLLOUT}metadata: {{name: a}}\nspec: x\n", "Error: Rollout: cannot unmarshal spec\n"),
+        (f"{ROLLOUT}metadata: 3\n", "Error: {path}: Rollout: cannot unmarshal metadata\n"),
+        (
+            f"{ROLLOUT}metadata: {{name: a}}\nspec: x\n",
+            "Error: {path}: Rollout: cannot unmarshal spec\n",
+        ),
         (
             f"{ROLLOUT}metadata: {{name: a}}\nspec: {{replicas: '3'}}\n",
-            "Error: Rollout: cannot unmarshal string into spec.replicas of type integer\n",
+            "Error: {path}: Rollout: cannot unmarshal string into spec.replicas of type integer\n",
         ),
-        ("apiVersion: v1\nkind: Service\nspec: [1]\n", "Error: Service: cannot unmarshal spec\n"),
+        (
+            "apiVersion: v1\nkind: Service\nspec: [1]\n",
+            "Error: {path}: Service: cannot unmarshal spec\n",
+        ),
         ("kind: ConfigMap\n", "Error: there are 0 Rollouts in the files, not one\n"),
         ("", "Error: there are 0 Rollouts in the files, not one\n"),
         (
@@ -42,11 +48,12 @@ spec:
         (f"{ROLLOUT}metadata: {{name: a}}\n", "Error: the Rollout has no spec\n"),
         (
             f"{ROLLOUT}metadata: {{name: a}}\nspec: {{replica: 3}}\n",
-            'Error: Rollout: unknown field "replica"\n',
+            'Error: {path}: Rollout: unknown field "replica"\n',
         ),
         (
             "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nspec: {metrics: x}\n",
-            "Error: AnalysisTemplate: cannot unmarshal string into spec.metrics of type array\n",
+            "Error: {path}: AnalysisTemplate: cannot unmarshal string into spec.metrics of type "
+            "array\n",
         ),
         (
             f"{READY}---\n{SERVICE}metadata: {{name: b}}\n---\n{SERVICE}metadata: {{name: b}}\n",
@@ -56,6 +63,11 @@ spec:
         (
             "apiVersion: v1\nkind: List\nitems: [3]\n",
             "Error: {path}: an item of a List is no object but int\n",
+        ),
+        (
+            "a: 1\na: 2\n",
+            'Error: yaml: mapping key "a" already defined at line 1\n'
+            '  in "{path}", line 2, column 1\n',
         ),
         ("{a: " * 1000, "Error: {path}: nested too deeply\n"),
     ],

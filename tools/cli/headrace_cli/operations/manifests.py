@@ -23,14 +23,17 @@ class _Loader(yaml.SafeLoader):
         lines: dict[str, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: a key must be a text")
+                raise _misplaced(key, "a key must be a text")
             if key.value in lines:
-                raise yaml.YAMLError(
-                    f'line {key.start_mark.line + 1}: mapping key "{key.value}" already defined '
-                    f"at line {lines[key.value]}"
-                )
+                problem = f'mapping key "{key.value}" already defined at line {lines[key.value]}'
+                raise _misplaced(key, problem)
             lines[key.value] = key.start_mark.line + 1
         return super().construct_mapping(node, deep)
+
+
+def _misplaced(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+    """Return an error that names file and line, as those of the parser do."""
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 # Times stay texts, as in JSON, and 12:30 does, as for Go: base 60 is of an older YAML.

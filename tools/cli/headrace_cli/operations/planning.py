@@ -33,9 +33,11 @@ def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: 
     """
     # The services of the rehearsal log as they always do; here nobody operates them.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    manifests = [each for path in paths for each in read_manifests(path)]
-    for manifest in manifests:
-        _check(manifest)
+    manifests = []
+    for path in paths:
+        for manifest in read_manifests(path):
+            _check(manifest, path)
+            manifests.append(manifest)
     try:
         found = asyncio.run(rehearse(without_nulls(manifests)))
     except (NotRehearsed, RolloutError) as error:
@@ -46,16 +48,16 @@ def plan(paths: Sequence[Path], terminal: Terminal, *, is_json: bool, no_color: 
         terminal.print(*view.lines(found, terminal.palette(no_color=no_color)))
 
 
-def _check(manifest: Manifest) -> None:
-    """Refuse what no API server would store."""
+def _check(manifest: Manifest, path: Path) -> None:
+    """Refuse what no API server would store; of several files, which one it is in is told."""
     resource = resource_of(manifest)
     if resource is None:
         return
     wrong = misshapen_part(manifest)
     if wrong:
-        raise Failure(f"{resource.kind}: cannot unmarshal {wrong}")
+        raise Failure(f"{path}: {resource.kind}: cannot unmarshal {wrong}")
     if resource.group != ARGO_GROUP:
         return
     wrong = undecodable_part(resource.kind, manifest)
     if wrong:
-        raise Failure(f"{resource.kind}: {wrong}")
+        raise Failure(f"{path}: {resource.kind}: {wrong}")

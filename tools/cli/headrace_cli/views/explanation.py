@@ -39,11 +39,16 @@ _COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "RouteFailed": ("abort",),
     "CanaryPods": ("abort",),
     "StablePods": ("abort",),
+    "PromotedPods": ("undo",),
+    "ReplicaProgressThreshold": ("promote", "abort"),
 }
 """What a person can do about a wait."""
 
 _IN_COUNTDOWN: Final = ("promote --full", "abort")
 """A plain promote would begin the countdown of blue-green again (bluegreen 4)."""
+
+
+_ABORTED: Final = ("retry",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +158,18 @@ def _wait(explanation: Explanation, now: Instant, palette: Palette) -> Iterator[
         else:
             yield "Expected by:", _moment(waiting.expected, now)
         name = name_of(explanation.rollout)
-        yield "You can:", ", ".join(f"headrace {each} {name}" for each in _commands(waiting))
+        yield (
+            "You can:",
+            ", ".join(f"headrace {each} {name}" for each in _commands(explanation, waiting)),
+        )
     look = explanation.next_look
     at = "" if look is None else f"{_moment(format_time(look), now)}, and "
     yield "Next look:", f"{at}whenever it or what belongs to it changes"
 
 
-def _commands(waiting: Waiting) -> tuple[str, ...]:
+def _commands(explanation: Explanation, waiting: Waiting) -> tuple[str, ...]:
+    if section(explanation.rollout, "status").get("abort"):
+        return _ABORTED
     is_countdown = waiting.reason == "Duration" and waiting.on == "BlueGreenPause"
     return _IN_COUNTDOWN if is_countdown else _COMMANDS.get(waiting.reason, ())
 

@@ -276,6 +276,13 @@ def threshold_met(
     return size.available >= threshold.value
 
 
+def is_threshold_reachable(facts: CountFacts) -> bool:
+    """Return whether the pods that the current step asks for are enough, once all are available."""
+    desired = desired_counts(facts).canary
+    size = Size(desired, desired)
+    return threshold_met(facts.strategy.replica_progress_threshold, size, desired)
+
+
 def at_desired_counts(facts: CountFacts) -> bool:
     """Return whether both sides have the pods that the current step asks for (canary 4.4)."""
     desired = desired_counts(facts)

@@ -16,7 +16,9 @@ from headrace.model.headrace_status import Waiting
 from headrace.model.meta import format_time, parse_time
 from headrace.model.quantities import Instant
 from headrace.model.rollout_status import AnalysisRunReference, PauseCondition, RolloutStatus
+from rollout_controller.core.canary.counts import is_threshold_reachable
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.observed import ReplicaSet
 from rollout_controller.core.status.conditions import deadline_of_progress, find
 
 
@@ -27,6 +29,8 @@ class WaitingReason(StrEnum):
     ROUTE_FAILED = "RouteFailed"
     STABLE_PODS = "StablePods"
     CANARY_PODS = "CanaryPods"
+    PROMOTED_PODS = "PromotedPods"
+    REPLICA_PROGRESS_THRESHOLD = "ReplicaProgressThreshold"
     PERSON = "Person"
     DURATION = "Duration"
     VERDICT = "Verdict"
@@ -53,7 +57,15 @@ _REPEATED = (
 _RUN_BEGINS: Final = "the analysis-runner begins the run"
 _RUN_ENDS: Final = "the analysis-runner judges the run"
 
-_PODS = (WaitingReason.CANARY_PODS, WaitingReason.STABLE_PODS)
+_PODS = (
+    WaitingReason.CANARY_PODS,
+    WaitingReason.STABLE_PODS,
+    WaitingReason.PROMOTED_PODS,
+    WaitingReason.REPLICA_PROGRESS_THRESHOLD,
+)
+"""Bounded by progressDeadlineSeconds."""
+
+_PODS_COME = "its pods become available"
 
 
 def calculate(draft: Draft, status: RolloutStatus, old: Waiting | None) -> Waiting | None:
@@ -105,7 +117,7 @@ def _expected(draft: Draft, status: RolloutStatus, wait: _Wait, since: Instant) 
             return since
         case WaitingReason.DURATION if deadline is not None:
             return Instant(deadline + EXPECTED_SECONDS)
-        case WaitingReason.CANARY_PODS | WaitingReason.STABLE_PODS:
+        case _ if reason in _PODS:
             progressing = find(status.conditions, ConditionType.PROGRESSING)
             if progressing and progressing.reason == Reason.PROGRESS_DEADLINE_EXCEEDED:
                 return since
@@ -136,8 +148,10 @@ def _wait(draft: Draft, status: RolloutStatus) -> _Wait | None:
         return _pause(draft, status)
     if draft.is_blue_green and status.abort and not _is_back(status):
         return WaitingReason.STABLE_PODS, status.stable_rs, None, "a pod of it becomes available"
-    if status.stable_rs == status.current_pod_hash or status.abort:
-        return None
+    if status.stable_rs == status.current_pod_hash:
+        return _missing_pods(WaitingReason.PROMOTED_PODS, draft.new)
+    if status.abort:
+        return _missing_pods(WaitingReason.STABLE_PODS, draft.stable)
     return _pods_or_verdict(draft)
 
 
@@ -193,10 +207,25 @@ def _pods_or_verdict(draft: Draft) -> _Wait | None:
     for run in draft.runs.values() if draft.is_blue_green else ():
         if not is_completed(run.status):
             return _verdict(run)
-    new = draft.new
-    if new is not None and new.available < new.replicas:
-        return WaitingReason.CANARY_PODS, new.name, None, "its pods become available"
-    stable = draft.stable
-    if stable is not None and stable.available < stable.replicas:
-        return WaitingReason.STABLE_PODS, stable.name, None, "its pods become available"
-    return None
+    return (
+        _missing_pods(WaitingReason.CANARY_PODS, draft.new)
+        or _missing_pods(WaitingReason.STABLE_PODS, draft.stable)
+        or _unreachable_threshold(draft)
+    )
+
+
+def _missing_pods(reason: WaitingReason, rs: ReplicaSet | None) -> _Wait | None:
+    if rs is None or rs.available >= rs.replicas:
+        return None
+    return reason, rs.name, None, _PODS_COME
+
+
+def _unreachable_threshold(draft: Draft) -> _Wait | None:
+    step = draft.step
+    if step is None or (step.set_weight is None and step.set_canary_scale is None):
+        return None
+    if is_threshold_reachable(draft.count_facts(draft.weights)):
+        return None
+    unblock = "it asks for no more pods than the step makes"
+    on = "spec.strategy.canary.replicaProgressThreshold"
+    return WaitingReason.REPLICA_PROGRESS_THRESHOLD, on, None, unblock

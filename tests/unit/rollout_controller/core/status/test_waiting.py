@@ -93,6 +93,36 @@ def test_waits_for_pods() -> None:
     assert reason(drafted({"setWeight": 25}, replica_sets=sets)) == "StablePods"
 
 
+def test_waits_for_pods_that_died_after_the_promotion() -> None:
+    promoted = {"stableRS": "new"}
+    sets = (samples.replica_set("stable", 0), samples.replica_set("new", available=3))
+    found = waiting(drafted(replica_sets=sets, status=promoted))
+    assert found is not None
+    assert (found.reason, found.on) == ("PromotedPods", "app-new")
+
+
+def test_waits_for_the_pods_that_an_aborted_update_left() -> None:
+    sets = (samples.replica_set("stable", available=1), samples.replica_set("new", 0))
+    assert reason(drafted(replica_sets=sets, status={"abort": True})) == "StablePods"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "wanted"),
+    [
+        ({"type": "Percent", "value": 100}, None),
+        ({"type": "Percent", "value": 101}, "ReplicaProgressThreshold"),
+        ({"type": "Pods", "value": 1}, None),
+        ({"type": "Pods", "value": 2}, "ReplicaProgressThreshold"),
+    ],
+)
+def test_waits_for_a_threshold_that_no_pods_can_reach(
+    threshold: dict[str, Any], wanted: str | None
+) -> None:
+    strategy = {"steps": [{"setWeight": 25}], "replicaProgressThreshold": threshold}
+    draft = Draft(samples.rollout(strategy, replica_sets=READY), samples.NOW)
+    assert reason(draft) == wanted
+
+
 @pytest.mark.parametrize("status", [{"stableRS": "new"}, {"abort": True}])
 def test_nothing_is_awaited_when_nothing_is_to_come(status: dict[str, Any]) -> None:
     assert reason(drafted(status=status)) is None
