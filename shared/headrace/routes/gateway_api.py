@@ -209,8 +209,7 @@ def release(manifest: Manifest, fence: Fence, router: RouterConfig | None) -> Ma
         router: The configuration that named the object, None when it is not known any more.
     """
     config = GatewayApiConfig.model_validate_json(router.config) if router else GatewayApiConfig()
-    weighted = without_header_rules(manifest, fence.rules)
-    own = _without_backends(weighted, frozenset(fence.backends))
+    own = _without_additions(manifest, fence)
     lowered = _with_weights(own, all_to_stable(_without(fence.split, fence.backends)), ())
     is_in_progress = _is_others_progress(manifest, fence.uid)
     return unstamp(_with_label(lowered, config, is_in_progress=is_in_progress), fence.uid)
@@ -219,6 +218,18 @@ def release(manifest: Manifest, fence: Fence, router: RouterConfig | None) -> Ma
 def release_orphan(manifest: Manifest, fence: Fence) -> Manifest:
     """Return the object after its Rollout is gone: nobody else would take the canary out."""
     return release(manifest, fence, None)
+
+
+def release_succeeded(manifest: Manifest, fence: Fence) -> Manifest:
+    """Return the object after another Rollout took the name of the fence's: it has the weights.
+
+    It knows nothing of the destinations and rules that its predecessor added. Until it has written
+    a split of its own, stable gets what the destinations had.
+    """
+    own = _without_additions(manifest, fence)
+    if not any(_is_successor(other, fence) for other in read_fences(manifest)):
+        own = _with_weights(own, _without(fence.split, fence.backends), ())
+    return unstamp(own, fence.uid)
 
 
 def _weighted_rules(
@@ -280,6 +291,18 @@ def _with_destinations(manifest: Manifest, document: RouteDocument) -> Manifest:
         rules[index] = {**rule, "backendRefs": [*refs, *added]}
         return {**manifest, "spec": {**spec, "rules": rules}}
     return manifest
+
+
+def _without_additions(manifest: Manifest, fence: Fence) -> Manifest:
+    """Return the route without what was added under this fence, and under no other one."""
+    others = [other for other in read_fences(manifest) if other.uid != fence.uid]
+    rules = {*fence.rules}.difference(*(other.rules for other in others))
+    backends = frozenset(fence.backends).difference(*(other.backends for other in others))
+    return _without_backends(without_header_rules(manifest, rules), backends)
+
+
+def _is_successor(other: Fence, fence: Fence) -> bool:
+    return other.rollout == fence.rollout and other.uid != fence.uid
 
 
 def _without_backends(manifest: Manifest, names: frozenset[str]) -> Manifest:

@@ -69,3 +69,7 @@ class Router(Protocol):
     def release_orphan(self, manifest: Manifest, fence: Fence) -> Manifest:
         """Return the object after the fence's Rollout is gone."""
         ...
+
+    def release_succeeded(self, manifest: Manifest, fence: Fence) -> Manifest:
+        """Return the object after another Rollout took the name of the fence's."""
+        ...

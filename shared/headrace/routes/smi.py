@@ -118,6 +118,11 @@ def release_orphan(manifest: Manifest, fence: Fence) -> Manifest:
     return manifest if _is_controlled_by(manifest, fence.uid) else unstamp(manifest, fence.uid)
 
 
+def release_succeeded(manifest: Manifest, fence: Fence) -> Manifest:
+    """Return the object after another Rollout took the name of the fence's: it has the split."""
+    return unstamp(manifest, fence.uid)
+
+
 @lru_cache(maxsize=_CONFIGURATIONS_KEPT)
 def _configuration(text: str) -> SmiTrafficRouting:
     return SmiTrafficRouting.model_validate_json(text)

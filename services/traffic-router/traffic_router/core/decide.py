@@ -58,7 +58,9 @@ def decide(observed: Observed, *, now: Instant) -> Plan:
     if halt is None:
         kept = frozenset(each.ref for sight in observed.routers for each in sight.sightings)
         writes += withdrawals(document, observed.withdrawn, kept)
-    writes += orphaned
+    # What a predecessor left goes first: its destinations beside our split would be too much.
+    left = frozenset(write.ref for write in orphaned)
+    writes = [*orphaned, *(write for write in writes if write.ref not in left)]
     if writes:
         return Plan(Reason.ROUTE_APPLYING, writes=tuple(writes), facts=facts)
     answer = _answer(observed, request, outcomes, halt)

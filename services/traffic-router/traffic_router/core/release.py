@@ -15,7 +15,6 @@ from headrace.routes import (
     read_fence,
     router_of,
     router_of_object,
-    unstamp,
 )
 from traffic_router.core.observed import Orphan, RouterSight
 from traffic_router.core.plan import Purpose, Write
@@ -53,7 +52,7 @@ def releases(orphans: Iterable[Orphan]) -> Iterator[Write]:
             continue
         router = router_of_object(sighting.ref.resource)
         if orphan.is_name_taken:
-            desired = unstamp(sighting.manifest, fence.uid)
+            desired = router.release_succeeded(sighting.manifest, fence)
         else:
             desired = router.release_orphan(sighting.manifest, fence)
         yield from _write(router, sighting, desired, fence, Purpose.RELEASE)

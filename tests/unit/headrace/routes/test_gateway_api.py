@@ -371,6 +371,49 @@ def test_release_takes_the_canary_out_with_label_and_fence() -> None:
         assert released["metadata"]["labels"] == {}
 
 
+def test_a_successor_finds_nothing_that_its_predecessor_added() -> None:
+    added = [{"name": name, "port": 80, "weight": 5} for name in ("web-trial", "web-both")]
+    weighted, own = rule(10, 90), {"backendRefs": [{"name": "web-canary"}]}
+    weighted["backendRefs"] += added
+    dead = fence().model_copy(
+        update={"backends": ("web-trial", "web-both"), "rules": ("beta", "delta")}
+    )
+    successor = Fence(
+        uid="u-2",
+        rollout="shop/web",
+        epoch=1,
+        level="written",
+        split=dead.split,
+        backends=("web-both",),
+        rules=("delta",),
+    )
+    rules = (weighted, {**own, "name": "beta"}, {**own, "name": "delta"})
+    released = gateway_api.release_succeeded(stamp(stamp(stored(*rules), dead), successor), dead)
+    first, second = released["spec"]["rules"]
+    assert [(each["name"], each["weight"]) for each in first["backendRefs"]] == [
+        ("web-canary", 10),
+        ("web-stable", 90),
+        ("web-both", 5),
+    ]
+    assert second == {**own, "name": "delta"}
+    assert read_fence(released, UID) is None
+    assert read_fence(released, "u-2") == successor
+
+
+def test_what_destinations_had_goes_to_stable_until_a_successor_writes() -> None:
+    split = (
+        BackendShare(service="web-canary", weight=20),
+        BackendShare(service="web-trial", weight=10),
+        BackendShare(service="web-stable", weight=70),
+    )
+    dead = fence().model_copy(update={"split": split, "backends": ("web-trial",)})
+    weighted = rule(20, 70)
+    weighted["backendRefs"].append({"name": "web-trial", "port": 80, "weight": 10})
+    released = gateway_api.release_succeeded(stamp(stored(weighted), dead), dead)
+    assert weights(released) == [[20, 80]]
+    assert gateway_api.release_succeeded(released, dead) is released
+
+
 SWAPPED = Services(ping="web-canary", pong="web-stable")
 
 

@@ -467,11 +467,28 @@ def test_cleans_the_routes_of_a_rollout_that_is_gone() -> None:
     assert read_fence(write.desired, UID) is None
 
 
-def test_removes_only_the_dead_fence_when_the_name_is_taken() -> None:
-    orphan = Orphan(Sighting(ROUTE_REF, http_route(33, 6)), fence(6, 33), is_name_taken=True)
+def test_removes_only_what_was_added_and_the_dead_fence_when_the_name_is_taken() -> None:
+    manifest = http_route(33, 6)
+    refs = manifest["spec"]["rules"][0]["backendRefs"]
+    refs.append({"name": "web-trial", "port": 80, "weight": 10})
+    dead = fence(6, 33).model_copy(update={"backends": ("web-trial",)})
+    orphan = Orphan(Sighting(ROUTE_REF, manifest), dead, is_name_taken=True)
     (write,) = planned(Observed(key="shop/web", orphans=(orphan,))).writes
     assert write.desired["spec"] == http_route(33)["spec"]
     assert read_fence(write.desired, UID) is None
+
+
+def test_what_a_predecessor_left_on_an_object_goes_before_a_split_of_ones_own() -> None:
+    dead = fence(6, 33, uid="u-0")
+    left = stamp(http_route(33), dead)
+    doc = document(routers=(GATEWAY,))
+    for ref, purposes in (
+        (ROUTE_REF, [Purpose.RELEASE]),
+        (replace(ROUTE_REF, name="other"), [Purpose.RELEASE, Purpose.APPLY]),
+    ):
+        orphan = Orphan(Sighting(ref, left), dead, is_name_taken=True)
+        writes = planned(observed(left, doc, orphans=(orphan,))).writes
+        assert [each.purpose for each in writes] == purposes
 
 
 def test_answers_a_check_that_no_router_of_ours_can_tell() -> None:
