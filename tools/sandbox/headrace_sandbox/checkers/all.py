@@ -93,6 +93,7 @@ class Checkers(Findings):
         self._nodes[node.name] = node
         is_read = verb in ("get", "list")
         if not is_read:
+            self._book.sent(node.name, resource.plural, name)
             self._protections.sends(node, verb, resource, name)
         self._knowledge.sends(node, resource, name, is_read=is_read)
 

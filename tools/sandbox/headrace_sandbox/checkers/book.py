@@ -15,6 +15,9 @@ from headrace_sandbox.world import World, Write
 LAG_SECONDS: Final = 45.0
 """How long a cache may be behind in a storm: what was true so lately may still be believed."""
 
+UNDER_WAY_SECONDS: Final = 12.0
+"""How long a request may be under way at most: longer than a Lease, nobody answers for it."""
+
 
 @dataclass(slots=True)
 class Asked:
@@ -99,6 +102,7 @@ class Book:
         self._pages: dict[str, Page] = {}
         self._available: dict[tuple[str, str], list[tuple[float, int]]] = {}
         self._moved_by_others: dict[str, float] = {}
+        self._sent: dict[tuple[str, str, str], float] = {}
 
     def page(self, uid: str) -> Page:
         """Return the page of a Rollout."""
@@ -126,6 +130,16 @@ class Book:
             for record in self._world.objects.dependents(uid)
             if record.resource.plural == EXPERIMENTS.plural
         )
+
+    def sent(self, identity: str, plural: str, name: str) -> None:
+        """Note when a write left its process."""
+        self._sent[identity, plural, name] = self._world.now
+
+    def is_late(self, write: Write) -> bool:
+        """Return whether its author may have lost the Lease long since, and others have decided."""
+        record = write.change.record
+        sent = self._sent.get((write.identity, record.resource.plural, record.name))
+        return sent is not None and self._world.now - sent >= UNDER_WAY_SECONDS
 
     def selected(self, write: Write, *, by_others: bool) -> None:
         """Note who moved a Service last: a stranger, whom nobody could foresee, or one of ours."""

@@ -22,7 +22,7 @@ from headrace.model.meta import parse_time
 from headrace.runtime.bus_queue import Outgoing
 from headrace.runtime.cluster_memory.objects import Record
 from headrace.runtime.reconciler import Outcome
-from headrace_sandbox.checkers.book import Book, fence_of
+from headrace_sandbox.checkers.book import UNDER_WAY_SECONDS, Book, fence_of
 from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.looking import Agent
 from headrace_sandbox.workload import split_of
@@ -165,7 +165,7 @@ class Protections:
             if asked is not None and asked.document.get("aborted"):
                 continue
             # What came through while the write was under way could not be minded any more.
-            is_news = self._world.now - (page.aborted_since or 0.0) < _UNDER_WAY_SECONDS
+            is_news = self._world.now - (page.aborted_since or 0.0) < UNDER_WAY_SECONDS
             if page.shown and page.shown[-1][1] > before and not is_news:
                 text = f"{node.name} raises {record.name} to {page.shown[-1][1]}"
                 self._require(not is_aborted, "nothing raises a weight after an abort", text)
@@ -199,7 +199,3 @@ def _size(replica_set: Manifest) -> int:
 
 def _is_aborted(rollout: Manifest | None) -> bool:
     return bool(((rollout or {}).get("status") or {}).get("abort"))
-
-
-_UNDER_WAY_SECONDS: Final = 12.0
-"""How long a request may be under way at most."""

@@ -245,8 +245,12 @@ def _is_successful(record: Record) -> bool:
 
 
 def _run_of(cause: str) -> str:
-    """Return what the calls about one Run have in common: revision, step, attempt, name, begin."""
-    return cause.rsplit("/", 2)[0]
+    """Return what the calls about one Run have in common: revision, step, name and begin.
+
+    The attempt may have grown between them: who lets an inconclusive update go on begins another.
+    """
+    place, owner, name, began, *_ = cause.split("/")
+    return f"{place.rpartition('.')[0]}/{owner}/{name}/{began}"
 
 
 def _current_attempt(status: Mapping[str, Any], cause: str) -> bool:
