@@ -1,6 +1,10 @@
+import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -111,6 +115,11 @@ def test_names_what_no_kubeconfig_means() -> None:
         ["retry", "rollout", "web", "other"],
         ["promote", "web", "--full=true"],
         ["promote", "web", "-c=1"],
+        ["get", "-n", "demo", "rollout", "web"],
+        ["-v=6", "get", "--as=ann", "ro", "web", "--no-color"],
+        ["retry", "-n=demo", "web"],
+        ["retry", "--via", "kubernetes", "web"],
+        ["retry", "-n", "demo", "experiment", "web"],
     ],
 )
 def test_arguments_may_stand_as_in_kubectl(args: list[str]) -> None:
@@ -141,13 +150,15 @@ def test_flags_of_kubectl_are_taken(args: list[str]) -> None:
     [
         ["get", "ro", "web", "-s=http://127.0.0.1:1", "-n=demo", "-v=6"],
         ["-n=demo", "get", "ro", "web", "-s", "http://127.0.0.1:1"],
+        ["-n=other", "get", "-n=demo", "ro", "web", "-s", "http://127.0.0.1:1"],
+        ["retry", "-s=http://127.0.0.1:1", "-n=demo", "web"],
         ["--insecure-skip-tls-verify=true", "-n=demo", "status", "web", "-s=http://127.0.0.1:1"],
         ["status", "web", "-t=5s", "-ndemo", "-w=false", "-s=http://127.0.0.1:1"],
     ],
 )
 def test_a_value_may_follow_a_letter_as_in_kubectl(args: list[str]) -> None:
     result = CliRunner(env={"KUBECONFIG": os.devnull}).invoke(build(), args)
-    assert result.stderr.startswith('Error: Rollout "web" in namespace "demo": no answer: GET ')
+    assert result.stderr.startswith('Error: Rollout "web" in namespace "demo": no answer: ')
 
 
 def test_flags_after_the_command_complete_those_before_it() -> None:
@@ -189,6 +200,67 @@ def test_kubectl_gets_words_and_what_to_do_with_them(words: list[str], answer: s
     code = "from headrace_cli.__main__ import complete_for_kubectl; complete_for_kubectl()"
     output = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert (output.stdout, output.stderr) == (answer, "")
+
+
+class _Lists(BaseHTTPRequestHandler):
+    """An API server that has `web` and `worker` of every kind in namespace demo."""
+
+    def do_GET(self) -> None:
+        items = [{"metadata": {"name": name}} for name in ("web", "worker")]
+        is_demo = "/namespaces/demo/" in self.path
+        listing = {"items": items if is_demo else [], "metadata": {"resourceVersion": "1"}}
+        answer = json.dumps(listing).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Lists)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.spec("cli-and-clients 1")
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["get", "rollout", "", "-n", "demo"], []),
+        (["-n", "demo", "get", "ro", ""], ["web", "worker"]),
+        (["get", "-n", "demo", "exp", "wo"], ["worker"]),
+        (["terminate", "ar", "-n=demo", "w"], ["web", "worker"]),
+        (["abort", "-n", "demo", "web", "wo"], ["worker"]),
+        (["retry", "-n", "demo", "we"], ["web"]),
+        (["retry", ""], ["experiment", "rollout"]),
+        (["-n", "demo", "retry", "w"], ["web", "worker"]),
+        (["retry", "-n", "demo", "web", "wo"], ["worker"]),
+        (["retry", "-n", "demo", "exp"], ["experiment"]),
+        (["list", "ro", "-n", "demo", "--name", "we"], ["web"]),
+        (["get", "rollout", "w"], []),
+    ],
+)
+def test_names_are_completed_by_what_the_cluster_has(
+    words: list[str], names: list[str], api: str
+) -> None:
+    code = "from headrace_cli.__main__ import complete_for_kubectl; complete_for_kubectl()"
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "-s", api, *words],
+        env={**os.environ, "KUBECONFIG": os.devnull},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    offered = [line.split("\t")[0] for line in answer.stdout.splitlines()[:-1]]
+    assert (sorted(offered), answer.stderr) == (names, "")
 
 
 def test_help_loads_no_client_and_no_models() -> None:

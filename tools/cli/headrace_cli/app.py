@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import typer
@@ -28,7 +26,7 @@ from headrace_cli.commands import (
     undo,
     version,
 )
-from headrace_cli.target import Target
+from headrace_cli.target import Target, taking_flags
 
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _ORDER: Final = (
@@ -88,18 +86,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _with_flags(callback: Callable[..., None]) -> Callable[..., None]:
-    """Let a callback take the flags of a cluster, so that they may stand before the command."""
-    signature = inspect.signature(callback, eval_str=True)
-    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-    first, *others = own
-    callback.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[first, *Target.parameters(), *others]
-    )
-    return callback
-
-
-@_with_flags
+@taking_flags
 def _everywhere(
     context: typer.Context,
     *,

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from headrace_cli.target import within_group
+
 _TRUE: Final = ("true", "t", "1", "TRUE", "True", "T")
 _FALSE: Final = ("false", "f", "0", "FALSE", "False", "F")
 
@@ -31,6 +33,8 @@ class FlagGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments before the command."""
+        # Flags of the command that is left out are for that one.
+        ctx.ignore_unknown_options = self.default_command is not None
         return super().parse_args(ctx, plain_flags(args, self.params))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
@@ -39,6 +43,21 @@ class FlagGroup(TyperGroup):
         if self.default_command is not None and name not in self.commands:
             return super().resolve_command(ctx, [self.default_command, *args])
         return super().resolve_command(ctx, [name, *args[1:]])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return the commands, and what the one that may be left out takes in their place."""
+        found = list(super().shell_complete(ctx, incomplete))
+        default = self.commands.get(self.default_command or "")
+        if default is not None:
+            found += default.params[0].shell_complete(ctx, incomplete)
+        return found
+
+
+def group_of(cls: type[FlagGroup]) -> typer.Typer:
+    """Return an empty group of commands of a cluster."""
+    group = typer.Typer(cls=cls, no_args_is_help=True, rich_markup_mode=None)
+    group.callback()(within_group)
+    return group
 
 
 class Misuse(typer.BadParameter):

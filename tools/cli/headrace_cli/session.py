@@ -104,7 +104,7 @@ def on_cluster(
 ) -> Callable[..., None]:
     """Make a coroutine function that takes a Session a command with the flags of a cluster.
 
-    The flags may stand before the command too (`headrace -n demo get rollout x`).
+    The flags may stand before the command too (`headrace -n demo get -v 5 rollout x`).
     """
     _, *own = inspect.signature(function, eval_str=True).parameters.values()
     own_names = [each.name for each in own]
@@ -112,8 +112,7 @@ def on_cluster(
     @functools.wraps(function)
     def command(context: typer.Context, **arguments: Any) -> None:
         target = Target.of(arguments)
-        outer = context.find_root().obj
-        target = target.over(outer) if isinstance(outer, Target) else target
+        target = target.over(context.obj) if isinstance(context.obj, Target) else target
         bound = cast(Callable[..., Awaitable[None]], function)  # typer gives what was declared
         run(target, lambda session: bound(session, **{name: arguments[name] for name in own_names}))
 

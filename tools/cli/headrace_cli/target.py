@@ -7,7 +7,7 @@ the help of each command (cli-and-clients 1).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
@@ -99,3 +99,20 @@ class Target:
             impersonated_uid=self.impersonated_uid or "",
             groups=tuple(self.impersonated_groups or ()),
         )
+
+
+def taking_flags(callback: Callable[..., None]) -> Callable[..., None]:
+    """Let the callback of a group take the flags, so that they may stand before the command."""
+    signature = inspect.signature(callback, eval_str=True)
+    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    first, *others = own
+    callback.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[first, *Target.parameters(), *others]
+    )
+    return callback
+
+
+@taking_flags
+def within_group(context: typer.Context, **arguments: Any) -> None:
+    """Remember the flags that stand before a command of a group, over those before the group."""
+    context.obj = Target.of(arguments).over(context.obj)

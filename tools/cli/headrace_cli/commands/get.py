@@ -13,6 +13,7 @@ from headrace_cli.arguments import (
     NoColor,
     RolloutName,
     Watch,
+    group_of,
 )
 from headrace_cli.session import Session, on_cluster
 
@@ -28,7 +29,7 @@ class _Group(FlagGroup):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(cls=_Group, no_args_is_help=True, rich_markup_mode=None)
+    group = group_of(_Group)
     group.command("rollout", cls=FlagCommand)(rollout)
     group.command("experiment", cls=FlagCommand)(experiment)
     app.add_typer(group, name="get", help="Show a Rollout or Experiment in full.")

@@ -12,6 +12,7 @@ from headrace_cli.arguments import (
     FlagGroup,
     Watch,
     complete_rollout,
+    group_of,
 )
 from headrace_cli.session import Session, on_cluster
 
@@ -27,7 +28,7 @@ class _Group(FlagGroup):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(cls=_Group, no_args_is_help=True, rich_markup_mode=None)
+    group = group_of(_Group)
     group.command("rollouts", cls=FlagCommand)(rollouts)
     group.command("experiments", cls=FlagCommand)(experiments)
     app.add_typer(group, name="list", help="List Rollouts or Experiments.")

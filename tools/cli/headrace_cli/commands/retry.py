@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from headrace_cli.arguments import ExperimentNames, FlagCommand, FlagGroup, RolloutNames
+from headrace_cli.arguments import ExperimentNames, FlagCommand, FlagGroup, RolloutNames, group_of
 from headrace_cli.bus_options import BusOptions, Via, ViaOption, with_bus
 from headrace_cli.session import Session, on_cluster
 
@@ -21,7 +21,7 @@ class _Group(FlagGroup):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(cls=_Group, no_args_is_help=True, rich_markup_mode=None)
+    group = group_of(_Group)
     group.command("rollout", cls=FlagCommand)(rollout)
     group.command("experiment", cls=FlagCommand)(experiment)
     app.add_typer(group, name="retry", help="Begin an aborted Rollout again.")

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from headrace_cli.arguments import FlagCommand, FlagGroup, RolloutName
+from headrace_cli.arguments import FlagCommand, FlagGroup, RolloutName, group_of
 from headrace_cli.bus_options import BusOptions, Via, ViaOption, with_bus
 from headrace_cli.session import Session, on_cluster
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(cls=FlagGroup, no_args_is_help=True, rich_markup_mode=None)
+    group = group_of(FlagGroup)
     group.command("image", cls=FlagCommand)(image)
     app.add_typer(group, name="set", help="Change a Rollout: release an image.")
 

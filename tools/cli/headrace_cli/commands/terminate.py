@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from headrace_cli.arguments import AnalysisRunNames, ExperimentNames, FlagCommand, FlagGroup
+from headrace_cli.arguments import (
+    AnalysisRunNames,
+    ExperimentNames,
+    FlagCommand,
+    FlagGroup,
+    group_of,
+)
 from headrace_cli.session import Session, on_cluster
 
 
@@ -19,7 +25,7 @@ class _Group(FlagGroup):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(cls=_Group, no_args_is_help=True, rich_markup_mode=None)
+    group = group_of(_Group)
     group.command("analysisrun", cls=FlagCommand)(analysisrun)
     group.command("experiment", cls=FlagCommand)(experiment)
     app.add_typer(group, name="terminate", help="End AnalysisRuns or Experiments now.")

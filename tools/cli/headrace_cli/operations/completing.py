@@ -40,4 +40,8 @@ async def _list(target: Target, resource: Resource) -> list[str]:
 
 
 def _target(context: typer.Context) -> Target:
-    return Target.of(context.params).over(Target.of(context.find_root().params))
+    """Return the flags of the command, of its group and of all, the nearest first."""
+    target, outer = Target.of(context.params), context.parent
+    while outer is not None:
+        target, outer = target.over(Target.of(outer.params)), outer.parent
+    return target
