@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from headrace.model.rollout import RolloutSpec
@@ -19,10 +19,15 @@ _NONE = TemplateMetadata()
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """Keys to set, and keys injected earlier that are no longer wanted."""
+    """What the pods of a ReplicaSet shall carry, and keys that may be left of another role.
+
+    Of a pod, also keys of every role: the ReplicaSet may have changed its role in an earlier
+    pass that did not reach all its pods, and remembers only what it injects now.
+    """
 
     wanted: TemplateMetadata
-    previous: TemplateMetadata
+    stale_labels: frozenset[str]
+    stale_annotations: frozenset[str]
 
 
 def is_configured(spec: RolloutSpec) -> bool:
@@ -52,20 +57,16 @@ def _wanted(draft: Draft, rs: ReplicaSet) -> TemplateMetadata:
 
 
 def _sync(draft: Draft, rs: ReplicaSet, wanted: TemplateMetadata) -> None:
-    change = _Change(wanted, _injected(rs))
+    previous = _injected(rs)
     metadata = rs.manifest.get("spec", {}).get("template", {}).get("metadata") or {}
     annotation = ephemeral_annotation(wanted) if wanted != _NONE else None
     stored = (rs.manifest.get("metadata", {}).get("annotations") or {}).get(
         labels.EPHEMERAL_METADATA
     )
     template = {
-        "labels": _applied(
-            metadata.get("labels") or {}, change.wanted.labels, change.previous.labels
-        ),
+        "labels": _applied(metadata.get("labels") or {}, wanted.labels, previous.labels),
         "annotations": _applied(
-            metadata.get("annotations") or {},
-            change.wanted.annotations,
-            change.previous.annotations,
+            metadata.get("annotations") or {}, wanted.annotations, previous.annotations
         ),
     }
     is_template_stale = template["labels"] != (metadata.get("labels") or {}) or template[
@@ -81,6 +82,13 @@ def _sync(draft: Draft, rs: ReplicaSet, wanted: TemplateMetadata) -> None:
         )
     if rs.replicas == 0:
         return
+    injected = (previous, draft.new_metadata or _NONE, draft.stable_metadata or _NONE)
+    change = _Change(
+        wanted,
+        frozenset(key for each in injected for key in each.labels) - template["labels"].keys(),
+        frozenset(key for each in injected for key in each.annotations)
+        - template["annotations"].keys(),
+    )
     for pod in draft.observed.pods:
         if pod.replica_set_uid == rs.uid and not pod.is_terminating:
             _sync_pod(draft, pod, change)
@@ -106,18 +114,18 @@ def _applied(
 def _sync_pod(draft: Draft, pod: Pod, change: _Change) -> None:
     metadata = pod.manifest.get("metadata", {})
     label_changes = _difference(
-        metadata.get("labels") or {}, change.wanted.labels, change.previous.labels
+        metadata.get("labels") or {}, change.wanted.labels, change.stale_labels
     )
     annotation_changes = _difference(
-        metadata.get("annotations") or {}, change.wanted.annotations, change.previous.annotations
+        metadata.get("annotations") or {}, change.wanted.annotations, change.stale_annotations
     )
     if label_changes or annotation_changes:
         draft.effect(PatchPod(pod.name, label_changes, annotation_changes))
 
 
 def _difference(
-    current: Mapping[str, str], wanted: Mapping[str, str], previous: Mapping[str, str]
+    current: Mapping[str, str], wanted: Mapping[str, str], stale: Iterable[str]
 ) -> dict[str, str | None]:
     changes: dict[str, str | None] = {k: v for k, v in wanted.items() if current.get(k) != v}
-    changes.update({k: None for k in previous if k not in wanted and k in current})
+    changes.update({k: None for k in sorted(stale) if k in current})
     return changes

@@ -96,6 +96,22 @@ def test_a_promoted_version_changes_its_role_and_so_do_its_pods() -> None:
     assert pod_patch == PatchPod("pod-new", {"role": "stable"}, {"note": None})
 
 
+def test_pods_that_the_pass_before_did_not_reach_lose_the_keys_of_the_other_role() -> None:
+    """The ReplicaSet has its new role already, and with it forgotten the old one."""
+    patched = replica_set("new", STABLE_TEXT, labels={"app": "app", "role": "stable"})
+    left = pod("new", labels={"app": "app", "role": "canary"}, annotations={"note": "c"})
+    found = effects(STRATEGY, patched, status={"stableRS": "new"}, pods=(left,))
+    assert found == [PatchPod("pod-new", {"role": "stable"}, {"note": None})]
+
+
+def test_a_key_of_the_template_is_not_taken_for_one_of_a_role() -> None:
+    own = replica_set(
+        "new", STABLE_TEXT, labels={"role": "stable"}, annotations={"note": "its own"}
+    )
+    found = pod("new", labels={"role": "stable"}, annotations={"note": "its own"})
+    assert effects(STRATEGY, own, status={"stableRS": "new"}, pods=(found,)) == []
+
+
 def test_the_first_version_is_stable() -> None:
     (patch,) = effects(STRATEGY, replica_set("new", replicas=0), status={"stableRS": None})
     assert patch.annotations == {labels.EPHEMERAL_METADATA: STABLE_TEXT}
