@@ -168,6 +168,10 @@ async def test_what_does_not_exist_is_named(world: World) -> None:
         with pytest.raises(Failure) as caught:
             await command(world.session, world.way, "nope")
         assert str(caught.value) == expected
+    with pytest.raises(Failure) as caught:
+        await patching.terminate_analysis_run(world.session, "nope")
+    place = "see: kubectl get analysisruns -n demo"
+    assert str(caught.value) == f'AnalysisRun "nope" in namespace "demo" not found; {place}'
 
 
 async def test_set_image_replaces_the_object_under_its_version(world: World) -> None:

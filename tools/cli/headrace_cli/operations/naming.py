@@ -9,7 +9,7 @@ from headrace.kubernetes.resources import EXPERIMENTS, ROLLOUTS, Manifest, Resou
 from headrace_cli.failures import about
 from headrace_cli.session import Session
 
-_LISTED = {ROLLOUTS: "rollouts", EXPERIMENTS: "experiments"}
+_LISTED = (ROLLOUTS, EXPERIMENTS)
 
 
 def subject(session: Session, resource: Resource, name: str) -> str:
@@ -20,8 +20,8 @@ def subject(session: Session, resource: Resource, name: str) -> str:
 @contextmanager
 def about_object(session: Session, resource: Resource, name: str) -> Iterator[None]:
     """Let errors of requests about one object name it and say what to do."""
-    listed = _LISTED.get(resource)
-    remedy = f"see: headrace list {listed} -n {session.namespace}" if listed else ""
+    lister = "headrace list" if resource in _LISTED else "kubectl get"
+    remedy = f"see: {lister} {resource.plural} -n {session.namespace}"
     with about(subject(session, resource, name), remedy=remedy):
         yield
 
