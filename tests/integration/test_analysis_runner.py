@@ -433,7 +433,7 @@ async def test_a_missing_secret_ends_the_run(world: World) -> None:
     args = [{"name": "token", "valueFrom": source}]
     await world.create("web", metric("m", query="{{args.token}}"), args=args)
     status = await world.until_phase("web", "Error")
-    assert status["message"].startswith("Unable to resolve metric arguments: ")
+    assert status["message"] == 'Unable to resolve metric arguments: secrets "token" not found'
     assert "completedAt" not in status
     await world.secret("token", other="x")
     await world.create("web-2", metric("m", query="{{args.token}}"), args=args)
@@ -441,6 +441,17 @@ async def test_a_missing_secret_ends_the_run(world: World) -> None:
     assert status["message"] == (
         "Unable to resolve metric arguments: key 'key' does not exist in secret 'token'"
     )
+
+
+async def test_a_run_that_begins_anew_reads_its_secrets_again(world: World) -> None:
+    await world.start()
+    source = {"secretKeyRef": {"name": "token", "key": "key"}}
+    args = [{"name": "token", "valueFrom": source}]
+    await world.create("web", metric("m", query="{{args.token}}"), args=args)
+    await world.until_phase("web", "Error")
+    await world.secret("token", key="x")
+    await world.user.patch(ANALYSIS_RUNS, "shop", "web", MergePatch({"status": None}))
+    await world.until_phase("web", "Successful")
 
 
 async def test_a_secret_that_cannot_be_read_for_a_moment_is_no_verdict(world: World) -> None:

@@ -105,10 +105,15 @@ class RunMemory:
         return entry.written if entry is not None else None
 
     def wrote(self, uid: str, written: Written) -> None:
-        """Note a status that was written; one that is over is needed no more."""
+        """Note a status that was written; of one that is over nothing is needed any more.
+
+        Should a person take it away, the run begins anew, and reads its Secrets again.
+        """
         entry = self._entry(uid)
         is_over = is_completed(written.status.phase)
         entry.written = None if is_over else written
+        if is_over:
+            entry.arguments_problem = ""
         entry.told = replace(entry.told or Told(), is_followed=True)
 
     # What is said

@@ -55,18 +55,18 @@ def explain(error: RolloutError, subject: str, *, remedy: str = "") -> str:
             )
         case NotFound():
             return f"{subject} not found" + (f"; {remedy}" if remedy else "")
-        case Forbidden() if text.startswith("401"):
+        case Forbidden() if text.startswith(("Unauthorized", "401")):
             return f"{subject}: the API server does not accept your credentials; log in again"
         case Forbidden():
-            return f"{subject}: not allowed ({_reason(text)}); ask for this right on this namespace"
+            return f"{subject}: not allowed ({text}); ask for this right on this namespace"
         case InvalidSpec():
             return text
         case Conflict():
             return f"{subject} was changed by somebody else all the time; try again"
         case Rejected():
-            return f"{subject}: refused by the API server: {_reason(text)}"
+            return f"{subject}: refused by the API server: {text}"
         case RateLimited() | Expired():
-            return f"{subject}: the API server is busy ({_reason(text)}); try again"
+            return f"{subject}: the API server is busy ({text}); try again"
         case Unavailable():
             return (
                 f"{subject}: no answer: {text}; "
@@ -78,8 +78,3 @@ def explain(error: RolloutError, subject: str, *, remedy: str = "") -> str:
 
 def _is_unknown_kind(text: str) -> bool:
     return "could not find the requested resource" in text or "page not found" in text
-
-
-def _reason(text: str) -> str:
-    """Return the server's words without the code and reason that lead them."""
-    return text.partition(": ")[2] or text

@@ -42,9 +42,15 @@ def error_of(
 def error_of_status(
     answer: Mapping[str, Any], retry_after: str | None = None, *, is_json_patch: bool = False
 ) -> RolloutError:
-    """Return the error that a `Status` object means, as in the ERROR event of a watch."""
+    """Return the error that a `Status` object means, as in the ERROR event of a watch.
+
+    Its text is the server's message alone: conditions and Events show it as every client of
+    Kubernetes does.
+    """
     code = answer.get("code", 500)
-    text = f"{code} {answer.get('reason', '')}: {_clipped(str(answer.get('message', '')))}"
+    text = _clipped(str(answer.get("message") or ""))
+    if not answer.get("reason") or not text:  # of a proxy, say: at least what the code tells
+        text = ": ".join(filter(None, (f"{code} {answer.get('reason', '')}".strip(), text)))
     seconds = _retry_seconds(answer, retry_after)
     match code:
         case 401 | 403:

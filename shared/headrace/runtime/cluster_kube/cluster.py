@@ -414,7 +414,7 @@ def _path(
 def _segment(resource: Resource, name: str) -> str:
     if name in ("", ".", "..") or "/" in name or "%" in name:
         plural = ".".join(filter(None, (resource.plural, resource.group)))
-        raise NotFound(f'404 NotFound: {plural} "{name}" not found')
+        raise NotFound(f'{plural} "{name}" not found')
     return quote(name)
 
 

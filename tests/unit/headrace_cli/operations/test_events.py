@@ -114,7 +114,7 @@ async def test_a_rollout_that_does_not_exist_is_named(world: Any) -> None:
 async def test_a_missing_right_is_told(world: Any) -> None:
     def refuse(request: Request) -> None:
         if request.resource == "events":
-            raise Forbidden('403 Forbidden: User "me" cannot list resource "events"')
+            raise Forbidden('User "me" cannot list resource "events"')
 
     world.memory.intercept = refuse
     with pytest.raises(Failure, match='cannot list resource "events"'):

@@ -35,7 +35,7 @@ async def test_a_watch_survives_a_server_that_comes_back(world: Any) -> None:
 async def test_what_may_not_be_listed_cannot_be_followed(world: Any) -> None:
     def refuse(request: Request) -> None:
         if request.verb == "list":
-            raise Forbidden('403 Forbidden: User "me" cannot list')
+            raise Forbidden('User "me" cannot list')
 
     world.memory.intercept = refuse
     with pytest.raises(Failure, match="not allowed"):
@@ -46,7 +46,7 @@ async def test_what_may_not_be_listed_cannot_be_followed(world: Any) -> None:
 async def test_a_right_that_is_taken_away_ends_the_watch(world: Any) -> None:
     def refuse(request: Request) -> None:
         if request.verb == "watch":
-            raise Forbidden('403 Forbidden: User "me" cannot watch')
+            raise Forbidden('User "me" cannot watch')
 
     world.memory.intercept = refuse
     async with follow(world.session.cluster, {ROLLOUTS: Selection("demo")}) as followed:
