@@ -53,6 +53,24 @@ async def test_a_rollout_has_the_series_of_the_contract() -> None:
         assert series[f"{name}_duration_seconds_count", (("status", "Promoted"),)] == 2
 
 
+async def test_an_update_that_another_one_ends_is_counted() -> None:
+    async with running() as world:
+        await world.create("app")
+        await asyncio.sleep(30)
+        await world.release("app", "app:v2")
+        await asyncio.sleep(3)
+        await world.release("app", "app:v3")
+        await asyncio.sleep(30)
+        series = world.scrape()
+    for name in ("rollout", "rollout_progression", "rollout_manual_pause"):
+        counts = {
+            labels[0][1]: value
+            for (each, labels), value in series.items()
+            if each == f"{name}_duration_seconds_count"
+        }
+        assert counts == {"Promoted": 2, "Superseded": 1}
+
+
 async def test_templates_have_their_series() -> None:
     async with running() as world:
         await world.person.create(ANALYSIS_TEMPLATES, template("good", "default"))

@@ -22,6 +22,7 @@ from rollout_controller.core import labels
 from rollout_controller.core.claimed_runs import subject_of
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import PlannedEvent
+from rollout_controller.core.status.duration import ended
 
 
 class Recorder(Protocol):
@@ -156,17 +157,14 @@ class Voice:
         self._bus.publish(self._steps, event)
 
     def observe_duration(self, old: DurationStatus | None, new: DurationStatus | None) -> None:
-        """Count an update that a claim has just ended (rollout-api 8)."""
-        if new is None or new.finished_at is None or new.rollout_started_at is None:
-            return
-        if old is not None and old.finished_at == new.finished_at:
-            return
-        total = new.finished_at - new.rollout_started_at
-        paused = float(new.total_manual_pause_duration_seconds)
-        status = new.completion_status
-        self._metrics.observe("rollout_duration_seconds", total, status)
-        self._metrics.observe("rollout_progression_duration_seconds", total - paused, status)
-        self._metrics.observe("rollout_manual_pause_duration_seconds", paused, status)
+        """Count the updates that a claim has just ended (rollout-api 8)."""
+        for record in ended(old, new):
+            total = (record.finished_at or 0.0) - (record.rollout_started_at or 0.0)
+            paused = float(record.total_manual_pause_duration_seconds)
+            status = record.completion_status
+            self._metrics.observe("rollout_duration_seconds", total, status)
+            self._metrics.observe("rollout_progression_duration_seconds", total - paused, status)
+            self._metrics.observe("rollout_manual_pause_duration_seconds", paused, status)
 
     def publish_deleted(self, rollout: Manifest, source: str, now: Instant) -> None:
         """Publish that a Rollout is gone; its history went with it."""

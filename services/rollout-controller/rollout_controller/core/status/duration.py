@@ -5,11 +5,17 @@ Source: rollout-api 8.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from headrace.model.conditions import PauseReason
 from headrace.model.quantities import Instant
 from headrace.model.rollout_status import DurationStatus, RolloutStatus
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.rollback import is_fast_rollback, is_rollback
+
+SUPERSEDED: Final = "Superseded"
+"""completionStatus of an update that another version ended."""
 
 
 def calculate(
@@ -40,6 +46,21 @@ def calculate(
     return _paused(draft, record, status)
 
 
+def ended(old: DurationStatus | None, new: DurationStatus | None) -> Iterator[DurationStatus]:
+    """Yield the records that are over since `old` was stored.
+
+    The record of an update that another one superseded is stored nowhere: that of the other one
+    took its place in the same pass.
+    """
+    if new is None or new.rollout_started_at is None:
+        return
+    is_open = old is not None and old.rollout_started_at is not None and old.finished_at is None
+    if old is not None and is_open and old.rollout_started_at != new.rollout_started_at:
+        yield _finished(old, SUPERSEDED, new.rollout_started_at)
+    if new.finished_at is not None and (old is None or old.finished_at != new.finished_at):
+        yield new
+
+
 def _progressed(
     draft: Draft, record: DurationStatus, spec_changed: bool, is_completed: bool, completion: str
 ) -> DurationStatus:
@@ -47,7 +68,7 @@ def _progressed(
         if is_rollback(draft):
             kind = "FastRolledBack" if is_fast_rollback(draft) else "RolledBack"
             return record.model_copy(update={"completion_status": kind})
-        return _finished(record, "Superseded", draft.stamp)
+        return _finished(record, SUPERSEDED, draft.stamp)
     if completion and not record.completion_status:
         record = record.model_copy(update={"completion_status": completion})
     if is_completed:

@@ -9,7 +9,7 @@ from headrace.model.quantities import Instant
 from headrace.model.rollout_status import DurationStatus, RolloutStatus
 from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
-from rollout_controller.core.status.duration import calculate
+from rollout_controller.core.status.duration import calculate, ended
 
 pytestmark = pytest.mark.spec("rollout-api 8")
 
@@ -159,3 +159,32 @@ def test_a_blue_green_pause_is_manual_where_nothing_promotes_by_itself(
     found = calculate(draft, draft.status, spec_changed=False, completion="")
     assert found is not None
     assert (found.manual_pause_started_at is not None) is is_manual
+
+
+def over(old: dict[str, Any] | None, new: dict[str, Any] | None) -> list[tuple[str, float, int]]:
+    """Return status, seconds and seconds of pauses of what has ended between two records."""
+    before, after = (DurationStatus.load(each) if each else None for each in (old, new))
+    return [
+        (
+            each.completion_status,
+            (each.finished_at or 0.0) - (each.rollout_started_at or 0.0),
+            each.total_manual_pause_duration_seconds,
+        )
+        for each in ended(before, after)
+    ]
+
+
+def test_an_end_is_counted_once() -> None:
+    assert over(STARTED, FINISHED) == [("Promoted", 30, 0)]
+    assert over(None, FINISHED) == [("Promoted", 30, 0)]
+    assert over(FINISHED, FINISHED) == []
+    assert over(STARTED, STARTED | {"completionStatus": "RolledBack"}) == []
+    assert over(None, STARTED) == over(FINISHED, None) == []
+
+
+def test_a_superseded_update_is_counted_although_its_record_is_gone() -> None:
+    begun = {"rolloutStartedAt": format_time(NOW)}
+    assert over(OPEN, begun) == [("Superseded", 60, 25)]
+    assert over(FINISHED, begun) == []
+    back = begun | {"finishedAt": format_time(NOW + 2), "completionStatus": "FastRolledBack"}
+    assert over(STARTED, back) == [("Superseded", 60, 0), ("FastRolledBack", 2, 0)]
