@@ -113,7 +113,8 @@ def is_referenced(draft: Draft, rs: ReplicaSet) -> bool:
     """Return whether anything may still send traffic to this ReplicaSet (canary 4.8).
 
     Ping and pong do not count: one of them selects the version before for as long as no newer
-    one comes. Whether it has traffic says the share.
+    one comes. Whether it has traffic says the share. At 0 replicas a Service finds no other pods to
+    go to, and nobody wants those that it selects.
     """
     status, canary, blue_green = draft.status, draft.canary, draft.blue_green
     hashes = {
@@ -132,7 +133,8 @@ def is_referenced(draft: Draft, rs: ReplicaSet) -> bool:
         blue_green.active_service,
         blue_green.preview_service,
     )
-    hashes |= {services[name].pod_hash for name in names if name in services}
+    if draft.observed.replicas > 0:
+        hashes |= {services[name].pod_hash for name in names if name in services}
     return rs.pod_hash in hashes or share(draft, rs) > 0
 
 

@@ -316,6 +316,23 @@ def test_an_old_version_that_a_service_selects_stays() -> None:
     assert sizes(decided(observed)) == {}
 
 
+@pytest.mark.parametrize(("replicas", "wanted"), [(4, {}), (0, {"old": 0})])
+@pytest.mark.spec("canary 4.8")
+def test_what_a_service_selects_goes_where_no_pods_are_wanted(
+    replicas: int, wanted: dict[str, int]
+) -> None:
+    services = (samples.service("active", "old"), samples.service("preview", "old"))
+    observed = samples.routed(
+        STEPS,
+        spec={"replicas": replicas},
+        status={**PROMOTED, "canary": None},
+        services=services,
+        strategy={"dynamicStableScale": True},
+        replica_sets=(samples.replica_set("new", replicas), old("old", 1)),
+    )
+    assert sizes(decided(observed)) == wanted
+
+
 @pytest.mark.spec("canary 4.7")
 def test_an_abandoned_version_goes_at_once_in_the_middle_of_an_update() -> None:
     sets = (STABLE, samples.replica_set("new", 1), old("old", 2, revision=2))
