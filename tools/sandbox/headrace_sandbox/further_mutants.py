@@ -235,7 +235,7 @@ FURTHER: Final = (
         f"{_CORE}/route.py",
         "        if not _points_at(draft, draft.roles.stable,",
         "        if draft.roles.stable is None and not _points_at(draft, draft.roles.stable,",
-        "storm-ping-pong",
+        "canary-from-image-to-promotion",
     ),
     _mutant(
         "a repair is held against what is requested, too",

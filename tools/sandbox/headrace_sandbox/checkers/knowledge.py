@@ -45,6 +45,7 @@ from headrace_sandbox.world import World, Write
 _AUTHOR: Final = "rollout-controller"
 _HELD: Final = "nothing goes on while a person holds it"
 _KEPT: Final = "what a Service selects keeps its pods"
+_WAITS: Final = "a weight waits for its Service"
 _VIEWS_MAX: Final = 16
 _MINDED: Final = frozenset(kind.plural for kind in (ROLLOUTS, REPLICA_SETS, SERVICES))
 _OF_UPDATE: Final = ("currentPodHash", "currentStepHash", "stableRS")
@@ -251,7 +252,7 @@ def _left(view: _View, pod_hash: str, text: str) -> Iterator[tuple[str, str]]:
     """An old version keeps its pods while a Service selects them, or one is on trial after it."""
     status, strategy = view.status, view.strategy
     is_followed = "activeService" in strategy or bool(strategy.get("trafficRouting"))
-    if is_followed and pod_hash in view.selected:
+    if is_followed and pod_hash in view.selected and view.replicas:
         yield _KEPT, text
     latest = status.get("currentPodHash", "")
     active = (status.get("blueGreen") or {}).get("activeSelector")
@@ -354,7 +355,7 @@ def _asked_of_canary(
         yield "a weight has the pods to carry it", text
     selected = view.selections.get(roles(view.rollout)[0])
     if selected != pod_hash:
-        yield "a weight waits for its Service", f"{text}; its Service selects {selected}"
+        yield _WAITS, f"{text}; its Service selects {selected}"
 
 
 def _asked_of_stable(
@@ -367,6 +368,12 @@ def _asked_of_stable(
     """
     hashes, weights = route["hashes"], route["weights"]
     stable, weight = hashes["stable"], int(weights.get("stable") or 0)
+    service = route["services"].get("stableRole") or ""
+    selected = view.selections.get(service, stable)
+    given = weight_in(before, service) if before is not None else 0
+    if given < weight and selected != stable:
+        text = f"{view.rollout['metadata']['name']}: {given} → {weight} asked for {service}"
+        yield _WAITS, f"{text}, which selects {selected} instead of {stable}"
     is_more = before is None or _weight_of_hash(before, stable) < weight
     canary, kept = hashes["canary"], int(weights.get("canary") or 0)
     is_raise = before is not None and _weight_of_hash(before, canary) < kept
