@@ -107,7 +107,14 @@ MOMENTS: Final = (
     ),
     Moment(
         lambda v: v.is_blue_green and v.is_updating and v.is_paused,
-        (("scale", 1), ("scale", 4), ("promote", None), ("set-image", "good"), ("pause", None)),
+        (
+            ("scale", 1),
+            ("scale", 4),
+            ("promote", None),
+            ("set-image", "good"),
+            ("pause", None),
+            ("to-canary", None),
+        ),
     ),
     Moment(
         lambda v: v.is_blue_green and v.is_on_trial and not v.is_held,
@@ -137,6 +144,9 @@ MOMENTS: Final = (
             ("promote", None),
             ("delete-stable", None),
             ("remove-router", None),
+            ("to-blue-green", 1),
+            ("edit-stable-scale", None),
+            ("edit-ping-pong", 1),
         ),
     ),
     Moment(
@@ -159,7 +169,13 @@ MOMENTS: Final = (
     ),
     Moment(
         lambda v: not v.is_updating,
-        (("edit-steps", None), ("restart", None), ("apply", 2), ("to-canary", None)),
+        (
+            ("edit-steps", None),
+            ("restart", None),
+            ("apply", 2),
+            ("to-canary", None),
+            ("add-router", None),
+        ),
     ),
 )
 

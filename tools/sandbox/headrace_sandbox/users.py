@@ -33,6 +33,7 @@ from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.edits import EDITS, NUMBERS, Edit, Edits
 from headrace_sandbox.moments import View, deeds_now
 from headrace_sandbox.nodes import drive
+from headrace_sandbox.turns import TURNS, Turn, Turns
 from headrace_sandbox.workload import NAMESPACE, Application, image_of, replica_sets
 from headrace_sandbox.world import World
 
@@ -48,14 +49,6 @@ _NO_END: Final = 5
 _NO_DELAY: Final = 6
 _OTHER_TEMPLATE: Final = 7
 """Numbers by which a person does something else to an Experiment than to scale it."""
-_OF_ROUTERS: Final = (
-    "trafficRouting",
-    "dynamicStableScale",
-    "scaleDownDelaySeconds",
-    "scaleDownDelayRevisionLimit",
-    "pingPong",
-)
-_ROUTED: Final = frozenset({"setCanaryScale", "setHeaderRoute", "setMirrorRoute", "experiment"})
 
 
 class Users:
@@ -64,6 +57,7 @@ class Users:
     Attributes:
         done: How often which action was done.
         edits: A person who edits more than versions.
+        turns: A person who makes another kind of Rollout of one.
     """
 
     def __init__(self, world: World, applications: Mapping[str, Application]) -> None:
@@ -72,6 +66,7 @@ class Users:
         self._client: MemoryClient = world.cluster.client(USER)
         self._versions: Counter[str] = Counter()
         self.edits = Edits(world, self._client, applications)
+        self.turns = Turns(world, self._client, applications)
         self.done: Counter[str] = Counter()
 
     def act(self, name: str, action: str, argument: Any = None) -> None:
@@ -104,7 +99,7 @@ class Users:
             argument = rng.randint(0, _OTHER_TEMPLATE)
         elif action == "set-image":
             argument = rng.choice(CHARACTERS)
-        elif action in EDITS:
+        elif action in EDITS or action in TURNS:
             argument = rng.randrange(NUMBERS)
         self.act(name, action, argument)
 
@@ -239,22 +234,6 @@ class Users:
         template = {"spec": {"containers": changed}}
         self.patch(name, {"spec": {"replicas": count, "template": template}})
 
-    def remove_router(self, name: str, rollout: Manifest) -> None:
-        """Give the traffic objects of a canary up. Raises InvalidSpec: it has none."""
-        canary = rollout["spec"]["strategy"].get("canary") or {}
-        steps = canary.get("steps") or ()
-        if not canary.get("trafficRouting") or any(step.keys() & _ROUTED for step in steps):
-            raise InvalidSpec("no router, or steps that need one")
-        body = dict.fromkeys(_OF_ROUTERS)
-        self.patch(name, {"spec": {"strategy": {"canary": body}}})
-
-    def to_canary(self, name: str, rollout: Manifest) -> None:
-        """Give a blue-green Rollout a canary strategy. Raises InvalidSpec: it has one."""
-        if "blueGreen" not in rollout["spec"]["strategy"]:
-            raise InvalidSpec("no blue-green")
-        steps = [{"setWeight": 50}, {"pause": {"duration": "5s"}}]
-        self.patch(name, {"spec": {"strategy": {"blueGreen": None, "canary": {"steps": steps}}}})
-
     def delete_stable(self, rollout: Manifest) -> None:
         """Delete the stable ReplicaSet. Raises NotFound."""
         record = self._sets(rollout).get((rollout.get("status") or {}).get("stableRS", ""))
@@ -347,6 +326,10 @@ def _edit(edit: Edit, users: Users, name: str, rollout: Manifest, number: Any) -
     edit(users.edits, rollout, int(number or 0))
 
 
+def _turn(turn: Turn, users: Users, name: str, rollout: Manifest, number: Any) -> None:
+    turn(users.turns, rollout, int(number or 0))
+
+
 Action = Callable[[Users, str, Manifest, Any], None]
 
 ACTIONS: Final[Mapping[str, Action]] = {
@@ -378,12 +361,11 @@ ACTIONS: Final[Mapping[str, Action]] = {
         rollout, int(number)
     ),
     "apply": lambda users, name, rollout, count: users.apply(name, rollout, int(count)),
-    "remove-router": lambda users, name, rollout, _: users.remove_router(name, rollout),
-    "to-canary": lambda users, name, rollout, _: users.to_canary(name, rollout),
     "revive": lambda users, name, rollout, _: users.revive(name, rollout),
     "scale-set": lambda users, name, rollout, size: users.scale_set(rollout, int(size or 0)),
     "delete-stable": lambda users, name, rollout, _: users.delete_stable(rollout),
     **{name: partial(_edit, edit) for name, edit in EDITS.items()},
+    **{name: partial(_turn, turn) for name, turn in TURNS.items()},
 }
 
 BY_CHANCE: Final = (
@@ -405,9 +387,8 @@ BY_CHANCE: Final = (
     "retry-experiment",
     "edit-experiment",
     "apply",
-    "remove-router",
-    "to-canary",
     "delete-stable",
     "scale-set",
     *EDITS,
+    *TURNS,
 )

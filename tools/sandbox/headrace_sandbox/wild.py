@@ -11,9 +11,17 @@ from headrace_sandbox.edits import EDITS, NUMBERS
 from headrace_sandbox.faults import STORM
 from headrace_sandbox.plugins import OVER_HTTP, OVER_KAFKA
 from headrace_sandbox.scenario import Happening, Scenario
+from headrace_sandbox.turns import TURNS
 from headrace_sandbox.workload import ANALYSIS, QUICK, TEMPLATE, Application
 
 _SECONDS: Final = 150.0
+
+_BACK: Final = {
+    "to-blue-green": "to-canary",
+    "to-canary": "to-blue-green",
+    "remove-router": "add-router",
+}
+"""What undoes a turn, where another one does."""
 
 
 def wild(seed: int, *, is_plain: bool = False) -> Scenario:
@@ -55,6 +63,7 @@ def _rarities(seed: int, applications: Sequence[Application]) -> Iterator[Happen
         if rng.random() < 0.15:
             yield Happening("undo", each.name, at=rng.uniform(20, 120))
         yield from _edits(seed, each)
+        yield from _turns(seed, each)
 
 
 def _edits(seed: int, application: Application) -> Iterator[Happening]:
@@ -64,6 +73,16 @@ def _edits(seed: int, application: Application) -> Iterator[Happening]:
         for _ in range(rng.randint(1, 3)):
             edit, number = rng.choice([*EDITS]), rng.randrange(NUMBERS)
             yield Happening(edit, application.name, number, at=rng.uniform(3, 130))
+
+
+def _turns(seed: int, application: Application) -> Iterator[Happening]:
+    """Yield how people make another kind of Rollout of it, and sometimes the first kind again."""
+    rng = Random(f"wild/{seed}/{application.name}/turns")
+    if rng.random() < 0.3:
+        turn, number, at = rng.choice([*TURNS]), rng.randrange(NUMBERS), rng.uniform(3, 110)
+        yield Happening(turn, application.name, number, at=at)
+        back = _BACK.get(turn, turn)
+        yield Happening(back, application.name, number, at=at + rng.uniform(1, 40))
 
 
 def _calm() -> dict[str, float]:
