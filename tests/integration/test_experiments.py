@@ -20,7 +20,7 @@ from experiment_world import (
     template,
 )
 
-from headrace.errors import Forbidden, Unavailable
+from headrace.errors import Conflict, Forbidden, Unavailable
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     EXPERIMENTS,
@@ -92,6 +92,26 @@ async def test_an_experiment_runs_for_its_duration_and_goes_down_after_its_delay
         "Experiment transitioned from Pending -> Running",
         "Experiment transitioned from Running -> Successful",
     ]
+
+
+@pytest.mark.spec("cli-and-clients 9")
+async def test_a_transition_is_told_once_however_often_its_claim_is_tried() -> None:
+    async with running() as world:
+        tried: list[str] = []
+
+        def refuse(request: Request) -> None:
+            is_claim = (request.verb, request.resource) == ("patch", "experiments")
+            if is_claim and request.identity != "person":
+                tried.append(request.name)
+                if len(tried) % 2:
+                    raise Conflict("the object has been modified")
+
+        world.cluster.intercept = refuse
+        await world.create({"templates": [template("a")], "duration": "60s"})
+        await world.until_phase("Successful")
+        told = await world.events()
+    assert len(tried) > 4
+    assert len(told) == len(set(told))
 
 
 @pytest.mark.spec("experiment 1.1")

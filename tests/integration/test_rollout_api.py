@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from engine_world import World, canary, deployed, routed
 
+from headrace.errors import Conflict
 from headrace.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
@@ -18,6 +19,7 @@ from headrace.kubernetes.resources import (
 )
 from headrace.model.meta import format_time
 from headrace.runtime.cluster import MergePatch
+from headrace.runtime.cluster_memory import Request
 from rollout_controller.core import labels
 
 SELECTOR = {"matchLabels": {"app": "app"}}
@@ -268,6 +270,32 @@ async def test_a_basic_canary_is_told_in_the_order_of_the_contract() -> None:
     await world.patch_status({"pauseConditions": None})
     await world.settle(20)
     assert told(world) == ["RolloutStepCompleted", "ScalingReplicaSet", "RolloutCompleted"]
+
+
+@pytest.mark.spec("cli-and-clients 9.1")
+async def test_what_a_claim_tells_is_said_once_however_often_the_claim_is_tried() -> None:
+    """Somebody else writes to the Rollout between every pass and its claim."""
+    world = await deployed(canary(steps=[{"setWeight": 25}, {"pause": {}}]) | {"replicas": 1})
+    world.recorder.events.clear()
+    tried: list[str] = []
+
+    def refuse(request: Request) -> None:
+        if (request.identity, request.subresource) == ("rollout-controller", "status"):
+            tried.append(request.name)
+            if len(tried) % 2:
+                raise Conflict("the object has been modified")
+
+    world.cluster.intercept = refuse
+    await world.set_image("app:v2")
+    await world.settle(8)
+    assert told(world) == [*UPDATE, "RolloutStepCompleted", "RolloutPaused"]
+    await world.patch_status({"abort": True})
+    await world.settle(8)
+    assert told(world) == ["ScalingReplicaSet", "RolloutAborted"]
+    await world.patch_status({"abort": False})
+    await world.settle(8)
+    assert told(world) == ["ScalingReplicaSet", "RolloutStepCompleted", "RolloutPaused"]
+    assert len(tried) > 8
 
 
 @pytest.mark.spec("cli-and-clients 9")

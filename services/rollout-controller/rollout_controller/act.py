@@ -204,6 +204,7 @@ class Actor:
             self._callers.begin(observed, plan.call, now)
         await self._voice.announce(observed, events, before=False)
         if plan.claim is None:
+            self._voice.settle(observed.uid)
             self._voice.publish_facts(observed, observed.headrace)
         self._keep_cause(observed, written)
         return written.has_written
@@ -244,6 +245,7 @@ class Actor:
         await self._write_status(observed, status, written)
         if written.answered is not None and written.answered == status:
             self._decoded.claimed(observed.uid, written.answered, claim)
+        self._voice.settle(observed.uid)
         self._voice.publish_facts(observed, claim.headrace)
         self._voice.observe_duration(observed.status.duration, claim.status.duration)
 

@@ -17,22 +17,13 @@ from headrace.model.rollout_status import DurationStatus
 from headrace.model.route import RouteDocument
 from headrace.runtime.bus import Bus
 from headrace.runtime.metric_catalog import HistogramName
+from rollout_controller.announcer import Announcer, Recorder
 from rollout_controller.caches import Facts
 from rollout_controller.core import labels
 from rollout_controller.core.claimed_runs import subject_of
 from rollout_controller.core.observed import Observed
 from rollout_controller.core.plan import PlannedEvent
 from rollout_controller.core.status.duration import ended
-
-
-class Recorder(Protocol):
-    """Creates Kubernetes Events; never fails a reconcile."""
-
-    async def record(
-        self, involved: Manifest, reason: str, message: str, type: str = "Normal"
-    ) -> None:
-        """Create one Event on an object."""
-        ...
 
 
 class Observer(Protocol):
@@ -70,6 +61,7 @@ class Voice:
         self._bus = bus
         self._steps = steps
         self._recorder = recorder
+        self._announcer = Announcer(recorder)
         self._facts = facts
         self._metrics = metrics
         self._resends: dict[str, _Resend] = {}
@@ -80,6 +72,11 @@ class Voice:
         """Drop what is kept about a Rollout that is gone."""
         self._resends.pop(uid, None)
         self._queued.pop(uid, None)
+        self.settle(uid)
+
+    def settle(self, uid: str) -> None:
+        """Note that what the Events before a claim tell is stored."""
+        self._announcer.settle(uid)
 
     async def announce(
         self, observed: Observed, events: tuple[PlannedEvent, ...], *, before: bool
@@ -87,9 +84,7 @@ class Voice:
         """Create the Events that stand before, or after, the claim."""
         for event in events:
             if event.is_before_claim == before:
-                await self._recorder.record(
-                    _involved(observed), event.reason, event.message, event.type
-                )
+                await self._announcer.say(observed.uid, _involved(observed), event)
 
     def publish_request(
         self, observed: Observed, route: RouteDocument | None, now: Instant

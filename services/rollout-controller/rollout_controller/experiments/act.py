@@ -30,6 +30,7 @@ from headrace.model.experiment import ExperimentStatus
 from headrace.model.quantities import Instant
 from headrace.runtime.bus import Bus
 from headrace.runtime.cluster import Cluster, JsonPatch, MergePatch
+from rollout_controller.announcer import Announcer, Recorder
 from rollout_controller.core.experiment import analyses, templates
 from rollout_controller.core.experiment.observed import Failure, FailureKind, Observed
 from rollout_controller.core.experiment.plan import (
@@ -46,7 +47,6 @@ from rollout_controller.core.plan import PlannedEvent
 from rollout_controller.creation import create_under_free_name
 from rollout_controller.experiments.facts import Failures
 from rollout_controller.patches import replica_set_operations
-from rollout_controller.voice import Recorder
 
 
 class NameTaken(Rejected):
@@ -84,8 +84,14 @@ class Actor:
         self._guard = guard
         self._failures = failures
         self._recorder = recorder
+        self._announcer = Announcer(recorder)
         self._bus, self._steps = requests
         self._source = source
+
+    def forget(self, uid: str) -> None:
+        """Drop what is kept about an Experiment that is gone."""
+        self._failures.forget(uid)
+        self._announcer.settle(uid)
 
     async def act(self, observed: Observed, plan: Plan, *, now: Instant) -> bool:
         """Carry a plan out; return whether anything was written or found out.
@@ -99,10 +105,11 @@ class Actor:
             if not await self._try(observed, effect, done, now):
                 return True
         for event in plan.events:
-            await self._record(_experiment(observed), event)
+            await self._announcer.say(observed.uid, _experiment(observed), event)
         for event in plan.rollout_events:
-            await self._record(_rollout(observed), event)
+            await self._announcer.say(observed.uid, _rollout(observed), event)
         has_claimed = plan.claim is not None and await self._claim(observed, plan.claim, done)
+        self._announcer.settle(observed.uid)
         return bool(plan.effects) or has_claimed
 
     async def _try(self, observed: Observed, effect: Effect, done: _Done, now: Instant) -> bool:

@@ -45,13 +45,13 @@ class ExperimentController:
         self._ports = ports
         self._settings = settings
         self._objects = sources[0]
-        self._failures = Failures()
         self.queue = WorkQueue(ports.clock, rng=ports.rng)
-        gatherer = Gatherer(sources, self._failures, ports.cluster)
+        failures = Failures()
+        gatherer = Gatherer(sources, failures, ports.cluster)
         requests = (ports.bus, ports.topics.steps)
-        actor = Actor(guard, self._failures, ports.recorder, requests, ports.source)
+        self._actor = Actor(guard, failures, ports.recorder, requests, ports.source)
         self._reconciler = Reconciler(
-            CoreShell(gatherer, decide, check, actor),
+            CoreShell(gatherer, decide, check, self._actor),
             ports.clock,
             lambda key: ports.ownership.may_act(self._work_key(key)),
             observer=ReconcileMetrics(ports.metrics, "experiments", _QUEUE),
@@ -93,7 +93,7 @@ class ExperimentController:
 
     def _deleted(self, experiment: Manifest) -> None:
         metadata = experiment["metadata"]
-        self._failures.forget(metadata["uid"])
+        self._actor.forget(metadata["uid"])
         self._ports.metrics.forget("Experiment", metadata.get("namespace", ""), metadata["name"])
 
     def _work_key(self, key: str) -> str:
