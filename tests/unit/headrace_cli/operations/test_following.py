@@ -1,10 +1,11 @@
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from headrace.errors import Forbidden, Unavailable
-from headrace.kubernetes.resources import ROLLOUTS
-from headrace.runtime.cluster import Selection
+from headrace.kubernetes.resources import ROLLOUTS, Resource
+from headrace.runtime.cluster import Listing, Selection, WatchEvent
 from headrace.runtime.cluster_memory import Request
 from headrace_cli.failures import Failure
 from headrace_cli.operations import status
@@ -52,6 +53,26 @@ async def test_a_right_that_is_taken_away_ends_the_watch(world: Any) -> None:
     async with follow(world.session.cluster, {ROLLOUTS: Selection("demo")}) as followed:
         with pytest.raises(Failure, match="not allowed"):
             await followed.wait()
+
+
+@pytest.mark.looptime
+async def test_watches_that_end_at_once_are_given_up(world: Any) -> None:
+    class Impatient:
+        watches = 0
+
+        async def list(self, resource: Resource, selection: Selection) -> Listing:
+            return Listing((), "7")
+
+        async def watch(self, *_: object) -> AsyncIterator[WatchEvent]:
+            self.watches += 1
+            return
+            yield
+
+    cluster: Any = Impatient()
+    async with follow(cluster, {ROLLOUTS: Selection("demo")}) as followed:
+        with pytest.raises(Failure, match="the watch ended at once"):
+            await followed.wait(60)
+    assert cluster.watches == 5
 
 
 async def test_nothing_new_is_said_after_a_while(world: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
-from headrace.errors import Expired, RolloutError, TransientError
+from headrace.errors import Expired, RolloutError, TransientError, Unavailable
 from headrace.kubernetes.resources import Manifest, Resource
 from headrace.runtime.cluster import Cluster, Selection
 from headrace.runtime.store import Store
@@ -17,6 +17,9 @@ _FAILURES_MAX: Final = 5
 """Failed attempts in a row after which a watch is given up."""
 
 _RETRY_SECONDS: Final = 1.0
+
+_SILENT_SECONDS_MIN: Final = 1.0
+"""A watch that brings nothing and is shorter is no watch: a proxy answers it, say."""
 
 
 class Followed:
@@ -66,9 +69,9 @@ class Followed:
 
     async def keep(self, resource: Resource) -> None:
         """Keep one store current until cancelled, or until the server stays away."""
-        failures = 0
+        failures, now = 0, asyncio.get_running_loop().time
         while failures < _FAILURES_MAX:
-            before = self._stores[resource].resource_version
+            before, began = self._stores[resource].resource_version, now()
             try:
                 await self._watch(resource)
                 error: RolloutError | None = None
@@ -76,6 +79,8 @@ class Followed:
                 error = caught
             if self._stores[resource].resource_version != before:
                 failures = 0
+            elif error is None and now() - began < _SILENT_SECONDS_MIN:
+                error = Unavailable("the watch ended at once")
             if error is None:
                 continue
             if not isinstance(error, TransientError):
