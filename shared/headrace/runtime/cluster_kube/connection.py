@@ -247,6 +247,8 @@ class Connection:
         context = merged["contexts"].get_with_name(name)["context"].value
         chosen = {"cluster": overrides.cluster, "user": overrides.user}
         context.update({key: value for key, value in chosen.items() if value})
+        if overrides.user:  # the loader takes an unknown one for nobody, unlike an unknown cluster
+            merged["users"].get_with_name(overrides.user)
         loader = library.kube_config.KubeConfigLoader(
             merged, active_context=name, config_base_path=None
         )

@@ -90,11 +90,15 @@ async def test_what_the_command_line_says_counts_instead_of_the_file(tmp_path: P
     )
 
 
-async def test_an_unknown_user_of_the_command_line_has_no_credentials(tmp_path: Path) -> None:
+@pytest.mark.spec("cli-and-clients 1")
+@pytest.mark.parametrize("unknown", [Overrides(user="nobody"), Overrides(cluster="nobody")])
+async def test_what_the_command_line_names_must_be_there(
+    tmp_path: Path, unknown: Overrides
+) -> None:
+    """Nobody acts without credentials for a typing error."""
     path = write(tmp_path / "config", {"token": "of-the-file"}).path
-    overrides = Overrides(user="nobody")
-    connection = await Connection.load(Kubeconfig(path, None, overrides), VirtualClock())
-    assert await connection.authorization() is None
+    with pytest.raises(InvalidSpec, match="Expected object with name nobody"):
+        await Connection.load(Kubeconfig(path, None, unknown), VirtualClock())
 
 
 async def test_an_address_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
