@@ -38,13 +38,12 @@ class Announcer:
 
     async def say(self, uid: str, involved: Manifest, event: PlannedEvent) -> None:
         """Create an Event, unless a pass over the object `uid` has said it and is not settled."""
-        if event.tells is None and event.is_before_claim:
-            words = (involved["kind"], event.reason, event.message)
-            said = self._said.setdefault(uid, set())
-            if words in said:
-                return
-            said.add(words)
+        words = (involved["kind"], event.reason, event.message)
+        if words in self._said.get(uid, ()):
+            return
         await self._recorder.record(involved, event.reason, event.message, event.type)
+        if event.tells is None and event.is_before_claim:
+            self._said.setdefault(uid, set()).add(words)
 
     def settle(self, uid: str) -> None:
         """Let everything be said again: what a pass asserted is stored, or the object is gone."""

@@ -121,11 +121,13 @@ def test_requests_are_counted_by_kind_verb_and_status() -> None:
     metrics.request("PATCH", "rollouts", 200, 0.01)
     metrics.request("PATCH", "rollouts", 409, 0.01)
     metrics.request("BREW", "rollouts", 0, 0.01)
+    metrics.request("LIST", "rollouts", 200, 0.01)
     series = [s for s in scraped(metrics) if s.startswith("controller_clientset")]
     assert [s[s.index("verb") : -1] for s in series] == [
         'verb="Patch",status_code="200"',
         'verb="Patch",status_code="409"',
         'verb="Unknown",status_code="0"',
+        'verb="List",status_code="200"',
     ]
 
 
