@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from headrace.kubernetes.canonical import typed_view
 from headrace.kubernetes.defaults import with_defaults
 from headrace.kubernetes.hashes import dumped_template_hash, pod_template_hash
 from headrace.kubernetes.quantities import parse_quantity
@@ -116,7 +115,8 @@ def _desired_view(template: Manifest) -> Any:
 
 
 def _live_view(replica_set: Manifest) -> Any:
-    return _comparable(typed_view(without_ephemeral_metadata(replica_set), quantity=_amount))
+    # The API server has set the defaults already, unless it is one of memory.
+    return _comparable(with_defaults(without_ephemeral_metadata(replica_set), quantity=_amount))
 
 
 def _comparable(view: dict[str, Any]) -> Any:

@@ -119,6 +119,12 @@ def test_the_same_template_written_differently_is_the_same(written: dict[str, An
     assert has_template(replica_set(), written)
 
 
+def test_a_replica_set_without_defaults_runs_its_template() -> None:
+    live = {**replica_set(), "spec": {"template": copy.deepcopy(TEMPLATE)}}
+    assert has_template(live, TEMPLATE)
+    assert not has_template(live, changed(dnsPolicy="Default"))
+
+
 @pytest.mark.parametrize(
     "written",
     [

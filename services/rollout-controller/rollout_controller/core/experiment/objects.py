@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from headrace.events.topics import KEY_ANNOTATION
 from headrace.kubernetes.hashes import pod_template_hash
@@ -17,6 +17,9 @@ from headrace.model.experiment import ExperimentAnalysis, ExperimentTemplate
 from rollout_controller.core import labels
 from rollout_controller.core.experiment.observed import Observed
 from rollout_controller.core.observed import ReplicaSet
+
+_APART: Final = 1 << 16
+"""A count that no Rollout's collisions reach: the next one must not get the same hash, either."""
 
 
 def replica_set_name(observed: Observed, template: str) -> str:
@@ -29,9 +32,9 @@ def replica_set(
 ) -> Manifest:
     """Return the ReplicaSet of a template, with no pods.
 
-    The hash label that a template copied from a Rollout's ReplicaSet brings is replaced by
-    another one, even where the template is the same: no Service of the Rollout selects these
-    pods, and no share of the traffic is counted for both.
+    The hash label that a template copied from a Rollout's ReplicaSet brings is replaced by another
+    one, even where the template is the same: no Service of the Rollout selects these pods, and no
+    share of the traffic is counted for both.
 
     Raises:
         ValueError: A field of the pod template has another type than Kubernetes gives it.
@@ -42,7 +45,7 @@ def replica_set(
     pod_template["metadata"] = {**metadata, "labels": own}
     pod_hash = pod_template_hash(pod_template, collision_count)
     if pod_hash == (metadata.get("labels") or {}).get(labels.HASH):
-        pod_hash = pod_template_hash(pod_template, (collision_count or 0) + 1)
+        pod_hash = pod_template_hash(pod_template, _APART + (collision_count or 0))
     pod_template["metadata"]["labels"] = {**own, labels.HASH: pod_hash}
     selector = template.selector.dump()
     selector["matchLabels"] = {**selector.get("matchLabels", {}), labels.HASH: pod_hash}

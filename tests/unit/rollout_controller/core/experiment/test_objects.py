@@ -80,6 +80,14 @@ def test_the_hash_of_a_rollout_is_replaced_by_another(pod_hash: str) -> None:
     assert rs["spec"]["template"]["metadata"]["labels"][labels.HASH] == own
 
 
+@pytest.mark.spec("experiment 10.1")
+def test_the_hash_is_not_the_next_one_of_the_rollout_either() -> None:
+    bare = samples.template()["template"]
+    taken = {pod_template_hash(bare, count) for count in (None, *range(1, 9))}
+    own = made(**copied(pod_template_hash(bare)))["metadata"]["labels"][labels.HASH]
+    assert own not in taken
+
+
 @pytest.mark.spec("experiment 10.3")
 def test_a_name_may_be_of_any_length() -> None:
     assert made(name="x" * 70)["metadata"]["name"] == "exp-" + "x" * 70
