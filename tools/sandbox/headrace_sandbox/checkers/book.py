@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from headrace.kubernetes.resources import EXPERIMENTS, ROLLOUTS, SERVICES, Manifest
 from headrace.model.meta import parse_time
-from headrace_sandbox.workload import roles, selected_hash, split_of, weights_in
+from headrace_sandbox.workload import roles, selected_hash, services_of, split_of, weights_in
 from headrace_sandbox.world import World, Write
 
 LAG_SECONDS: Final = 45.0
@@ -49,6 +49,7 @@ class Page:
         retried_at: When a person last took back what was known to be aborted.
         runs: Names of AnalysisRuns that were created.
         fences: Epochs that a fence of this uid ever had.
+        named: Since when it names which Services.
     """
 
     asked: dict[int, Asked] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Page:
     retried_at: float | None = None
     runs: set[str] = field(default_factory=set)
     fences: set[int] = field(default_factory=set)
+    named: dict[str, float] = field(default_factory=dict)
 
     def showed(self, weight: int, since: float) -> bool:
         """Return whether the canary had a weight at some time from `since` on."""
@@ -178,6 +180,7 @@ class Book:
             self._note_route(page, route)
         known = headrace.get("acknowledged") or {}
         page.acknowledged = max(page.acknowledged, int(known.get("epoch") or 0))
+        page.named = {name: page.named.get(name, now) for name in services_of(rollout)}
         wanted = int(rollout["spec"].get("replicas", 1))
         if not page.replicas or page.replicas[-1][1] != wanted:
             page.replicas.append((now, wanted))

@@ -338,11 +338,7 @@ def _asked_of_canary(
     """
     canary = view.rollout["spec"]["strategy"].get("canary") or {}
     pod_hash, weight = route["hashes"]["canary"], int(route["weights"].get("canary") or 0)
-    claimed = ((view.status.get("canary") or {}).get("weights") or {}).get("canary") or {}
-    had = max(
-        _weight_of_hash(before, pod_hash),
-        int(claimed.get("weight") or 0) if claimed.get("podTemplateHash") == pod_hash else 0,
-    )
+    had = max(_weight_of_hash(before, pod_hash), _claimed(view, "canary", pod_hash))
     has_scale = any("setCanaryScale" in step for step in canary.get("steps") or ())
     if weight <= had or has_scale:
         return
@@ -363,8 +359,9 @@ def _asked_of_stable(
 ) -> Iterator[tuple[str, str]]:
     """More to stable only with the pods for it, unless nobody answers at the canary.
 
-    It takes nothing back where the canary gets more, too, as after an experiment, nor where it was
-    the canary until somebody deleted the stable ReplicaSet: nobody else is there to take it from.
+    It takes nothing back where it has as much by the route that is known to hold, nor where the
+    canary gets more, too, as after an experiment, nor where it was the canary until somebody
+    deleted the stable ReplicaSet: nobody else is there to take it from.
     """
     hashes, weights = route["hashes"], route["weights"]
     stable, weight = hashes["stable"], int(weights.get("stable") or 0)
@@ -374,7 +371,8 @@ def _asked_of_stable(
     if given < weight and selected != stable:
         text = f"{view.rollout['metadata']['name']}: {given} → {weight} asked for {service}"
         yield _WAITS, f"{text}, which selects {selected} instead of {stable}"
-    is_more = before is None or _weight_of_hash(before, stable) < weight
+    had = max(_weight_of_hash(before, stable), _claimed(view, "stable", stable))
+    is_more = before is None or had < weight
     canary, kept = hashes["canary"], int(weights.get("canary") or 0)
     is_raise = before is not None and _weight_of_hash(before, canary) < kept
     if before is not None and before["weights"].get("canary"):
@@ -448,6 +446,13 @@ def _weight_of_hash(route: Mapping[str, Any] | None, pod_hash: str) -> int:
     hashes, weights = route["hashes"], route["weights"]
     named = (role for role in ("canary", "stable") if hashes.get(role) == pod_hash)
     return sum(int(weights.get(role) or 0) for role in named)
+
+
+def _claimed(view: _View, role: str, pod_hash: str) -> int:
+    """Return the weight that the status gives the pods of a hash in a role."""
+    weights = (view.status.get("canary") or {}).get("weights") or {}
+    claimed = weights.get(role) or {}
+    return int(claimed.get("weight") or 0) if claimed.get("podTemplateHash") == pod_hash else 0
 
 
 def _phase(experiment: Manifest) -> str:

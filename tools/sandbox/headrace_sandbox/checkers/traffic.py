@@ -18,7 +18,6 @@ from headrace_sandbox.workload import (
     replica_sets,
     roles,
     selected_hash,
-    services_of,
     split_of,
     weights_in,
 )
@@ -262,11 +261,8 @@ class TrafficRules:
     def _is_named(self, service: str) -> bool:
         """Return whether a Rollout names a Service, and has for as long as news takes."""
         known_by = self._world.now - LAG_SECONDS
-        return any(
-            service in services_of(record.manifest)
-            and parse_time(record.metadata["creationTimestamp"]) < known_by
-            for record in self._world.objects.all(ROLLOUTS)
-        )
+        pages = (self._book.page(record.uid) for record in self._world.objects.all(ROLLOUTS))
+        return any(page.named.get(service, math.inf) < known_by for page in pages)
 
     def _drained(self, rollout: Manifest, old: Record, new: Record, stable: str) -> None:
         """With a dynamic stable the canary Service goes back when nobody is sent there any more.
