@@ -69,6 +69,9 @@ _OF_PODS = (
 _OF_EFFECTS = (Reason.SWITCH_SERVICE, Reason.SCALING_REPLICA_SET)
 """Events that tell an effect, and are void where the effect is dropped."""
 
+ANSWER_SECONDS = 1.0
+"""How long what only counts waits for the answer to a route, to be claimed with it."""
+
 PASSES_MAX = 4
 """Passes over the status alone that one plan may hold; a loop would be a bug."""
 
@@ -363,19 +366,23 @@ def _intended(draft: Draft, claim: Claim | None) -> HeadraceStatus:
 
 
 def _is_soon_again(draft: Draft, claim: Claim) -> bool:
-    """Return whether the claim only counts and judges within a phase, in a pass with effects.
+    """Return whether the claim only counts and judges within a phase, and another pass is near.
 
-    Such a pass is followed by another one at once, which counts again and mostly has more to
-    claim: one request instead of two.
+    A pass with effects is followed by another one at once, and mostly the router answers within
+    some hundredths of a second. Both count again and mostly have more to claim: one request
+    instead of two.
     """
+    has_effects = any(not isinstance(effect, EvictPods) for effect in draft.effects)
     observed = draft.observed
-    if all(isinstance(effect, EvictPods) for effect in draft.effects):
-        return False
     counted = {name: getattr(claim.status, name) for name in _OF_PODS}
     waiting = {"waiting": claim.headrace.waiting}
-    return claim.status == observed.status.model_copy(update=counted) and (
+    only_counts = claim.status == observed.status.model_copy(update=counted) and (
         claim.headrace == observed.headrace.model_copy(update=waiting)
     )
+    if not only_counts or has_effects:
+        return only_counts
+    is_told = bool(draft.needs_intent or draft.events)  # something goes out with this claim
+    return not is_told and draft.awaits_answer(ANSWER_SECONDS)
 
 
 def _is_same(draft: Draft, claim: Claim) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 from headrace.model.analysis import AnalysisPhase
 from headrace.model.conditions import PauseReason, Reason
 from headrace.model.headrace_status import Acknowledged
+from headrace.model.meta import parse_time
 from headrace.model.quantities import Instant
 from headrace.model.rollout import BlueGreenStrategy, CanaryStrategy
 from headrace.model.rollout_status import (
@@ -32,6 +33,7 @@ from rollout_controller.core.plan import (
     AnnotateRollout,
     Effect,
     EventType,
+    PatchReplicaSet,
     PlannedEvent,
     PluginCall,
 )
@@ -230,9 +232,35 @@ class Draft:
         route, known = self.request, self.acknowledged
         return route is None or (known is not None and known.epoch == route.epoch)
 
+    @property
+    def server_now(self) -> float:
+        """The time by the API server's clock, which routes are decided and expire by."""
+        return self.now + (self.observed.server_offset_seconds or 0.0)
+
+    def awaits_answer(self, seconds: float) -> bool:
+        """Return whether the newest request is unacknowledged, and younger than `seconds`.
+
+        Wakes when it is not young any more.
+        """
+        if self.request is None or self.is_route_acknowledged:
+            return False
+        left = parse_time(self.request.decided_at) + seconds - self.server_now
+        if left > 0.0:
+            self.wake(self.now + left)
+        return left > 0.0
+
     def has_pause(self, reason: PauseReason) -> bool:
         """Return whether the persisted status is paused for `reason`."""
         return any(pause.reason == reason for pause in self.status.pause_conditions)
+
+    def size_after(self, rs: ReplicaSet) -> int:
+        """Return the size of a ReplicaSet after this pass."""
+        sizes = [
+            effect.replicas
+            for effect in self.effects
+            if isinstance(effect, PatchReplicaSet) and effect.name == rs.name
+        ]
+        return next((size for size in sizes if size is not None), rs.replicas)
 
     def count_facts(self, weights: TrafficWeights | None = None) -> CountFacts:
         """Return what replica counts depend on, with the given weights (canary 4.3)."""

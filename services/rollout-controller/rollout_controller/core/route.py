@@ -322,7 +322,7 @@ def _request(draft: Draft, document: RouteDocument, *, expires: bool = False) ->
         update={
             "epoch": epoch,
             "generation": draft.observed.generation,
-            "decided_at": format_micro_time(_server_time(draft)),
+            "decided_at": format_micro_time(draft.server_now),
             "valid_until": _valid_until(draft) if expires else None,
             "causation": draft.observed.cause,
             "actor": draft.observed.actor,
@@ -346,10 +346,6 @@ def _next_epoch(draft: Draft) -> int:
     return 1 if not draft.status.current_pod_hash else int(draft.now)
 
 
-def _server_time(draft: Draft) -> float:
-    return draft.now + (draft.observed.server_offset_seconds or 0.0)
-
-
 def is_raise(document: RouteDocument) -> bool:
     """Return whether a backend other than stable gets anything, by weight or by a header."""
     managed, weights = document.managed, document.weights
@@ -358,7 +354,7 @@ def is_raise(document: RouteDocument) -> bool:
 
 
 def _valid_until(draft: Draft) -> str:
-    return format_micro_time(_server_time(draft) + draft.observed.settings.route_valid_seconds)
+    return format_micro_time(draft.server_now + draft.observed.settings.route_valid_seconds)
 
 
 def _keep_alive(draft: Draft, stored: RouteDocument | None, *, may_renew: bool) -> None:
@@ -372,11 +368,11 @@ def _keep_alive(draft: Draft, stored: RouteDocument | None, *, may_renew: bool) 
             - settings.route_valid_seconds
             + settings.route_renew_seconds
         )
-        if may_renew and _server_time(draft) >= renew_at:
+        if may_renew and draft.server_now >= renew_at:
             _renew(draft, stored)
             return
         if may_renew:
-            draft.wake(draft.now + renew_at - _server_time(draft))
+            draft.wake(draft.now + renew_at - draft.server_now)
     draft.resend = True
     draft.wake(draft.now + settings.route_resend_seconds)
 

@@ -11,7 +11,7 @@ from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
 from rollout_controller.core import labels, samples
-from rollout_controller.core.decide import decide
+from rollout_controller.core.decide import ANSWER_SECONDS, decide
 from rollout_controller.core.observed import Acknowledgement, Observed, References
 from rollout_controller.core.plan import (
     AnnotateRollout,
@@ -240,6 +240,26 @@ def test_counters_wait_for_the_pass_that_follows_an_effect() -> None:
     after = decided(switched)
     assert after.claim is not None
     assert after.claim.status.available_replicas == 4
+
+
+def test_counters_wait_for_an_answer_that_is_due() -> None:
+    observed = samples.routed(STEPS, weight=0, replica_sets=ONE)
+    asked = decided(observed)
+    assert asked.claim is not None
+    assert asked.request is not None, "the router is asked for the weight of the step"
+    stored = observed.with_status(asked.claim.status, asked.claim.headrace)
+    fewer = (samples.replica_set("stable", available=3), samples.replica_set("new", 1))
+    stored = replace(stored, replica_sets=fewer)
+    early = decided(stored, at=0.2)
+    assert early.claim is None
+    assert early.wake_at == NOW + ANSWER_SECONDS
+    late = decided(stored, at=ANSWER_SECONDS)
+    assert late.claim is not None, "the router is away"
+    assert late.claim.status.available_replicas == 4
+    answer = Acknowledgement(epoch=asked.claim.headrace.epoch)
+    answered = decided(replace(stored, acknowledgement=answer), at=0.2)
+    assert answered.claim is not None
+    assert answered.claim.status.available_replicas == 4
 
 
 def test_conditions_wait_for_the_pass_that_follows_an_effect() -> None:

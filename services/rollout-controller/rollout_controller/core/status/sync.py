@@ -367,11 +367,5 @@ def is_abort_claim_held(draft: Draft) -> bool:
     if not draft.is_aborted or is_claimed:
         return False
     route = draft.request
-    if route is None or not route.aborted or draft.is_route_acknowledged:
-        return False
-    limit = parse_time(route.decided_at) + draft.observed.settings.abort_claim_seconds
-    server_now = draft.now + (draft.observed.server_offset_seconds or 0.0)
-    if server_now >= limit:
-        return False
-    draft.wake(draft.now + limit - server_now)
-    return True
+    is_asked = route is not None and route.aborted
+    return is_asked and draft.awaits_answer(draft.observed.settings.abort_claim_seconds)

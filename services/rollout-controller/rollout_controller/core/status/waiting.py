@@ -149,9 +149,9 @@ def _wait(draft: Draft, status: RolloutStatus) -> _Wait | None:
     if draft.is_blue_green and status.abort and not _is_back(status):
         return WaitingReason.STABLE_PODS, status.stable_rs, None, "a pod of it becomes available"
     if status.stable_rs == status.current_pod_hash:
-        return _missing_pods(WaitingReason.PROMOTED_PODS, draft.new)
+        return _missing_pods(draft, WaitingReason.PROMOTED_PODS, draft.new)
     if status.abort:
-        return _missing_pods(WaitingReason.STABLE_PODS, draft.stable)
+        return _missing_pods(draft, WaitingReason.STABLE_PODS, draft.stable)
     return _pods_or_verdict(draft)
 
 
@@ -208,14 +208,14 @@ def _pods_or_verdict(draft: Draft) -> _Wait | None:
         if not is_completed(run.status):
             return _verdict(run)
     return (
-        _missing_pods(WaitingReason.CANARY_PODS, draft.new)
-        or _missing_pods(WaitingReason.STABLE_PODS, draft.stable)
+        _missing_pods(draft, WaitingReason.CANARY_PODS, draft.new)
+        or _missing_pods(draft, WaitingReason.STABLE_PODS, draft.stable)
         or _unreachable_threshold(draft)
     )
 
 
-def _missing_pods(reason: WaitingReason, rs: ReplicaSet | None) -> _Wait | None:
-    if rs is None or rs.available >= rs.replicas:
+def _missing_pods(draft: Draft, reason: WaitingReason, rs: ReplicaSet | None) -> _Wait | None:
+    if rs is None or rs.available >= draft.size_after(rs):
         return None
     return reason, rs.name, None, _PODS_COME
 

@@ -10,6 +10,7 @@ from headrace.model.meta import format_time
 from headrace.model.rollout_status import AnalysisRunReference
 from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
+from rollout_controller.core.scaling import scale
 from rollout_controller.core.status.waiting import EXPECTED_SECONDS, calculate
 
 NOW = format_time(samples.NOW)
@@ -82,6 +83,15 @@ def test_waits_for_a_person_or_for_time(
 
 def test_waits_for_a_verdict() -> None:
     assert reason(drafted({"analysis": {"templates": [{"templateName": "t"}]}})) == "Verdict"
+
+
+def test_waits_for_pods_that_this_pass_asks_for() -> None:
+    draft = drafted({"setWeight": 50})
+    assert draft.new is not None
+    scale(draft, draft.new, draft.new.replicas + 1)
+    found = waiting(draft)
+    assert found is not None
+    assert (found.reason, found.on) == ("CanaryPods", "app-new")
 
 
 def test_waits_for_pods() -> None:
