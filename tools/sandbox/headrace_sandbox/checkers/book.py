@@ -50,6 +50,8 @@ class Page:
         runs: Names of AnalysisRuns that were created.
         fences: Epochs that a fence of this uid ever had.
         named: Since when it names which Services.
+        is_routed: Whether it has a router.
+        routed_since: When that was added; None where it has none, or had one at first.
     """
 
     asked: dict[int, Asked] = field(default_factory=dict)
@@ -62,6 +64,8 @@ class Page:
     runs: set[str] = field(default_factory=set)
     fences: set[int] = field(default_factory=set)
     named: dict[str, float] = field(default_factory=dict)
+    is_routed: bool | None = None
+    routed_since: float | None = None
 
     def showed(self, weight: int, since: float) -> bool:
         """Return whether the canary had a weight at some time from `since` on."""
@@ -180,6 +184,10 @@ class Book:
             self._note_route(page, route)
         known = headrace.get("acknowledged") or {}
         page.acknowledged = max(page.acknowledged, int(known.get("epoch") or 0))
+        is_routed = _is_routed(rollout)
+        if page.is_routed is not is_routed:
+            page.routed_since = now if is_routed and page.is_routed is False else None
+        page.is_routed = is_routed
         page.named = {name: page.named.get(name, now) for name in services_of(rollout)}
         wanted = int(rollout["spec"].get("replicas", 1))
         if not page.replicas or page.replicas[-1][1] != wanted:
@@ -273,9 +281,13 @@ class Book:
         return max(weights)
 
     def share(self, rollout: Manifest, pod_hash: str) -> int:
-        """Return the highest weight that may reach the pods of a hash, 0 without routers."""
-        canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
-        if not canary.get("trafficRouting"):
+        """Return the highest weight that may reach the pods of a hash, 0 without routers.
+
+        One that was added lately nobody may know of.
+        """
+        since = self.page(rollout["metadata"]["uid"]).routed_since
+        is_news = since is not None and self._world.now - since < LAG_SECONDS
+        if not _is_routed(rollout) or is_news:
             return 0
         objects = self._world.objects
         names = [name for name in roles(rollout) if name]
@@ -283,6 +295,11 @@ class Book:
             (self.most(rollout, n) for n in names if selected_hash(objects, n) == pod_hash),
             default=0,
         )
+
+
+def _is_routed(rollout: Manifest) -> bool:
+    canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+    return bool(canary.get("trafficRouting"))
 
 
 def _may_hold(asked: Asked, now: float) -> bool:
