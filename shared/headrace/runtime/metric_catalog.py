@@ -365,7 +365,7 @@ _RUNTIME: Final = (
         "headrace_runtime_unwritten_events_total",
         "counter",
         ("kind",),
-        "Kubernetes Events that could not be written, by kind of the object",
+        "Kubernetes Events given up, by kind of the object",
     ),
     Metric("headrace_runtime_cached_objects", "gauge", ("kind",), "Objects in the cache"),
     Metric("headrace_runtime_bus_up", "gauge", (), "1 while the broker answers"),

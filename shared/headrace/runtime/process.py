@@ -217,6 +217,7 @@ class _Process:
             Part("bus", start=self._bus.start, close=self._bus.close),
             *(component.caches for component in components),
             ownership_part(self._ownership),
+            Part("events", run=ports.recorder.run, close=ports.recorder.catch_up),
             *(part for component in components for part in component.work),
         )
 

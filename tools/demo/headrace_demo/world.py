@@ -87,6 +87,7 @@ class World:
                 Part("bus", start=ports.bus.start, close=ports.bus.close),
                 *(component.caches for component in components),
                 ownership_part(ports.ownership),
+                Part("events", run=ports.recorder.run, close=ports.recorder.catch_up),
                 *(part for component in components for part in component.work),
             ),
             grace_seconds=self._settings.shutdown_grace_seconds,

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from structlog.testing import capture_logs
 
-from headrace.errors import Forbidden, LostOwnership
-from headrace.kubernetes.resources import EVENTS, Manifest
+from headrace.errors import Forbidden, LostOwnership, RateLimited, RolloutError, Unavailable
+from headrace.kubernetes.resources import EVENTS, Manifest, Resource
 from headrace.model.meta import format_time
 from headrace.runtime.clock import VirtualClock
 from headrace.runtime.cluster_memory.client import Request
@@ -22,6 +24,10 @@ ROLLOUT: Manifest = {
 }
 
 
+OTHER: Manifest = {**ROLLOUT, "metadata": {**ROLLOUT["metadata"], "name": "api", "uid": "u-2"}}
+UNWRITTEN = "headrace_runtime_unwritten_events_total{"
+
+
 class World:
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -34,6 +40,17 @@ class World:
     def guard(self, key: str) -> GuardedCluster:
         self.keys.append(key)
         return GuardedCluster(self.cluster.client("us"), lambda: self.is_held)
+
+    def fail(self, error: RolloutError | None, name: str = "") -> None:
+        def intercept(request: Request) -> None:
+            if error is not None and request.resource == "events" and name in request.name:
+                raise error
+
+        self.cluster.intercept = intercept
+
+    async def reasons(self) -> list[str]:
+        listed = sorted(await self.events(), key=lambda event: str(event["metadata"]["name"]))
+        return [event["reason"] for event in listed]
 
     async def events(self) -> list[Manifest]:
         return list((await self.cluster.client("test").list(EVENTS)).items)
@@ -140,3 +157,110 @@ async def test_each_event_is_a_line_of_the_log(kind: str, level: str) -> None:
         level,
     )
     assert (line["namespace"], line["object"], line["kind"]) == ("default", "web", "Rollout")
+
+
+@pytest.mark.parametrize("error", [Unavailable("down"), RateLimited("slow down")])
+async def test_what_cannot_be_written_now_is_written_later_with_its_own_time(
+    error: RolloutError,
+) -> None:
+    world = World()
+    then = format_time(world.clock.now())
+    world.fail(error)
+    await world.recorder.record(ROLLOUT, "RolloutPaused", "paused")
+    world.fail(None)
+    world.clock.advance(5)
+    await world.recorder.catch_up()
+    (event,) = await world.events()
+    assert (event["reason"], event["firstTimestamp"]) == ("RolloutPaused", then)
+    assert UNWRITTEN not in world.exposed()
+    assert 'reason="RolloutPaused"} 1' in world.exposed()
+
+
+async def test_events_of_one_object_keep_their_order() -> None:
+    world = World()
+    world.fail(Unavailable("down"))
+    await world.recorder.record(ROLLOUT, "First", "1")
+    await world.recorder.record(ROLLOUT, "Second", "2")
+    sent: list[str] = []
+    world.cluster.intercept = lambda request: sent.append(request.verb)
+    await world.recorder.record(ROLLOUT, "Third", "3")
+    assert await world.reasons() == ["First", "Second", "Third"]
+    assert sent.count("create") == 3
+
+
+async def test_an_object_whose_events_are_not_taken_holds_up_no_other_one() -> None:
+    world = World()
+    world.fail(Unavailable("down"))
+    await world.recorder.record(ROLLOUT, "RolloutPaused", "paused")
+    await world.recorder.record(OTHER, "RolloutResumed", "resumed")
+    world.fail(RateLimited("a quota"), "web")
+    await world.recorder.catch_up()
+    await world.recorder.catch_up()
+    assert await world.reasons() == ["RolloutResumed"]
+
+
+async def test_tries_end() -> None:
+    world = World()
+    world.fail(Unavailable("down"))
+    await world.recorder.record(ROLLOUT, "RolloutPaused", "paused")
+    world.clock.advance(119)
+    await world.recorder.catch_up()
+    assert UNWRITTEN not in world.exposed()
+    world.clock.advance(1)
+    await world.recorder.catch_up()
+    assert UNWRITTEN + 'kind="Rollout"} 1' in world.exposed()
+
+
+async def test_what_an_outage_leaves_is_bounded() -> None:
+    world = World()
+    world.fail(Unavailable("down"))
+    for number in range(1003):
+        await world.recorder.record(ROLLOUT, "RolloutPaused", str(number))
+    assert UNWRITTEN + 'kind="Rollout"} 3' in world.exposed()
+    world.fail(None)
+    await world.recorder.catch_up()
+    assert len(await world.events()) == 1000
+
+
+async def test_what_waits_is_another_replicas_when_the_lease_is_lost() -> None:
+    world = World()
+    world.fail(Unavailable("down"))
+    await world.recorder.record(ROLLOUT, "RolloutPaused", "paused")
+    world.fail(None)
+    world.is_held = False
+    await world.recorder.catch_up()
+    world.is_held = True
+    await world.recorder.catch_up()
+    assert await world.events() == []
+    assert UNWRITTEN + 'kind="Rollout"} 1' in world.exposed()
+
+
+async def test_an_event_whose_answer_was_lost_counts_as_written() -> None:
+    world = World()
+    client = world.cluster.client("us")
+
+    class Deaf(GuardedCluster):
+        async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
+            await client.create(resource, manifest)
+            raise Unavailable("no answer")
+
+    guards = [Deaf(client, lambda: True), GuardedCluster(client, lambda: True)]
+    recorder = Recorder(lambda _: guards.pop(0), world.clock, world.metrics)
+    await recorder.record(ROLLOUT, "RolloutPaused", "paused")
+    await recorder.catch_up()
+    assert await world.reasons() == ["RolloutPaused"]
+    assert UNWRITTEN not in world.exposed()
+    assert 'reason="RolloutPaused"} 1' in world.exposed()
+
+
+async def test_the_part_writes_what_waits() -> None:
+    world = World()
+    world.fail(Unavailable("down"))
+    await world.recorder.record(ROLLOUT, "RolloutPaused", "paused")
+    world.fail(None)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(world.recorder.run())
+        while not await world.events():
+            await asyncio.sleep(0)
+        task.cancel()
+    assert await world.reasons() == ["RolloutPaused"]
