@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import ValidationError
+
 from headrace.kubernetes.resources import HTTP_ROUTES, TRAFFIC_SPLITS, Resource
 from headrace.model.route import RouteDocument, RouterAnswer, RouterConfig
 from headrace.routes import gateway_api, smi
@@ -49,6 +51,19 @@ def router_of(router: RouterConfig) -> Router | RenderError:
             return RenderError(f'plugins."{name}": not supported by this version')
         case kind, _:
             return RenderError(f"{kind}: not supported by this version")
+
+
+def unsupported_field(router: RouterConfig) -> str | None:
+    """Return the field of a router's configuration that asks for what it does not serve yet.
+
+    What cannot be read is no such field: the router says it when it locates its objects.
+    """
+    if router_of(router) is not gateway_api:
+        return None
+    try:
+        return gateway_api.GatewayApiConfig.model_validate_json(router.config).unsupported()
+    except ValidationError:
+        return None
 
 
 def router_of_object(resource: Resource) -> Router:

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from headrace.model.rollout import RolloutSpec
-from headrace.model.route import RouterConfig
-from headrace.routes.registry import router_of
+from headrace.routes.registry import router_of, unsupported_field
 from headrace.routes.targets import RenderError
-from rollout_controller.core.routers import ROUTER_FIELDS
+from rollout_controller.core.routers import router_configs
 from rollout_controller.core.validation import fields
 
 _PATH: Final = "spec.strategy.canary.trafficRouting"
@@ -31,14 +30,9 @@ def _unsupported(spec: RolloutSpec) -> Iterator[str]:
     routing = canary.traffic_routing if canary is not None else None
     if routing is None:
         return
-    for attribute, kind in ROUTER_FIELDS:
-        is_known = _is_supported(RouterConfig(kind=kind))
-        if getattr(routing, attribute) is not None and not is_known:
-            yield f"{_PATH}.{kind}"
-    for name in sorted(routing.plugins):
-        if not _is_supported(RouterConfig(kind="plugin", plugin=name)):
-            yield f"{_PATH}.plugins[{name}]"
-
-
-def _is_supported(router: RouterConfig) -> bool:
-    return not isinstance(router_of(router), RenderError)
+    for router in router_configs(routing):
+        path = f"{_PATH}.plugins[{router.plugin}]" if router.plugin else f"{_PATH}.{router.kind}"
+        if isinstance(router_of(router), RenderError):
+            yield path
+        elif (field := unsupported_field(router)) is not None:
+            yield f"{path}.{field}"

@@ -29,6 +29,21 @@ def canary(**strategy: Any) -> dict[str, Any]:
             canary(trafficRouting={"plugins": {"acme/router": {}}}),
             f"{CANARY}.trafficRouting.plugins[acme/router]",
         ),
+        *(
+            (
+                canary(
+                    trafficRouting={
+                        "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "h", field: value}}
+                    }
+                ),
+                f"{CANARY}.trafficRouting.plugins[argoproj-labs/gatewayAPI].{field}",
+            )
+            for field, value in (
+                ("grpcRoute", "g"),
+                ("tcpRoutes", [{"name": "t"}]),
+                ("tlsRouteSelector", {"matchLabels": {"app": "web"}}),
+            )
+        ),
     ],
 )
 @pytest.mark.spec("rollout-api 4")
