@@ -29,7 +29,7 @@ class Flag:
 
     Attributes:
         group: Heading in the help and in the documentation.
-        aliases: Other flag names, without dashes.
+        aliases: Other flag names, without dashes; a single letter gets one, as it is usual.
     """
 
     group: str
@@ -104,7 +104,7 @@ def flag_rows(model: type[BaseModel]) -> list[FlagRow]:
     return [
         FlagRow(
             flag=flag_name(name),
-            aliases=tuple(f"--{alias}" for alias in flag.aliases),
+            aliases=tuple(map(_dashed, flag.aliases)),
             variable=_variable_name(name),
             default=_default_text(field),
             description=field.description or "",
@@ -164,6 +164,10 @@ def _flags(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo, Flag]]:
 def flag_name(field_name: str) -> str:
     """Return the flag of a field: `--a-b` for `a_b`."""
     return "--" + field_name.replace("_", "-")
+
+
+def _dashed(alias: str) -> str:
+    return f"-{alias}" if len(alias) == 1 else f"--{alias}"
 
 
 def _variable_name(field_name: str) -> str:
@@ -233,7 +237,7 @@ def make_parser(
             )
         if _is_list(field):
             options["action"] = "append"
-        names = [flag_name(name), *(f"--{alias}" for alias in flag.aliases)]
+        names = [flag_name(name), *map(_dashed, flag.aliases)]
         groups[flag.group].add_argument(*names, dest=name, **options)
         taken |= set(names)
     for ignored in without_effect:

@@ -80,7 +80,7 @@ class ServiceSettings(BaseModel):
         None, description="Kubeconfig file; default: in-cluster, else the usual one."
     )
     context: Annotated[str | None, _CLUSTER] = Field(None, description="Context of the kubeconfig.")
-    namespace: Annotated[Namespace | None, _CLUSTER] = Field(
+    namespace: Annotated[Namespace | None, Flag("Kubernetes", ("n",))] = Field(
         None, description="Watch this namespace only; default: all."
     )
     namespaced: Annotated[bool, _CLUSTER] = Field(

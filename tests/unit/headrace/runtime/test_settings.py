@@ -64,6 +64,9 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         (["--rollout-resync", "60"], "resync_seconds", 60),
         (["--leader-election-lease-duration", "15s"], "lease_duration_seconds", 15),
         (["--leader-election-retry-period", "2s"], "lease_retry_seconds", 2),
+        (["--namespace", "shop"], "namespace", "shop"),
+        (["-n", "shop"], "namespace", "shop"),
+        (["-n=shop"], "namespace", "shop"),
     ],
 )
 def test_knows_the_names_that_argo_rollouts_has(argv: list[str], field: str, value: object) -> None:
