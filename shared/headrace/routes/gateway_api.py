@@ -153,7 +153,7 @@ def render(
     if config.serves_headers(ref.name):
         ruled = with_header_rules(manifest, document, made)
     else:
-        ruled = without_header_rules(manifest, made)
+        ruled = without_header_rules(manifest, made, wanted[0].service)
     if isinstance(ruled, RenderError):
         return ruled
     members = _with_destinations(ruled, document)
@@ -298,7 +298,8 @@ def _without_additions(manifest: Manifest, fence: Fence) -> Manifest:
     others = [other for other in read_fences(manifest) if other.uid != fence.uid]
     rules = {*fence.rules}.difference(*(other.rules for other in others))
     backends = frozenset(fence.backends).difference(*(other.backends for other in others))
-    return _without_backends(without_header_rules(manifest, rules), backends)
+    canary = fence.split[0].service if fence.split else ""
+    return _without_backends(without_header_rules(manifest, rules, canary), backends)
 
 
 def _is_successor(other: Fence, fence: Fence) -> bool:

@@ -2,7 +2,8 @@
 
 Which of them shall exist is in the document; a managed rule that is not there is removed. A rule
 of the user is never taken for one of ours because of its backends alone: what is removed has the
-name of a managed route, or is what older versions of the plugin made, which knew no names.
+name of a managed route, or matches headers and has none. API servers whose CRD knows no names of
+rules drop them, and older versions of the plugin gave none.
 
 Source: traffic-routing 11.2 (detection), 11.3, 11.4.
 """
@@ -58,23 +59,26 @@ def with_header_rules(
         made += _rules_of(route, _sources(rules, names, canary, stable), canary)
     kept = [rule for rule in rules if not _is_ours(rule, names, canary)]
     stored = [rule for rule in rules if _is_ours(rule, names, canary)]
-    if [_defaulted(rule) for rule in stored] == [_defaulted(rule) for rule in made]:
+    if len(stored) == len(made) and all(
+        _is_stored_as(rule, kept_as, made_before)
+        for rule, kept_as in zip(made, stored, strict=True)
+    ):
         return manifest
     return {**manifest, "spec": {**spec, "rules": [*kept, *made]}}
 
 
-def without_header_rules(manifest: Manifest, names: Collection[str]) -> Manifest:
+def without_header_rules(manifest: Manifest, names: Collection[str], canary: str) -> Manifest:
     """Return the route without the rules of these managed routes."""
     spec = manifest.get("spec") or {}
     rules: list[Manifest] = list(spec.get("rules") or ())
-    kept = [rule for rule in rules if not is_named(rule, names)]
+    kept = [rule for rule in rules if not _is_ours(rule, names, canary)]
     return manifest if kept == rules else {**manifest, "spec": {**spec, "rules": kept}}
 
 
 def _is_ours(rule: Manifest, names: Collection[str], canary: str) -> bool:
     has_headers = any(match.get("headers") for match in rule.get("matches") or ())
-    is_legacy = bool(names) and not rule.get("name") and has_headers and _has_only(rule, canary)
-    return is_named(rule, names) or is_legacy
+    is_nameless = bool(names) and not rule.get("name") and has_headers and _has_only(rule, canary)
+    return is_named(rule, names) or is_nameless
 
 
 def _has_only(rule: Manifest, canary: str) -> bool:
@@ -120,6 +124,16 @@ def _header(match: HeaderMatch) -> dict[str, str] | None:
     else:
         return None
     return {"name": match.header_name, "type": kind, "value": text}
+
+
+def _is_stored_as(made: Manifest, stored: Manifest, made_before: Collection[str]) -> bool:
+    """Return whether the API server has the rule.
+
+    One that we wrote and that has no name is as it can be: the CRD knows no names of rules.
+    """
+    is_nameless = not stored.get("name") and is_named(made, made_before)
+    known = {key: made[key] for key in made if key != "name"} if is_nameless else made
+    return _defaulted(known) == _defaulted(stored)
 
 
 def _defaulted(rule: Manifest) -> Manifest:

@@ -145,6 +145,29 @@ def test_what_the_api_server_adds_is_no_difference() -> None:
     )
 
 
+def nameless(rules: list[Any]) -> list[Any]:
+    """The rules as an API server stores them whose HTTPRoutes know no names of rules."""
+    return [{key: each[key] for key in each if key != "name"} for each in rules]
+
+
+def test_header_rules_hold_where_the_api_server_drops_their_names() -> None:
+    doc = document(header(), header("gamma", exact="no"))
+    manifest = stamp(stored(*nameless(rules(doc, stored(rule(), rule())))), fence(doc))
+    assert len(manifest["spec"]["rules"]) == 6
+    held = read_object(gateway_api, CONFIG, doc, Sighting(REF, manifest), 7)
+    assert (held.level, held.is_drifted) == ("written", False)
+    edited = stored(*manifest["spec"]["rules"][:-1])
+    assert len(rules(doc, edited)) == 6
+
+
+def test_what_is_given_up_loses_rules_whose_names_were_dropped() -> None:
+    doc = document(header())
+    manifest = stamp(stored(*nameless(rules(doc, stored(rule())))), fence(doc))
+    assert gateway_api.release_orphan(manifest, fence(doc))["spec"]["rules"] == [rule()]
+    elsewhere = config(httpRoutes=[{"name": "web"}])
+    assert rules(document(), manifest, elsewhere) == [rule()]
+
+
 @pytest.mark.parametrize("name", ["beta", "beta-1", None])
 def test_a_managed_rule_that_is_not_wanted_goes(name: str | None) -> None:
     made = rules(document(header()), stored(rule()))[1]
