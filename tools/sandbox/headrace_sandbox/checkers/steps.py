@@ -69,10 +69,13 @@ class StepRules:
             self._promoted(new.manifest, before)
 
     def _note_end(self, record: Record) -> None:
-        """Remember when an Experiment was successful last, and since when a run has failed."""
+        """Remember when what a step waits for was successful last, and since when a run failed."""
         phase = _phase(record)
         if record.resource.plural == EXPERIMENTS.plural and phase == "Successful":
             self._succeeded[record.uid] = self._world.now
+        is_verdict = record.resource.plural == ANALYSIS_RUNS.plural and phase == "Successful"
+        if is_verdict and record.uid not in self._given_up:
+            self._succeeded[record.name] = self._world.now  # it stays one where the run is deleted
         if record.resource.plural == ANALYSIS_RUNS.plural and phase in ("Failed", "Error"):
             self._failed.setdefault(record.name, self._world.now)
 
@@ -110,7 +113,8 @@ class StepRules:
             run = (before.get("canary") or {}).get("currentStepAnalysisRunStatus") or {}
             found = self._of_step(rollout, ANALYSIS_RUNS.plural, index, run.get("name"))
             judged = [each for each in found if each.uid not in self._given_up]
-            self._require(any(_is_successful(each) for each in judged), _WAITS, text)
+            is_good = any(_is_successful(each) for each in judged)
+            self._require(is_good or self._succeeded_lately(run.get("name", "")), _WAITS, text)
         elif "plugin" in step and step["plugin"]["name"] != "sandbox/off":
             self._require(self._said_successful(rollout, index), _WAITS, text)
         elif (step.get("setHeaderRoute") or {}).get("match"):
@@ -134,9 +138,10 @@ class StepRules:
 
     def _was_successful(self, experiment: Record) -> bool:
         """Whether an Experiment is successful, or was lately: a person may let it begin again."""
-        if _is_successful(experiment):
-            return True
-        since = self._succeeded.get(experiment.uid)
+        return _is_successful(experiment) or self._succeeded_lately(experiment.uid)
+
+    def _succeeded_lately(self, key: str) -> bool:
+        since = self._succeeded.get(key)
         return since is not None and self._world.now - since < LAG_SECONDS
 
     def _said_successful(self, rollout: Manifest, index: int) -> bool:
