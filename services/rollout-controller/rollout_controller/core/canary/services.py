@@ -33,16 +33,18 @@ def reconcile_services(draft: Draft) -> None:
 def _reconcile_ping_pong(draft: Draft) -> None:
     """Point the Service of the canary role at the new version, however few pods it has.
 
-    It has no weight then. That of the stable role selects stable since it was the canary's; only
-    where somebody else had a hand in it, or pingPong is new to a Rollout, it is pointed there
-    (deviation 48).
+    It has no weight then, unless it was stable's before pingPong was new to the Rollout. That of
+    the stable role selects stable since it was the canary's; only where somebody else had a hand
+    in it, or pingPong is new to a Rollout, it is pointed there (deviation 48).
     """
     roles = ping_pong_roles(draft.canary, draft.status.canary.stable_ping_pong)
     if roles is None:
         return
     _ensure_stable(draft, roles.stable)
     if not draft.is_fully_promoted and _may_leave(draft, roles.canary):
-        ensure_target(draft, roles.canary, draft.new, check_availability=False)
+        stored = draft.observed.headrace.route
+        has_weight = stored is not None and bool(weight_of(stored, roles.canary))
+        ensure_target(draft, roles.canary, draft.new, check_availability=has_weight)
 
 
 def _ensure_stable(draft: Draft, name: str) -> None:

@@ -226,6 +226,18 @@ def test_after_a_swap_the_weight_is_that_of_the_service_and_not_of_its_role() ->
 
 
 @pytest.mark.spec("canary 6.3")
+def test_a_service_that_has_the_traffic_moves_only_to_pods_that_answer() -> None:
+    """The step gives the canary everything; pingPong named stable's Service in mid-update."""
+    steps = [{"setWeight": 100}]
+    stored = samples.ping_pong(steps, stable="pong", weight=0).headrace
+    for available, wanted in ((0, {}), (4, {"pong": "new"})):
+        sets = (samples.replica_set("stable"), samples.replica_set("new", 4, available=available))
+        changes: dict[str, Any] = {"replica_sets": sets, "status": {"currentStepIndex": 0}}
+        observed = samples.ping_pong(steps, selected=PONG_IS_OLD, **changes)
+        assert switches(replace(observed, headrace=stored)) == wanted
+
+
+@pytest.mark.spec("canary 6.3")
 def test_neither_moves_when_everything_is_promoted() -> None:
     status = {"stableRS": "new"}
     selected = {"ping": "new", "pong": "old"}
