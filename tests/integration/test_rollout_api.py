@@ -250,14 +250,8 @@ def told(world: World) -> list[str]:
     return reasons
 
 
-@pytest.mark.spec("cli-and-clients 9")
-@pytest.mark.spec("cli-and-clients 9.1")
-async def test_a_basic_canary_is_told_in_the_order_of_the_contract() -> None:
-    world = await deployed(canary(steps=[{"setWeight": 25}, {"pause": {}}]) | {"replicas": 1})
-    assert told(world) == [
-        *("RolloutAddedToInformer", "RolloutUpdated", "NewReplicaSetCreated"),
-        *("RolloutNotCompleted", "ScalingReplicaSet", "RolloutCompleted"),
-    ]
+async def tell_an_abort_and_a_retry(world: World) -> None:
+    """Update to the first pause, abort, retry: each tells what the contract says, in its order."""
     await world.set_image("app:v2")
     await world.settle(8)
     assert told(world) == [*UPDATE, "RolloutStepCompleted", "RolloutPaused"]
@@ -267,6 +261,17 @@ async def test_a_basic_canary_is_told_in_the_order_of_the_contract() -> None:
     await world.patch_status({"abort": False})
     await world.settle(8)
     assert told(world) == ["ScalingReplicaSet", "RolloutStepCompleted", "RolloutPaused"]
+
+
+@pytest.mark.spec("cli-and-clients 9")
+@pytest.mark.spec("cli-and-clients 9.1")
+async def test_a_basic_canary_is_told_in_the_order_of_the_contract() -> None:
+    world = await deployed(canary(steps=[{"setWeight": 25}, {"pause": {}}]) | {"replicas": 1})
+    assert told(world) == [
+        *("RolloutAddedToInformer", "RolloutUpdated", "NewReplicaSetCreated"),
+        *("RolloutNotCompleted", "ScalingReplicaSet", "RolloutCompleted"),
+    ]
+    await tell_an_abort_and_a_retry(world)
     await world.patch_status({"pauseConditions": None})
     await world.settle(20)
     assert told(world) == ["RolloutStepCompleted", "ScalingReplicaSet", "RolloutCompleted"]
@@ -286,15 +291,7 @@ async def test_what_a_claim_tells_is_said_once_however_often_the_claim_is_tried(
                 raise Conflict("the object has been modified")
 
     world.cluster.intercept = refuse
-    await world.set_image("app:v2")
-    await world.settle(8)
-    assert told(world) == [*UPDATE, "RolloutStepCompleted", "RolloutPaused"]
-    await world.patch_status({"abort": True})
-    await world.settle(8)
-    assert told(world) == ["ScalingReplicaSet", "RolloutAborted"]
-    await world.patch_status({"abort": False})
-    await world.settle(8)
-    assert told(world) == ["ScalingReplicaSet", "RolloutStepCompleted", "RolloutPaused"]
+    await tell_an_abort_and_a_retry(world)
     assert len(tried) > 8
 
 

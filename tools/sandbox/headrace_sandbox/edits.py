@@ -43,8 +43,8 @@ _AGAIN_SECONDS: Final = 3.0
 """How long what somebody has deleted is away."""
 
 
-class Edits:
-    """A person who edits what belongs to the Rollouts of a world."""
+class Editor:
+    """A person who edits the Rollouts of a world."""
 
     def __init__(
         self, world: World, client: MemoryClient, applications: Mapping[str, Application]
@@ -52,6 +52,14 @@ class Edits:
         self._world = world
         self._client = client
         self._applications = applications
+
+    def _patch(self, rollout: Manifest, spec: Mapping[str, Any]) -> None:
+        name = rollout["metadata"]["name"]
+        drive(self._client.patch(ROLLOUTS, NAMESPACE, name, MergePatch({"spec": spec})))
+
+
+class Edits(Editor):
+    """A person who edits what belongs to Rollouts, and how they go."""
 
     def limits(self, rollout: Manifest, number: int) -> None:
         """Change the progress deadline, or how many old revisions are kept.
@@ -120,10 +128,6 @@ class Edits:
         if not names:
             raise NotFound("no Service")
         return self._world.objects.get(SERVICES, NAMESPACE, names[number // 2 % len(names)])
-
-    def _patch(self, rollout: Manifest, spec: Mapping[str, Any]) -> None:
-        name = rollout["metadata"]["name"]
-        drive(self._client.patch(ROLLOUTS, NAMESPACE, name, MergePatch({"spec": spec})))
 
     def _delete(self, record: Record) -> None:
         drive(self._client.delete(record.resource, NAMESPACE, record.name))

@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from headrace.errors import InvalidSpec
-from headrace.kubernetes.resources import HTTP_ROUTES, ROLLOUTS, Manifest
+from headrace.kubernetes.resources import HTTP_ROUTES, Manifest
 from headrace.runtime.cluster import MergePatch
-from headrace.runtime.cluster_memory import MemoryClient
+from headrace_sandbox.edits import Editor
 from headrace_sandbox.nodes import drive
-from headrace_sandbox.workload import NAMESPACE, Application, split_of
-from headrace_sandbox.world import World
+from headrace_sandbox.workload import NAMESPACE, split_of
 
 _OF_ROUTERS: Final = (
     "trafficRouting",
@@ -28,15 +27,8 @@ _ROUTING: Final = ("trafficRouting", "pingPong", "stableService", "canaryService
 _ROUTED: Final = frozenset({"setCanaryScale", "setHeaderRoute", "setMirrorRoute", "experiment"})
 
 
-class Turns:
+class Turns(Editor):
     """A person who changes what kind of Rollout it is."""
-
-    def __init__(
-        self, world: World, client: MemoryClient, applications: Mapping[str, Application]
-    ) -> None:
-        self._world = world
-        self._client = client
-        self._applications = applications
 
     def to_canary(self, rollout: Manifest, _: int) -> None:
         """Give a blue-green Rollout a canary strategy: its own one, if it had one once.
@@ -123,8 +115,7 @@ class Turns:
         return own
 
     def _turn(self, rollout: Manifest, strategy: Mapping[str, Any]) -> None:
-        body = MergePatch({"spec": {"strategy": strategy}})
-        drive(self._client.patch(ROLLOUTS, NAMESPACE, rollout["metadata"]["name"], body))
+        self._patch(rollout, {"strategy": strategy})
 
 
 Turn = Callable[[Turns, Manifest, int], None]
