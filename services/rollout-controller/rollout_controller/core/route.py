@@ -86,9 +86,12 @@ def reconcile_route(draft: Draft) -> None:
 
 
 def _withdraw(draft: Draft, stored: RouteDocument | None) -> None:
-    """Give up the traffic objects of routers that the spec no longer has; nothing waits."""
+    """Give up the traffic objects of routers that the spec no longer has; nothing waits.
+
+    What the old split may still bring each version is remembered until it is known to be gone: it
+    counts again when a router is added before.
+    """
     draft.weights = None
-    draft.shares = {}
     if stored is None or not stored.routers:
         return
     given_up = stored.model_copy(
@@ -102,7 +105,6 @@ def _withdraw(draft: Draft, stored: RouteDocument | None) -> None:
         }
     )
     _request(draft, given_up)
-    draft.shares = {}
     draft.is_route_settled = True
 
 
@@ -130,7 +132,8 @@ def absorb_acknowledgement(draft: Draft, stored: RouteDocument | None) -> None:
         verified=known.verified,
     )
     draft.shares = shares_of(stored)
-    _claim_weights(draft, stored, known.verified)
+    if stored.routers:
+        _claim_weights(draft, stored, known.verified)
 
 
 def _tell_error(draft: Draft, error: str) -> None:

@@ -53,9 +53,12 @@ def _json(value: Mapping[str, Any]) -> str:
 def shares_of(route: RouteDocument) -> dict[str, int]:
     """Return the weight of each hash that a route asks for; hashes without any are left out.
 
-    A header or mirror route brings requests to the canary at any weight: it counts as one.
+    A header or mirror route brings requests to the canary at any weight: it counts as one. One
+    without routers brings nobody anything.
     """
     shares: dict[str, int] = {}
+    if not route.routers:
+        return shares
     has_rules = bool(route.managed.header or route.managed.mirror)
     pairs = [
         (route.hashes.stable, route.weights.stable),

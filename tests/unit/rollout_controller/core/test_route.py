@@ -13,6 +13,7 @@ from rollout_controller.core import samples
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import Acknowledgement, Observed, Settings
 from rollout_controller.core.route import reconcile_route, reconcile_stored_abort
+from rollout_controller.core.share import replicas_needed, share
 
 pytestmark = [
     pytest.mark.spec("canary 5"),
@@ -355,7 +356,32 @@ def test_removed_routing_is_withdrawn_and_nothing_waits() -> None:
     assert [each.router.kind for each in draft.request.withdraw] == ["smi"]
     assert (draft.request.epoch, draft.request.weights.canary) == (2, 0)
     assert draft.is_route_settled
-    assert (draft.weights, draft.shares) == (None, {})
+    assert draft.weights is None
+    assert [share(draft, rs) for rs in CANARY] == [0, 0]
+
+
+@pytest.mark.spec("canary 10.11")
+@pytest.mark.parametrize(
+    ("is_acknowledged", "shares"), [(False, {"stable": 25, "new": 75}), (True, {})]
+)
+def test_what_the_old_split_brings_is_known_until_it_is_given_up(
+    is_acknowledged: bool, shares: dict[str, int]
+) -> None:
+    """Should a router be added again before, a canary that shall shrink keeps its pods for it."""
+    sets = (samples.replica_set("stable", 4), samples.replica_set("new", 3))
+    routed = observe(75, replica_sets=sets)
+    bare = samples.rollout({"steps": STEPS}, replica_sets=sets)
+    removed = decided(replace(bare, headrace=routed.headrace, status=routed.status))
+    assert removed.request is not None
+    headrace = routed.headrace.model_copy(
+        update={"epoch": 2, "route": removed.request, "shares": removed.shares}
+    )
+    seen = Acknowledgement(epoch=2) if is_acknowledged else None
+    waits = decided(replace(bare, headrace=headrace, acknowledgement=seen))
+    assert (waits.shares, waits.weights, waits.events) == (shares, None, [])
+    again = decided(replace(observe(), replica_sets=sets, headrace=headrace, acknowledgement=seen))
+    needed = 0 if is_acknowledged else 3
+    assert (again.epoch, replicas_needed(again, sets[1])) == (3, needed)
 
 
 def test_a_withdrawal_is_asked_for_once() -> None:

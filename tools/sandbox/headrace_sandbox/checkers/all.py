@@ -36,7 +36,8 @@ class Checkers(Findings):
         self._is_quiet = False
         self._nodes: dict[str, Agent] = {}
         self._book = Book(world)
-        self._traffic = TrafficRules(world, self._book, self)
+        self._knowledge = KnowledgeRules(world, self)
+        self._traffic = TrafficRules(world, self._book, self._knowledge, self)
         self._claims = ClaimRules(world, self._book, self)
         self._protections = Protections(world, self._book, self)
         self._blue_green = BlueGreenRules(world, self._book, self)
@@ -44,7 +45,6 @@ class Checkers(Findings):
         self._steps = StepRules(world, self._book, self)
         self._facts = FactRules(world, self)
         self._haste = Haste(world, self)
-        self._knowledge = KnowledgeRules(world, self)
         self._diligence = Diligence(world, self)
         self._rows = Rows(world, self.seen)
         world.watch(self)

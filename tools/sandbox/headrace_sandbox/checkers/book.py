@@ -280,14 +280,14 @@ class Book:
                 weights += [int(each["weight"]) for each in extra if each["service"] == service]
         return max(weights)
 
-    def share(self, rollout: Manifest, pod_hash: str) -> int:
+    def share(self, rollout: Manifest, pod_hash: str, *, is_known: bool) -> int:
         """Return the highest weight that may reach the pods of a hash, 0 without routers.
 
-        One that was added lately nobody may know of.
+        One that was added lately somebody may not know of; `is_known` says that he did.
         """
         since = self.page(rollout["metadata"]["uid"]).routed_since
         is_news = since is not None and self._world.now - since < LAG_SECONDS
-        if not _is_routed(rollout) or is_news:
+        if not _is_routed(rollout) or (is_news and not is_known):
             return 0
         objects = self._world.objects
         names = [name for name in roles(rollout) if name]

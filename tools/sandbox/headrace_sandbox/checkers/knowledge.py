@@ -136,6 +136,11 @@ class KnowledgeRules:
         """Hear that a pass is over."""
         self._views.pop((node.name, key.partition("/")[2]), None)
 
+    def knew_router(self, write: Write, rollout: str) -> bool:
+        """Return whether the author of a write knew all along that a Rollout has a router."""
+        views = self._views.get((write.identity, rollout), ())
+        return bool(views) and all(view.strategy.get("trafficRouting") for view in views)
+
     def _remember(self, node: Agent, record: Record) -> None:
         rollout = node.cached(ROLLOUTS, NAMESPACE, record.name)
         if rollout is None:

@@ -10,6 +10,7 @@ from headrace.kubernetes.resources import ROLLOUTS, Manifest
 from headrace.model.meta import parse_time
 from headrace.runtime.cluster_memory.objects import Record
 from headrace_sandbox.checkers.book import LAG_SECONDS, Book, fence_of, fences_on
+from headrace_sandbox.checkers.knowledge import KnowledgeRules
 from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.faults import NONE
 from headrace_sandbox.workload import (
@@ -30,9 +31,12 @@ _VALID_SECONDS: Final = 62.0
 class TrafficRules:
     """Checked at every committed write of a service."""
 
-    def __init__(self, world: World, book: Book, findings: Findings) -> None:
+    def __init__(
+        self, world: World, book: Book, knowledge: KnowledgeRules, findings: Findings
+    ) -> None:
         self._world = world
         self._book = book
+        self._knowledge = knowledge
         self._require = findings.require
 
     def written(self, write: Write) -> None:
@@ -303,7 +307,8 @@ class TrafficRules:
             if record.uid not in owners:
                 continue
             pod_hash = (new.metadata.get("labels") or {}).get(HASH, "")
-            share = self._book.share(record.manifest, pod_hash)
+            is_known = self._knowledge.knew_router(write, record.name)
+            share = self._book.share(record.manifest, pod_hash, is_known=is_known)
             page_least = self._book.page(record.uid).replicas_least(self._world.now - LAG_SECONDS)
             needed = self._needed(record.manifest, share, pod_hash)
             # Nobody touched the set since a late write was decided, so its tests hold all the same.
