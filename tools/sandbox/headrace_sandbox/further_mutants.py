@@ -41,8 +41,8 @@ FURTHER: Final = (
     _mutant(
         "a canary Service waits for its route",
         f"{_CORE}/canary/services.py",
-        "    return weight * draft.base <= limit * stored.weights.base\n",
-        "    return limit >= 0\n",
+        "    if weight is not None and weight <= _weight_allowed(draft):\n",
+        "    if weight is not None:\n",
     ),
     _mutant(
         "a Service moves only when the newest epoch is acknowledged",
@@ -233,9 +233,16 @@ FURTHER: Final = (
     _mutant(
         "a route waits for the stable Service",
         f"{_CORE}/route.py",
-        "        if not _points_at(draft, draft.roles.stable,",
-        "        if draft.roles.stable is None and not _points_at(draft, draft.roles.stable,",
+        "or _may_stay(draft)):\n",
+        "or draft.roles.stable):\n",
         "canary-from-image-to-promotion",
+    ),
+    _mutant(
+        "at 0 replicas a route waits for the stable Service",
+        f"{_CORE}/route.py",
+        "    if is_idle(draft, service):\n        return not service.managed_by\n",
+        "",
+        "ping-pong-switched-on-at-zero-replicas",
     ),
     _mutant(
         "a repair is held against what is requested, too",

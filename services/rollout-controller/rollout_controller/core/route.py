@@ -37,7 +37,7 @@ from rollout_controller.core.canary.weights import (
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.managed_routes import cleared, managed_routes
 from rollout_controller.core.routers import raised, router_configs, shares_of
-from rollout_controller.core.services import is_canary_elsewhere, selected_hash
+from rollout_controller.core.services import is_canary_elsewhere, is_idle
 
 _VOLATILE: dict[str, Any] = {
     "epoch": 0,
@@ -211,14 +211,10 @@ def _may_request(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) ->
     """Return whether everything the route relies on is observed."""
     if not gate_holds(draft, wanted.weight):
         return False
-    # At 0 replicas nobody answers at stable either, and no Service moves to pods that nobody wants;
-    # setCanaryScale may give the canary some all the same.
-    if draft.observed.replicas > 0:
-        if not _points_at(draft, draft.roles.stable, _stable_hash(draft)):
-            return False
-    elif _would_reach_others(draft):
+    if not (_points_at(draft, draft.roles.stable, _stable_hash(draft)) or _may_stay(draft)):
         return False
-    elif wanted.weight == 0:
+    # At 0 replicas setCanaryScale may give the canary pods all the same.
+    if draft.observed.replicas == 0 and wanted.weight == 0:
         return True
     is_reached = bool(wanted.weight or managed.header or managed.mirror)
     if not (is_reached or wanted.additional):
@@ -229,14 +225,20 @@ def _may_request(draft: Draft, wanted: DesiredWeight, managed: ManagedRoutes) ->
     return not is_reached or _points_at(draft, draft.roles.canary, canary_hash)
 
 
-def _would_reach_others(draft: Draft) -> bool:
-    """Return whether a Service that is new in the stable role selects others, who would answer."""
-    name, stored = draft.roles.stable, draft.observed.headrace.route
-    if not name or stored is None or not stored.routers or stored.services.stable_role == name:
-        return False
-    selected = selected_hash(draft, name)
-    others = [rs for rs in draft.observed.replica_sets if rs is not draft.stable]
-    return any(rs.available > 0 for rs in others if selected in ("", rs.pod_hash))
+def _may_stay(draft: Draft) -> bool:
+    """Return whether the Service of the stable role may select what it does now, at 0 replicas.
+
+    One of ours moves to stable when nobody is left behind it; one that is not adopted yet is moved
+    only to pods. Until then others get its weight, which may not be news to them.
+    """
+    service = draft.observed.references.services.get(draft.roles.stable)
+    if service is None or draft.observed.replicas:
+        return not draft.observed.replicas
+    if is_idle(draft, service):
+        return not service.managed_by
+    stored = draft.observed.headrace.route
+    is_news = stored is not None and stored.routers and stored.services.stable_role != service.name
+    return not is_news
 
 
 def _points_at(draft: Draft, service_name: str, pod_hash: str) -> bool:

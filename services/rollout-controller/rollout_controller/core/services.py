@@ -30,6 +30,13 @@ def is_canary_elsewhere(draft: Draft) -> bool:
     return bool(name) and selected_hash(draft, name) != draft.new_hash
 
 
+def is_idle(draft: Draft, service: ServiceObject) -> bool:
+    """Return whether no pod is wanted, and none is left that a Service would bring requests to."""
+    selected = service.pod_hash
+    reached = (rs for rs in draft.observed.replica_sets if selected in ("", rs.pod_hash))
+    return not draft.observed.replicas and not any(rs.available > 0 for rs in reached)
+
+
 def switch(draft: Draft, service: ServiceObject, pod_hash: str) -> None:
     """Plan to point a Service at the pods with a hash, and to adopt it."""
     draft.selected[service.name] = pod_hash

@@ -56,7 +56,8 @@ def test_asks_for_the_weight_of_the_step() -> None:
 def test_at_no_replicas_no_weight_waits_for_the_stable_service() -> None:
     """setCanaryScale may give the canary a pod all the same; stable has none to point it at."""
     sets = (samples.replica_set("stable", 0), samples.replica_set("new", 1))
-    services = (samples.service("active", "older"), samples.service("preview", "new"))
+    adopted_later = samples.service("active", "older", managed_by="")
+    services = (adopted_later, samples.service("preview", "new"))
     steps: list[dict[str, Any]] = [{"setCanaryScale": {"replicas": 1}}, {"setWeight": 25}]
     observed = samples.routed(
         steps,

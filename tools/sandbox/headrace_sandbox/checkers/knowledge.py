@@ -414,14 +414,16 @@ def _asked_of_experiment(
 def _switched(view: _View, old: Record, new: Record) -> Iterator[tuple[str, str]]:
     """A Service of the canary goes to a new version when its route is known to allow it.
 
-    Pods must be known to answer there; an abort takes it back to stable whatever is there.
+    Pods must be known to answer there; an abort takes it back to stable whatever is there, and at 0
+    replicas stable's own Service goes there before its pods come.
     """
     pod_hash, before = _selected(new), _selected(old)
     route, status = view.route, view.status
     canary = view.rollout["spec"]["strategy"].get("canary") or {}
     is_way_back = new.name == canary.get("canaryService") and pod_hash == status.get("stableRS")
     is_named = new.name in (canary.get("canaryService"), canary.get("stableService"))
-    if pod_hash != before and is_named and not is_way_back and not view.answers(pod_hash):
+    is_free = is_way_back or (pod_hash == status.get("stableRS") and not view.replicas)
+    if pod_hash != before and is_named and not is_free and not view.answers(pod_hash):
         yield "a Service of a canary selects pods that answer", f"{new.name} → {pod_hash}"
     if pod_hash in (before, status.get("stableRS")) or not before or route is None:
         return

@@ -300,6 +300,8 @@ class TrafficRules:
         if new is None or old is None:
             return
         count, before = _replicas(new.manifest), _replicas(old.manifest)
+        if before == 0 < count:
+            self._begun(new)
         if count >= before:
             return
         for record in self._world.objects.all(ROLLOUTS):
@@ -320,6 +322,22 @@ class TrafficRules:
             if count == 0 and lost and page_least > 0:
                 self._unmatched(record.manifest, pod_hash)
                 self._delayed(record.manifest, old, pod_hash)
+
+    def _begun(self, new: Record) -> None:
+        """A new version gets its first pods when no Service sends them more than their step."""
+        owners = {owner["uid"] for owner in new.metadata.get("ownerReferences") or ()}
+        pod_hash = (new.metadata.get("labels") or {}).get(HASH, "")
+        for record in self._world.objects.all(ROLLOUTS):
+            found = split_of(self._world.objects, record.manifest)
+            is_first = not (record.manifest.get("status") or {}).get("stableRS")
+            if record.uid not in owners or found is None or is_first:
+                continue
+            allowed = self._book.page(record.uid).allowed.get(pod_hash, 0)
+            for service, weight in found[1].items():
+                is_its_own = selected_hash(self._world.objects, service) == pod_hash
+                if is_its_own and not self._is_moved(service):
+                    text = f"{new.name} begins behind {service} with {weight}, allowed {allowed}"
+                    self._require(weight <= allowed, "never above the step's weight", text)
 
     def _deleted(self, old: Record) -> None:
         """An old ReplicaSet is deleted when its pods are gone."""

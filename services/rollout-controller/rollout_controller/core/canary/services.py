@@ -9,13 +9,15 @@ Source: canary 1 (stages 6, 7), 6.1, 6.2, 6.3; architecture, section 4 (table of
 
 from __future__ import annotations
 
+import math
+
 from rollout_controller.core.canary import steps as canary_steps
 from rollout_controller.core.canary.drain import has_pods, is_drained
 from rollout_controller.core.draft import Draft
 from rollout_controller.core.observed import ReplicaSet, ServiceObject
 from rollout_controller.core.roles import ping_pong_roles
 from rollout_controller.core.routers import weight_of
-from rollout_controller.core.services import roles_selecting, selected_hash, switch
+from rollout_controller.core.services import is_idle, roles_selecting, selected_hash, switch
 
 
 def reconcile_services(draft: Draft) -> None:
@@ -26,35 +28,34 @@ def reconcile_services(draft: Draft) -> None:
     if draft.new is draft.stable or draft.is_aborted:
         if is_drained(draft):
             ensure_target(draft, canary, draft.stable, check_availability=not _is_urgent(draft))
-    elif _may_leave(draft, canary):
-        ensure_target(draft, canary, draft.new)
+    else:
+        _ensure_canary(draft, canary)
 
 
 def _reconcile_ping_pong(draft: Draft) -> None:
     """Point the Service of the canary role at the new version, however few pods it has.
 
-    It has no weight then, unless it was stable's before pingPong was new to the Rollout. That of
-    the stable role selects stable since it was the canary's; only where somebody else had a hand
-    in it, or pingPong is new to a Rollout, it is pointed there (deviation 48).
+    That of the stable role selects stable since it was the canary's; only where somebody else had
+    a hand in it, or pingPong is new to a Rollout, it is pointed there (deviation 48).
     """
     roles = ping_pong_roles(draft.canary, draft.status.canary.stable_ping_pong)
     if roles is None:
         return
     _ensure_stable(draft, roles.stable)
-    if not draft.is_fully_promoted and _may_leave(draft, roles.canary):
-        stored = draft.observed.headrace.route
-        has_weight = stored is not None and bool(weight_of(stored, roles.canary))
-        ensure_target(draft, roles.canary, draft.new, check_availability=has_weight)
+    if not draft.is_fully_promoted:
+        _ensure_canary(draft, roles.canary, is_free_when_empty=True)
 
 
 def _ensure_stable(draft: Draft, name: str) -> None:
     """Point the Service of the stable role at stable, when that has the pods for what it brings.
 
     With a dynamic stable they may be few, and the Service may have been the canary's until now.
+    At 0 replicas it moves before stable has any: who scales up must not find the canary behind it.
     """
     service = draft.observed.references.services.get(name)
     if service is not None and _can_take(draft, service):
-        ensure_target(draft, name, draft.stable)
+        is_free = is_idle(draft, service) and bool(service.managed_by)
+        ensure_target(draft, name, draft.stable, check_availability=not is_free)
 
 
 def _can_take(draft: Draft, service: ServiceObject) -> bool:
@@ -99,28 +100,42 @@ def _is_urgent(draft: Draft) -> bool:
     return not is_answering or (stable is not None and stable.available > 0)
 
 
-def _may_leave(draft: Draft, name: str) -> bool:
-    """Return whether the Service of the canary role may be pointed at another ReplicaSet now.
+def _ensure_canary(draft: Draft, name: str, *, is_free_when_empty: bool = False) -> None:
+    """Point the Service of the canary role at the new version, when its traffic allows it.
+
+    With traffic it goes only to pods that answer; without any it may do so before.
+    """
+    if draft.is_dynamic and selected_hash(draft, draft.roles.stable) == draft.new_hash:
+        return  # else both would select the pods of the canary
+    weight = _weight_on(draft, name)
+    if weight is not None and weight <= _weight_allowed(draft):
+        is_free = is_free_when_empty and weight == 0
+        ensure_target(draft, name, draft.new, check_availability=not is_free)
+
+
+def _weight_on(draft: Draft, name: str) -> int | None:
+    """Return what a Service gets by the newest route; None while that is not sure to hold.
 
     What counts is the weight of this very Service: right after a promotion with pingPong it may
     be the one that the newest route gives everything. Ping and pong that routers do not divide
     the traffic between may have been those a moment ago.
     """
     service = draft.observed.references.services.get(name)
-    if service is None or draft.new is None or not draft.status.stable_rs:
-        return True
-    if not draft.has_routers:
-        return True
+    if service is None or not draft.status.stable_rs or not draft.has_routers:
+        return 0
     if not service.pod_hash and draft.canary.ping_pong is None:
-        return True
+        return 0
     stored, known = draft.observed.headrace.route, draft.acknowledged
     if stored is None or known is None or known.epoch != draft.epoch:
-        return False
-    if draft.is_dynamic and selected_hash(draft, draft.roles.stable) == draft.new_hash:
-        return False  # else both would select the pods of the canary
-    is_new_revision = stored.hashes.canary != draft.new.pod_hash
-    limit = 0 if is_new_revision else canary_steps.set_weight_at(draft.steps, draft.index)
+        return None
     weight = weight_of(stored, name)
     if weight is None:
-        return name != draft.roles.canary
-    return weight * draft.base <= limit * stored.weights.base
+        return None if name == draft.roles.canary else 0
+    return math.ceil(weight * draft.base / stored.weights.base)
+
+
+def _weight_allowed(draft: Draft) -> int:
+    """Return what the pods of the new version may get with the switch, by their step."""
+    stored = draft.observed.headrace.route
+    is_new_revision = stored is not None and stored.hashes.canary != draft.new_hash
+    return 0 if is_new_revision else canary_steps.set_weight_at(draft.steps, draft.index)

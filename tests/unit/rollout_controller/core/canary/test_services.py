@@ -184,6 +184,28 @@ def test_the_first_version_takes_both_services() -> None:
     assert switches(observed) == {"active": "new", "preview": "new"}
 
 
+@pytest.mark.parametrize(
+    ("left", "managed_by", "wanted"),
+    [
+        pytest.param(0, "app", {"active": "stable"}, id="nobody is behind it"),
+        pytest.param(1, "app", {}, id="a pod of setCanaryScale still answers"),
+        pytest.param(0, "", {}, id="whom it serves is not known"),
+    ],
+)
+def test_at_no_replicas_the_stable_service_leaves_the_canary_before_pods_come(
+    left: int, managed_by: str, wanted: dict[str, str]
+) -> None:
+    """Names were swapped: a canary that comes up before stable would get all of its weight."""
+    observed = samples.routed(
+        STEPS,
+        weight=0,
+        services=(samples.service("active", "new", managed_by=managed_by),),
+        replica_sets=(samples.replica_set("stable", 0), samples.replica_set("new", left)),
+        spec={"replicas": 0},
+    )
+    assert switches(observed) == wanted
+
+
 # Ping and pong
 
 
