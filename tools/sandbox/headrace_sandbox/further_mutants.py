@@ -240,8 +240,8 @@ FURTHER: Final = (
     _mutant(
         "at 0 replicas a route waits for the stable Service",
         f"{_CORE}/route.py",
-        "    if is_idle(draft, service):\n        return not service.managed_by\n",
-        "",
+        "        return not service.managed_by\n",
+        "        return True\n",
         "ping-pong-switched-on-at-zero-replicas",
     ),
     _mutant(
