@@ -38,7 +38,6 @@ from headrace.kubernetes.resources import (
 )
 from headrace.kubernetes.templates import has_template
 from headrace.model.conditions import Reason
-from headrace.model.meta import format_time
 from headrace.model.quantities import Instant
 from headrace.runtime.cluster import Cluster, JsonPatch, MergePatch
 from rollout_controller.caches import Facts
@@ -162,7 +161,7 @@ class Actor:
         writes_status = plan.intent is not None or plan.claim is not None or bool(plan.effects)
         written = _Written(
             observed.resource_version,
-            stored_status(observed.status, observed.headrace) if writes_status else {},
+            self._decoded.dumped(observed) if writes_status else {},
             replica_sets={
                 rs.name: rs.manifest for rs in (*observed.replica_sets, *observed.orphans)
             },
@@ -241,22 +240,21 @@ class Actor:
 
     async def _write_claim(self, observed: Observed, planned: Claim, written: _Written) -> None:
         claim = Claim(with_names(planned.status, written.names), planned.headrace)
-        status = stored_status(claim.status, claim.headrace)
-        await self._write_status(observed, status, written)
-        if written.answered is not None and written.answered == status:
-            self._decoded.claimed(observed.uid, written.answered, claim)
+        await self._store(observed, claim, written)
         self._voice.settle(observed.uid)
         self._voice.publish_facts(observed, claim.headrace)
         self._voice.observe_duration(observed.status.duration, claim.status.duration)
 
     async def _write_intent(self, observed: Observed, plan: Plan, written: _Written) -> None:
         assert plan.intent is not None
-        status = dict(written.status)
-        status["headrace"] = plan.intent.headrace.dump()
-        if plan.intent.aborted_at is not None:
-            status["abort"] = True
-            status["abortedAt"] = format_time(plan.intent.aborted_at)
-        await self._write_status(observed, status, written)
+        stored = with_intent(observed, plan.intent)
+        await self._store(observed, Claim(stored.status, stored.headrace), written)
+
+    async def _store(self, observed: Observed, claim: Claim, written: _Written) -> None:
+        """Write a status, and spare the next pass the decoding of what is stored as we wrote it."""
+        await self._write_status(observed, stored_status(claim.status, claim.headrace), written)
+        if written.answered is not None and written.answered == written.status:
+            self._decoded.claimed(observed.uid, written.answered, claim)
 
     async def _write_status(
         self, observed: Observed, status: Mapping[str, Any], written: _Written

@@ -1,19 +1,21 @@
 """Decoded parts of stored objects, each made once per version of the object. Pure.
 
-A pass mostly meets the objects of the pass before, and a status that we wrote ourselves.
+A pass mostly meets the objects of the pass before, and a status that we wrote ourselves: the body
+of a status patch starts from what was dumped for the patch before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.kubernetes.resources import Manifest
 from headrace.model.headrace_status import HeadraceStatus
 from headrace.model.rollout_status import RolloutStatus
-from rollout_controller.core.observed import ReplicaSet
+from rollout_controller.core.observed import Observed, ReplicaSet
 from rollout_controller.core.plan import Claim
+from rollout_controller.patches import stored_status
 from rollout_controller.views import replica_set_view
 
 
@@ -23,11 +25,13 @@ class DecodedStatus:
 
     Attributes:
         raw: As it is stored; the very object, by which it is known again.
+        dumped: As the models dump it, mostly the same; None while nobody asked.
     """
 
     raw: Mapping[str, Any]
     status: RolloutStatus
     headrace: HeadraceStatus
+    dumped: Mapping[str, Any] | None = None
 
 
 class Decoded:
@@ -45,14 +49,34 @@ class Decoded:
     def status(self, uid: str, raw: Mapping[str, Any]) -> DecodedStatus:
         """Return the status of a Rollout."""
         known = self._statuses.get(uid)
-        if known is None or known.raw is not raw:
+        if known is not None and known.raw is raw:
+            return known
+        if known is not None and known.raw == raw:  # something else of the Rollout was written
+            known = replace(known, raw=raw)
+        else:
             known = DecodedStatus(raw, _status(raw), HeadraceStatus.remembered(raw.get("headrace")))
-            self._statuses[uid] = known
+        self._statuses[uid] = known
         return known
+
+    def dumped(self, observed: Observed) -> Mapping[str, Any]:
+        """Return the status of a snapshot as it stands in the object; never change it."""
+        known = self._statuses.get(observed.uid)
+        is_known = (
+            known is not None
+            and known.status is observed.status
+            and known.headrace is observed.headrace
+        )
+        if known is None or not is_known:
+            return stored_status(observed.status, observed.headrace)
+        if known.dumped is None:
+            known = replace(known, dumped=stored_status(known.status, known.headrace))
+            self._statuses[observed.uid] = known
+        assert known.dumped is not None
+        return known.dumped
 
     def claimed(self, uid: str, raw: Mapping[str, Any], claim: Claim) -> None:
         """Take note that a stored status is what this claim dumps to."""
-        self._statuses[uid] = DecodedStatus(raw, claim.status, claim.headrace)
+        self._statuses[uid] = DecodedStatus(raw, claim.status, claim.headrace, raw)
 
     def replica_sets(self, uid: str, stored: Sequence[Manifest]) -> tuple[ReplicaSet, ...]:
         """Return the ReplicaSets of a Rollout; the same tuple while they are the same."""

@@ -74,8 +74,8 @@ FURTHER: Final = (
     _mutant(
         "header routes go with the update",
         f"{_CORE}/managed_routes.py",
-        "    if not wanted.keeps_managed_routes or draft.revision <= 1:",
-        "    if draft.revision <= 1:",
+        "    has_any = wanted.keeps_managed_routes and draft.revision > 1",
+        "    has_any = draft.revision > 1",
     ),
     _mutant(
         "a weight is reached when it is acknowledged",

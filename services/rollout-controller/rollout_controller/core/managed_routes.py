@@ -27,19 +27,14 @@ def managed_routes(draft: Draft, wanted: DesiredWeight) -> ManagedRoutes:
     steps = draft.steps
     used = [step.set_header_route.name for step in steps if step.set_header_route]
     used += [step.set_mirror_route.name for step in steps if step.set_mirror_route]
-    empty = ManagedRoutes(
+    has_any = wanted.keeps_managed_routes and draft.revision > 1
+    header, mirror = _existing(draft) if has_any else ((), ())
+    return ManagedRoutes(
         names=tuple(route.name for route in routing.managed_routes),
         step_names=tuple(dict.fromkeys(used)),
+        header=header,
+        mirror=mirror,
     )
-    if not wanted.keeps_managed_routes or draft.revision <= 1:
-        return empty
-    header, mirror = _left(draft)
-    step = draft.step
-    if step is not None and step.set_header_route is not None:
-        header = _with(header, step.set_header_route.name, _header(step.set_header_route))
-    if step is not None and step.set_mirror_route is not None:
-        mirror = _with(mirror, step.set_mirror_route.name, _mirror(step.set_mirror_route))
-    return empty.model_copy(update={"header": header, "mirror": mirror})
 
 
 def are_managed_routes_gone(draft: Draft) -> bool:
@@ -78,6 +73,17 @@ def is_step_route_made(draft: Draft) -> bool:
 def cleared(managed: ManagedRoutes) -> ManagedRoutes:
     """Return the same names without any route that shall exist."""
     return managed.model_copy(update={"header": (), "mirror": ()})
+
+
+def _existing(draft: Draft) -> tuple[tuple[HeaderRoute, ...], tuple[MirrorRoute, ...]]:
+    """Return the routes that the current step wants beside those of the steps before it."""
+    header, mirror = _left(draft)
+    step = draft.step
+    if step is not None and step.set_header_route is not None:
+        header = _with(header, step.set_header_route.name, _header(step.set_header_route))
+    if step is not None and step.set_mirror_route is not None:
+        mirror = _with(mirror, step.set_mirror_route.name, _mirror(step.set_mirror_route))
+    return header, mirror
 
 
 def _left(draft: Draft) -> tuple[tuple[HeaderRoute, ...], tuple[MirrorRoute, ...]]:

@@ -103,3 +103,23 @@ def test_text_form_has_no_colours_outside_a_terminal() -> None:
     structlog.get_logger("x").info("route applied", epoch=7)
     assert "route applied" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+class _Broken(io.StringIO):
+    def write(self, s: str) -> int:
+        raise OSError("No space left on device")
+
+
+def test_a_stream_that_takes_no_line_does_not_end_what_is_logged_about(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("info", "json", stream=_Broken())
+    structlog.get_logger("x").info("route applied", epoch=7)
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_names_the_module_that_logs() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "json", stream=stream)
+    structlog.get_logger("headrace.x").info("route applied")
+    assert lines(stream)[0]["logger"] == "headrace.x"

@@ -20,7 +20,6 @@ from headrace.kubernetes.resources import (
     Manifest,
     Resource,
 )
-from headrace.model.meta import format_time
 from headrace.model.route import RouteDocument
 from headrace.runtime.cluster import JsonPatch, MergePatch
 from headrace_sandbox.cores.process import Process
@@ -45,7 +44,12 @@ from rollout_controller.core.plan import (
 )
 from rollout_controller.creation import create_under_free_name
 from rollout_controller.decoded import Decoded
-from rollout_controller.patches import replica_set_operations, stored_status, with_names
+from rollout_controller.patches import (
+    replica_set_operations,
+    stored_status,
+    with_intent,
+    with_names,
+)
 
 
 class Unplayable(Exception):
@@ -74,42 +78,36 @@ class Hands:
         """Do all that the plan wants; return whether anything was written. Raises RolloutError."""
         status: Mapping[str, Any] = {}
         if plan.intent is not None or plan.claim is not None:
-            status = stored_status(self._observed.status, self._observed.headrace)
+            status = self._decoded.dumped(self._observed)
         is_joined = not plan.effects and plan.claim is not None
         if plan.intent is not None and not is_joined:
-            intended = {**status, "headrace": plan.intent.headrace.dump()}
-            if plan.intent.aborted_at is not None:
-                intended |= {"abort": True, "abortedAt": format_time(plan.intent.aborted_at)}
-            self._write_status(status, intended)
-            status = intended
+            stored = with_intent(self._observed, plan.intent)
+            status = self._store(status, Claim(stored.status, stored.headrace))
             if plan.request is not None:
                 ask(plan.request)
         for effect in plan.effects:
             self._carry_out(effect)
             self.has_written = True
         if plan.claim is not None:
-            claim = Claim(with_names(plan.claim.status, self._names), plan.claim.headrace)
-            stored = stored_status(claim.status, claim.headrace)
-            answered = self._write_status(status, stored)
-            if answered == stored:
-                self._decoded.claimed(self._observed.uid, answered, claim)
+            named = with_names(plan.claim.status, self._names)
+            self._store(status, Claim(named, plan.claim.headrace))
         if plan.request is not None and (plan.intent is None or is_joined):
             ask(plan.request)
         return self.has_written
 
-    def _write_status(
-        self, before: Mapping[str, Any], after: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        """Write what differs; return the status as it is stored, {} when nothing was written."""
+    def _store(self, before: Mapping[str, Any], claim: Claim) -> Mapping[str, Any]:
+        """Write what a claim changes of the status before it; return the status as claimed."""
+        after = stored_status(claim.status, claim.headrace)
         changes = merge_diff(before, after)
-        if not changes:
-            return {}
-        body = {"metadata": {"resourceVersion": self._version}, "status": changes}
-        answer = self._patch(ROLLOUTS, self._observed.name, MergePatch(body), subresource="status")
-        self._version = answer["metadata"]["resourceVersion"]
-        self.has_written = True
-        stored: Mapping[str, Any] = answer["status"]
-        return stored
+        if changes:
+            body = {"metadata": {"resourceVersion": self._version}, "status": changes}
+            name = self._observed.name
+            answer = self._patch(ROLLOUTS, name, MergePatch(body), subresource="status")
+            self._version = answer["metadata"]["resourceVersion"]
+            self.has_written = True
+            if answer["status"] == after:
+                self._decoded.claimed(self._observed.uid, answer["status"], claim)
+        return after
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
