@@ -95,6 +95,7 @@ class HeadraceStatus(Model):
         abort_message: Why the engine aborted; None after a user's abort.
         attempt: Grows when an abort or an inconclusive pause is taken back, the steps of an
             update are edited, or a step that is judged is left.
+        plugin_attempt: Grows when the entries of step plugins are cleared.
         route: The newest request.
         acknowledged: The newest acknowledged epoch.
         shares: Hash -> highest weight since the last acknowledgement of the newest epoch.
@@ -105,6 +106,7 @@ class HeadraceStatus(Model):
 
     epoch: int = 0
     attempt: int = 0
+    plugin_attempt: int = 0
     abort_message: str | None = None
     route: RouteDocument | None = None
     acknowledged: Acknowledged | None = None

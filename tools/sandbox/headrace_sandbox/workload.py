@@ -32,6 +32,8 @@ GOOD: Final = 0.001
 BAD: Final = 0.3
 TEMPLATE: Final = "errors"
 QUICK: Final = "errors-once"
+UNSURE: Final = "errors-unsure"
+"""Cannot tell of a good version, and takes its time to say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,10 @@ def templates() -> Iterator[Manifest]:
         "successCondition": "result[0] < 0.05",
         "provider": {"prometheus": {"address": "http://p", "query": "errors of {{args.hash}}"}},
     }
-    for name, changes in ((TEMPLATE, {}), (QUICK, {"count": 1, "failureLimit": 0})):
+    once = {"count": 1, "failureLimit": 0}
+    conditions = {"successCondition": "result[0] == 0", "failureCondition": "result[0] >= 0.05"}
+    unsure = {**once, **conditions, "initialDelay": "4s"}
+    for name, changes in ((TEMPLATE, {}), (QUICK, once), (UNSURE, unsure)):
         yield {
             "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": {"args": [{"name": "hash"}], "metrics": [{**metric, **changes}]},

@@ -71,6 +71,7 @@ class Draft:
         needs_intent: The request is new or renewed and must be stored first.
         acknowledged: Newest acknowledged route, including what this pass learned.
         plugin_statuses: status.canary.stepPluginStatuses as this pass will claim them.
+        plugin_attempt: Which attempt they belong to.
         create_error: Why the ReplicaSet of this revision could not be made.
         call: Call of a step plugin's worker that shall be under way.
     """
@@ -118,6 +119,7 @@ class Draft:
         self.keeps_word = False
         self.restarted_at = observed.status.restarted_at
         self.plugin_statuses = list(observed.status.canary.step_plugin_statuses)
+        self.plugin_attempt = observed.headrace.plugin_attempt
         self.call: PluginCall | None = None
         self.failure = ""
         self.failed_on = ""
@@ -337,6 +339,11 @@ class Draft:
     def leave_verdict(self) -> None:
         """Count no verdict of steps that are left or edited, should they come again."""
         self.attempt += 1
+
+    def forget_plugins(self) -> None:
+        """Clear what step plugins have done: what they are asked from now on are other calls."""
+        self.plugin_attempt += 1 if self.plugin_statuses else 0
+        self.plugin_statuses = []
 
     def clear_pauses(self) -> None:
         """End all pauses."""

@@ -26,6 +26,9 @@ _EXCUSES: Final = {"Run": ("Failed", "Error"), "Abort": ("Error",)}
 """What failed leaves nothing to undo; a worker is told once to undo (canary 9), and where that call
 was lost the status says so."""
 
+_Execution = tuple[int, str, str | None, int]
+"""Step, plugin, begin and number of a look at its work."""
+
 
 class StepRules:
     """Checked when a service writes the index of a step, and at rest."""
@@ -38,6 +41,7 @@ class StepRules:
         self._succeeded: dict[str, float] = {}
         self._failed: dict[str, float] = {}
         self._given_up: set[str] = set()
+        self._calls: dict[str, dict[_Execution, str]] = {}
 
     def know(self, workers: PluginWorkers) -> None:
         """Look at what the workers of step plugins are asked, too."""
@@ -54,6 +58,8 @@ class StepRules:
         if old is None or new.resource.plural != ROLLOUTS.plural:
             return
         status, before = new.manifest.get("status") or {}, old.manifest.get("status") or {}
+        if _begun(before) - _begun(status):
+            self._calls.pop(new.uid, None)  # another attempt asks anew
         steps = _passed_steps(new.manifest, status, before)
         # Without a stable ReplicaSet the new version is promoted at once (canary 10.12).
         sets = replica_sets(self._world.objects, new.uid)
@@ -203,12 +209,34 @@ class StepRules:
                     self._require(_run_of(each.cause) in undone, _ABORTED, text)
 
     def asked(self, request: PluginRequested) -> None:
-        """Hear of a call: no step is run for an update that was aborted a while ago."""
+        """Hear of a call: it has one id, and nothing runs for what was aborted a while ago."""
+        if request.operation == "Run":
+            self._asked_once(request)
         since = self._book.page(request.uid).aborted_since
         if request.operation == "Run" and since is not None:
             late = self._world.now - since
             text = f"{request.cause} {late:.0f} s after the abort"
             self._require(late < LAG_SECONDS, "no step runs after an abort", text)
+
+
+    def _asked_once(self, request: PluginRequested) -> None:
+        """One look at the work of one entry is one call, whatever comes between."""
+        known = self._calls.setdefault(request.uid, {})
+        entry = (request.step, request.plugin)
+        began = {each[:2]: each[2] for each in _begun(dict(request.object).get("status") or {})}
+        call = known.setdefault((*entry, began.get(entry), request.execution), request.call)
+        text = f"{request.cause} is {request.call}, and was {call}"
+        self._require(call == request.call, "one effect per intent", text)
+
+
+def _begun(status: Mapping[str, Any]) -> set[tuple[int, str, str]]:
+    """Return what runs, or ran: step, plugin and begin."""
+    entries = (status.get("canary") or {}).get("stepPluginStatuses") or ()
+    return {
+        (each["index"], each["name"], each["startedAt"])
+        for each in entries
+        if each["operation"] == "Run" and each.get("startedAt")
+    }
 
 
 def _passed_steps(
@@ -250,12 +278,8 @@ def _is_successful(record: Record) -> bool:
 
 
 def _run_of(cause: str) -> str:
-    """Return what the calls about one Run have in common: revision, step, name and begin.
-
-    The attempt may have grown between them: who lets an inconclusive update go on begins another.
-    """
-    place, owner, name, began, *_ = cause.split("/")
-    return f"{place.rpartition('.')[0]}/{owner}/{name}/{began}"
+    """Return what the calls about one Run have in common: revision, step, attempt, name, begin."""
+    return "/".join(cause.split("/")[:4])
 
 
 def _current_attempt(status: Mapping[str, Any], cause: str) -> bool:

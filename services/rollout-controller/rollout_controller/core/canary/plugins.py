@@ -102,7 +102,7 @@ def _forget_former_attempt(draft: Draft) -> None:
         or (run.phase == Phase.SUCCESSFUL and len(draft.plugin_statuses) == 1)
     )
     if not is_current:
-        draft.plugin_statuses = []
+        draft.forget_plugins()
 
 
 def _take_answer_of_run(draft: Draft) -> None:
@@ -281,7 +281,7 @@ def _call(draft: Draft, run: StepPluginStatus, operation: Operation) -> PluginCa
     began_at = int(run.started_at or 0)
     execution = run.executions + 1 if operation == "Run" else 1
     cause = (
-        f"{draft.revision}.{run.index}.{draft.attempt}/{run.name}/{began_at}/"
+        f"{draft.revision}.{run.index}.{draft.plugin_attempt}/{run.name}/{began_at}/"
         f"{operation}/{execution}"
     )
     step = draft.steps[run.index] if run.index < len(draft.steps) else None

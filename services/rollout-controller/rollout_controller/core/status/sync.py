@@ -67,6 +67,7 @@ def claim_reset(draft: Draft) -> Claim:
     """
     if draft.status.current_pod_hash == draft.new_hash:
         draft.leave_verdict()
+    draft.forget_plugins()
     draft.clear_pauses()
     draft.remove_abort()
     count = len(draft.steps)
@@ -86,7 +87,7 @@ def claim_retry(draft: Draft) -> Claim:
     then runs and Experiments are named that the abort has ended.
     """
     draft.clear_pauses()
-    draft.plugin_statuses = []
+    draft.forget_plugins()
     index = 0 if draft.steps else None
     return claim(draft, Outcome(index, draft.status.stable_rs, draft.status.promote_full))
 
@@ -276,7 +277,7 @@ def _base_fields(draft: Draft, outcome: Outcome) -> dict[str, Any]:
             current_experiment=draft.experiment,
             weights=draft.weights,
             stable_ping_pong=_ping_pong(draft, outcome),
-            step_plugin_statuses=() if outcome.spec_changed else tuple(draft.plugin_statuses),
+            step_plugin_statuses=tuple(draft.plugin_statuses),
         ),
         "blue_green": _blue_green(draft),
         "alb": status.alb,
@@ -345,6 +346,7 @@ def headrace_after(draft: Draft, status: RolloutStatus) -> HeadraceStatus:
     return HeadraceStatus(
         epoch=draft.epoch,
         attempt=old.attempt if draft.keeps_word else draft.attempt,
+        plugin_attempt=draft.plugin_attempt,
         abort_message=draft.abort_message or None,
         route=draft.request,
         acknowledged=draft.acknowledged,

@@ -122,9 +122,22 @@ def test_a_call_keeps_its_id_until_it_is_answered_and_claimed() -> None:
         first.id,
         call_of(ran()).id,
         call_of(entry(startedAt=format_time(NOW - 50))).id,
-        call_of(entry(), headrace=HeadraceStatus(attempt=1)).id,
+        call_of(entry(), headrace=HeadraceStatus(plugin_attempt=1)).id,
     }
     assert len(ids) == 4
+
+
+@pytest.mark.spec("canary 7")
+def test_a_call_keeps_its_id_when_an_inconclusive_update_goes_on() -> None:
+    before = observe(entry())
+    run = {"name": "app-new-2", "status": "Inconclusive"}
+    entries = {"stepPluginStatuses": [entry()], "currentBackgroundAnalysisRunStatus": run}
+    resumed = observe(entry(), status={"controllerPause": True, "canary": entries})
+    again = reconciled(resumed)
+    assert again.attempt == 1
+    assert again.call == reconciled(before).call
+    goes_on = observe(entry(), headrace=HeadraceStatus(attempt=1))
+    assert reconciled(goes_on).call == again.call
 
 
 @pytest.mark.parametrize("phase", ["Paused", "Healthy", "Degraded", ""])
@@ -414,6 +427,7 @@ def test_a_retried_plugin_runs_again() -> None:
     assert (run.phase, run.executions, run.started_at) == ("Running", 0, NOW)
     assert plan.call is not None
     assert plan.call.execution == 1
+    assert plan.claim.headrace.plugin_attempt == 1
 
 
 def test_a_new_revision_begins_without_what_was_before() -> None:
@@ -421,6 +435,19 @@ def test_a_new_revision_begins_without_what_was_before() -> None:
     plan = decide(observed, now=NOW)
     assert plan.claim is not None
     assert all(e.started_at == NOW for e in plan.claim.status.canary.step_plugin_statuses)
+    assert plan.claim.headrace.plugin_attempt == 1
+
+
+def test_a_retry_within_the_same_second_is_another_call() -> None:
+    """What a worker was told to undo is not done by repeating the call that did it."""
+    began = {"startedAt": format_time(NOW)}
+    undone = (entry(**began), entry("Abort", "Successful"))
+    status = {"abortedAt": format_time(NOW), "currentStepIndex": 1}
+    retried = observe(*undone, replica_sets=settled(), status=status)
+    plan = decide(retried, now=NOW)
+    assert plan.call is not None
+    assert plan.call.cause.split("/")[-3:] == call_of(*undone[:1]).cause.split("/")[-3:]
+    assert plan.call.id != call_of(*undone[:1]).id
 
 
 # What is no answer
