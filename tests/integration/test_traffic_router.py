@@ -698,7 +698,7 @@ async def test_an_error_is_no_absence(world: World) -> None:
     await world.until(lambda: len(world.writes()) > before)
 
 
-async def test_only_the_dead_fence_goes_when_the_name_is_taken(world: World) -> None:
+async def test_a_rollout_that_is_made_anew_inherits_no_weight(world: World) -> None:
     await create_route(world)
     await world.start()
     await world.ask_durably(world.document(33, 1, routers=(GATEWAY,)))
@@ -714,7 +714,7 @@ async def test_only_the_dead_fence_goes_when_the_name_is_taken(world: World) -> 
     route = await world.find(HTTP_ROUTES)
     assert route is not None
     assert read_fence(route, dead) is None
-    assert weights_of(route) == [33, 67]
+    assert weights_of(route) == [0, 100]
 
 
 async def test_a_foreign_annotation_is_kept_by_the_conditional_patch(world: World) -> None:

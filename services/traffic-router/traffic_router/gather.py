@@ -57,16 +57,16 @@ class Gatherer:
         namespace, _, name = key.partition("/")
         rollout = self._sources.rollouts.get(namespace, name)
         strangers = self._strangers(key, rollout, now)
-        is_name_taken = rollout is not None
+        is_name_foreign = False
         if strangers or (rollout is None and self._memory.has_document(key)):
             # The caches do not prove that a Rollout is gone: only a live read does.
             live = await self._live(namespace, name)
             if isinstance(live, Forbidden):
                 strangers = []
             else:
-                is_name_taken = live is not None
+                is_name_foreign = live is not None and not self._is_ours(live)
                 strangers = self._without_living(strangers, live, now)
-                rollout = live if live is None or self._is_ours(live) else None
+                rollout = None if is_name_foreign else live
         if rollout is None and not strangers:
             self._memory.forget(key)
             return None
@@ -79,7 +79,7 @@ class Gatherer:
             document=document,
             routers=routers,
             withdrawn=(*withdrawn, *self._lost(key, (*routers, *withdrawn))),
-            orphans=tuple(Orphan(each, fence, is_name_taken) for each, fence in strangers),
+            orphans=tuple(Orphan(each, fence, is_name_foreign) for each, fence in strangers),
             unserved=self._sources.unserved,
             server_offset_seconds=self._cluster.server_offset_seconds(),
             reverify_seconds=self._reverify_seconds,

@@ -221,15 +221,11 @@ def release_orphan(manifest: Manifest, fence: Fence) -> Manifest:
 
 
 def release_succeeded(manifest: Manifest, fence: Fence) -> Manifest:
-    """Return the object after another Rollout took the name of the fence's: it has the weights.
+    """Return the object after another Rollout of the fence's name has written its weights.
 
-    It knows nothing of the destinations and rules that its predecessor added. Until it has written
-    a split of its own, stable gets what the destinations had.
+    It knows nothing of the destinations and rules that its predecessor added.
     """
-    own = _without_additions(manifest, fence)
-    if not any(_is_successor(other, fence) for other in read_fences(manifest)):
-        own = _with_weights(own, _without(fence.split, fence.backends), ())
-    return unstamp(own, fence.uid)
+    return unstamp(_without_additions(manifest, fence), fence.uid)
 
 
 def _weighted_rules(
@@ -300,10 +296,6 @@ def _without_additions(manifest: Manifest, fence: Fence) -> Manifest:
     backends = frozenset(fence.backends).difference(*(other.backends for other in others))
     canary = fence.split[0].service if fence.split else ""
     return _without_backends(without_header_rules(manifest, rules, canary), backends)
-
-
-def _is_successor(other: Fence, fence: Fence) -> bool:
-    return other.rollout == fence.rollout and other.uid != fence.uid
 
 
 def _without_backends(manifest: Manifest, names: frozenset[str]) -> Manifest:

@@ -71,5 +71,5 @@ class Router(Protocol):
         ...
 
     def release_succeeded(self, manifest: Manifest, fence: Fence) -> Manifest:
-        """Return the object after another Rollout took the name of the fence's."""
+        """Return the object after another Rollout of the fence's name has written its weights."""
         ...

@@ -119,7 +119,7 @@ def release_orphan(manifest: Manifest, fence: Fence) -> Manifest:
 
 
 def release_succeeded(manifest: Manifest, fence: Fence) -> Manifest:
-    """Return the object after another Rollout took the name of the fence's: it has the split."""
+    """Return the object after another Rollout of the fence's name has written its split."""
     return unstamp(manifest, fence.uid)
 
 

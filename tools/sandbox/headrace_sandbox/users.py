@@ -287,13 +287,15 @@ class Users:
         application = self._applications[name]
         drive(self._client.create(ROLLOUTS, application.rollout(f"{name}:v1-good")))
 
-    def recreate(self, name: str, rollout: Manifest) -> None:
-        """Delete a Rollout, and create it again soon."""
+    def recreate(self, name: str, rollout: Manifest, *, is_routed: bool) -> None:
+        """Delete a Rollout, and create it again soon, maybe without its router."""
         drive(self._client.delete(ROLLOUTS, NAMESPACE, name))
         image = image_of(self._source(name, rollout).manifest)
 
         def again() -> None:
             manifest = self._applications[name].rollout(image)
+            if not is_routed:
+                manifest["spec"]["strategy"]["canary"].pop("trafficRouting", None)
             if self.rollout(name) is None:
                 drive(self._client.create(ROLLOUTS, manifest))
 
@@ -353,7 +355,9 @@ ACTIONS: Final[Mapping[str, Action]] = {
     ),
     "undo": lambda users, name, rollout, revision: users.undo(name, rollout, revision),
     "edit-steps": lambda users, name, rollout, steps: users.edit_steps(name, rollout, steps),
-    "recreate": lambda users, name, rollout, _: users.recreate(name, rollout),
+    "recreate": lambda users, name, rollout, how: users.recreate(
+        name, rollout, is_routed=how != "without-router"
+    ),
     "patch": lambda users, name, rollout, body: users.patch(name, body),
     "end-experiment": lambda users, name, rollout, _: users.end_experiment(rollout),
     "retry-experiment": lambda users, name, rollout, _: users.retry_experiment(rollout),

@@ -56,13 +56,13 @@ class Orphan:
     """An object with the fence of a Rollout that a live read found gone.
 
     Attributes:
-        is_name_taken: Another Rollout has the name now; it may share the object, so only the
-            dead fence goes.
+        is_name_foreign: Another controller's Rollout has the name now, and maybe wrote weights
+            that no fence tells of.
     """
 
     sighting: Sighting
     fence: Fence
-    is_name_taken: bool
+    is_name_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

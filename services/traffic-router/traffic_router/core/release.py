@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from headrace.ids import fence_key
 from headrace.kubernetes.resources import Manifest
@@ -13,6 +13,7 @@ from headrace.routes import (
     Router,
     Sighting,
     read_fence,
+    read_fences,
     router_of,
     router_of_object,
 )
@@ -44,14 +45,17 @@ def withdrawals(
             yield from _write(router, sighting, desired, fence, Purpose.WITHDRAW)
 
 
-def releases(orphans: Iterable[Orphan]) -> Iterator[Write]:
+def releases(orphans: Sequence[Orphan]) -> Iterator[Write]:
     """Yield the writes that clean what a Rollout that is gone left behind."""
+    gone = frozenset(orphan.fence.uid for orphan in orphans)
     for orphan in orphans:
         sighting, fence = orphan.sighting, orphan.fence
         if sighting.manifest is None:
             continue
         router = router_of_object(sighting.ref.resource)
-        if orphan.is_name_taken:
+        fences = read_fences(sighting.manifest)
+        living = (each for each in fences if each.uid not in gone)
+        if orphan.is_name_foreign or any(each.rollout == fence.rollout for each in living):
             desired = router.release_succeeded(sighting.manifest, fence)
         else:
             desired = router.release_orphan(sighting.manifest, fence)

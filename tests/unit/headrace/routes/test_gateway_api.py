@@ -400,7 +400,7 @@ def test_a_successor_finds_nothing_that_its_predecessor_added() -> None:
     assert read_fence(released, "u-2") == successor
 
 
-def test_what_destinations_had_goes_to_stable_until_a_successor_writes() -> None:
+def test_what_was_shared_goes_to_stable_when_nobody_follows() -> None:
     split = (
         BackendShare(service="web-canary", weight=20),
         BackendShare(service="web-trial", weight=10),
@@ -409,9 +409,9 @@ def test_what_destinations_had_goes_to_stable_until_a_successor_writes() -> None
     dead = fence().model_copy(update={"split": split, "backends": ("web-trial",)})
     weighted = rule(20, 70)
     weighted["backendRefs"].append({"name": "web-trial", "port": 80, "weight": 10})
-    released = gateway_api.release_succeeded(stamp(stored(weighted), dead), dead)
-    assert weights(released) == [[20, 80]]
-    assert gateway_api.release_succeeded(released, dead) is released
+    released = gateway_api.release_orphan(stamp(stored(weighted), dead), dead)
+    assert weights(released) == [[0, 100]]
+    assert gateway_api.release_orphan(released, dead) is released
 
 
 SWAPPED = Services(ping="web-canary", pong="web-stable")

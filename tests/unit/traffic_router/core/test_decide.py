@@ -459,23 +459,50 @@ def test_an_object_that_is_still_named_is_not_withdrawn() -> None:
 
 
 def test_cleans_the_routes_of_a_rollout_that_is_gone() -> None:
-    orphan = Orphan(Sighting(ROUTE_REF, http_route(33, 6)), fence(6, 33), is_name_taken=False)
+    orphan = Orphan(Sighting(ROUTE_REF, http_route(33, 6)), fence(6, 33))
     snapshot = Observed(key="shop/web", orphans=(orphan,))
     (write,) = planned(snapshot).writes
-    refs = write.desired["spec"]["rules"][0]["backendRefs"]
-    assert [ref["weight"] for ref in refs] == [0, 100]
+    assert split_in(write.desired) == [0, 100]
     assert read_fence(write.desired, UID) is None
 
 
-def test_removes_only_what_was_added_and_the_dead_fence_when_the_name_is_taken() -> None:
-    manifest = http_route(33, 6)
+def split_in(route: dict[str, Any]) -> list[int]:
+    return [ref["weight"] for ref in route["spec"]["rules"][0]["backendRefs"]]
+
+
+def test_a_successor_without_a_router_inherits_no_weight() -> None:
+    """Nobody else would ever take its predecessor's canary out."""
+    dead = fence(6, 33, uid="u-0")
+    orphan = Orphan(Sighting(ROUTE_REF, stamp(http_route(33), dead)), dead)
+    (write,) = planned(Observed(key="shop/web", rollout=rollout(), orphans=(orphan,))).writes
+    assert split_in(write.desired) == [0, 100]
+    assert read_fence(write.desired, "u-0") is None
+
+
+@pytest.mark.parametrize(
+    ("others", "is_name_foreign"), [([fence(7, 33)], False), ([], True)], ids=["ours", "foreign"]
+)
+def test_who_has_written_weights_of_his_own_keeps_them(
+    others: list[Fence], is_name_foreign: bool
+) -> None:
+    manifest = http_route(33)
     refs = manifest["spec"]["rules"][0]["backendRefs"]
     refs.append({"name": "web-trial", "port": 80, "weight": 10})
-    dead = fence(6, 33).model_copy(update={"backends": ("web-trial",)})
-    orphan = Orphan(Sighting(ROUTE_REF, manifest), dead, is_name_taken=True)
+    dead = fence(6, 10, uid="u-0").model_copy(update={"backends": ("web-trial",)})
+    for each in (dead, *others):
+        manifest = stamp(manifest, each)
+    orphan = Orphan(Sighting(ROUTE_REF, manifest), dead, is_name_foreign=is_name_foreign)
     (write,) = planned(Observed(key="shop/web", orphans=(orphan,))).writes
     assert write.desired["spec"] == http_route(33)["spec"]
-    assert read_fence(write.desired, UID) is None
+    assert read_fence(write.desired, "u-0") is None
+
+
+def test_predecessors_that_are_gone_are_no_successors_of_each_other() -> None:
+    fences = [fence(6, 33, uid=uid) for uid in ("u-0", "u-1")]
+    manifest = stamp(stamp(http_route(33), fences[0]), fences[1])
+    orphans = tuple(Orphan(Sighting(ROUTE_REF, manifest), each) for each in fences)
+    writes = planned(Observed(key="shop/web", rollout=rollout(), orphans=orphans)).writes
+    assert [split_in(each.desired) for each in writes] == [[0, 100], [0, 100]]
 
 
 def test_what_a_predecessor_left_on_an_object_goes_before_a_split_of_ones_own() -> None:
@@ -486,7 +513,7 @@ def test_what_a_predecessor_left_on_an_object_goes_before_a_split_of_ones_own() 
         (ROUTE_REF, [Purpose.RELEASE]),
         (replace(ROUTE_REF, name="other"), [Purpose.RELEASE, Purpose.APPLY]),
     ):
-        orphan = Orphan(Sighting(ref, left), dead, is_name_taken=True)
+        orphan = Orphan(Sighting(ref, left), dead)
         writes = planned(observed(left, doc, orphans=(orphan,))).writes
         assert [each.purpose for each in writes] == purposes
 

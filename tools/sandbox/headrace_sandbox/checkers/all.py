@@ -38,7 +38,7 @@ class Checkers(Findings):
         self._book = Book(world)
         self._knowledge = KnowledgeRules(world, self)
         self._traffic = TrafficRules(world, self._book, self._knowledge, self)
-        self._claims = ClaimRules(world, self._book, self)
+        self._claims = ClaimRules(world, self._book, applications, self)
         self._protections = Protections(world, self._book, self)
         self._blue_green = BlueGreenRules(world, self._book, self)
         self._experiments = ExperimentRules(world, self._book, self)

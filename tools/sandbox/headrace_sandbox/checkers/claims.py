@@ -18,17 +18,21 @@ from headrace_sandbox.checkers.book import LAG_SECONDS, Book, fences_on
 from headrace_sandbox.checkers.violations import Findings
 from headrace_sandbox.workload import (
     HASH,
+    NAMESPACE,
+    Application,
     available,
     header_rules,
     replica_sets,
     roles,
     selected_hash,
     split_of,
+    weights_in,
 )
 from headrace_sandbox.world import World, Write
 
 _CLAIMS = "status never claims what is not so"
 _ONCE = "one effect per intent"
+_CLEAN = "what is given up is left clean"
 _OF_RUNS: Final = "analysis phase error/failed"
 _OF_STEP: Final = "Experiment"
 _COMPLETED: Final = ("Successful", "Failed", "Error", "Inconclusive")
@@ -38,9 +42,16 @@ _TEMPLATE: Final = "experiment.argoproj.io/template-name"
 class ClaimRules:
     """Checked at every committed write of a service."""
 
-    def __init__(self, world: World, book: Book, findings: Findings) -> None:
+    def __init__(
+        self,
+        world: World,
+        book: Book,
+        applications: Mapping[str, Application],
+        findings: Findings,
+    ) -> None:
         self._world = world
         self._book = book
+        self._applications = applications
         self._require = findings.require
         self._failed_at: dict[str, float] = {}
 
@@ -199,7 +210,19 @@ class ClaimRules:
             for record in objects.all(kind):
                 left = [uid for uid in fences_on(record.manifest) if (record.uid, uid) not in pairs]
                 text = f"{record.name} has the fences of {left}"
-                self._require(not left, "what is given up is left clean", text)
+                self._require(not left, _CLEAN, text)
+        for application in self._applications.values():
+            self._unshared(application)
+
+    def _unshared(self, application: Application) -> None:
+        """An HTTPRoute that its Rollout does not name any more sends all traffic one way."""
+        rollout = self._book.rollout(application.name)
+        route = self._world.objects.find(HTTP_ROUTES, NAMESPACE, application.route_name)
+        if route is None or (rollout and split_of(self._world.objects, rollout) is not None):
+            return
+        weights = weights_in(route.manifest, (application.canary_service, application.stable))
+        text = f"{route.name} still shares the traffic: {weights}"
+        self._require(min(weights.values(), default=0) == 0, _CLEAN, text)
 
     def at_rest(self) -> None:
         """Look at every Rollout when nothing moves any more."""

@@ -218,7 +218,6 @@ class StepRules:
             text = f"{request.cause} {late:.0f} s after the abort"
             self._require(late < LAG_SECONDS, "no step runs after an abort", text)
 
-
     def _asked_once(self, request: PluginRequested) -> None:
         """One look at the work of one entry is one call, whatever comes between."""
         known = self._calls.setdefault(request.uid, {})
