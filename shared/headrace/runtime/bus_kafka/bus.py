@@ -42,7 +42,7 @@ _BATCH_BYTES_MAX: Final = 256 * 1024
 _LINGER_MILLISECONDS: Final = 5
 """How long a message waits for others of its burst."""
 
-_PACE_SECONDS: Final = 0.2
+_PACE_SECONDS: Final = 0.5
 """Pause after a batch: what comes meanwhile goes together, which costs the broker and every reader
 less; one message alone does not wait."""
 

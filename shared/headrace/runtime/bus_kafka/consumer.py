@@ -22,8 +22,9 @@ log = structlog.get_logger(__name__)
 
 _POLL_RECORDS_MAX: Final = 500
 
-_FETCH_MILLISECONDS_MAX: Final = 2000
-"""How long the broker holds a fetch while nothing comes; a record ends the wait at once."""
+_FETCH_RATIO: Final = 0.8
+"""How long the broker holds a fetch while nothing comes, by what a request may take: all of it
+would make a broker that is only idle one that does not answer. A record ends the wait at once."""
 
 
 class KafkaConsumer:
@@ -119,7 +120,7 @@ class KafkaConsumer:
             group_id=self._settings.group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=_FETCH_MILLISECONDS_MAX,
+            fetch_max_wait_ms=int(self._settings.request_seconds * _FETCH_RATIO * 1000),
         )
         places = self._places
         client.assign(places)
